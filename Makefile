@@ -1,0 +1,164 @@
+# stack-orchestrator. `make help` lists what there is.
+
+VERSION := 0.1.0
+
+# A second set beside the plain one: SAN=address (with UBSan) or SAN=thread.
+SAN ?=
+BUILD := build$(if $(SAN),/$(SAN))
+VAR ?= var
+PORT ?= 8443
+# Option file of an administrator account on an existing server; empty: a private server.
+DATABASE_CNF ?=
+
+PROGRAM := $(BUILD)/stack-orchestrator
+SOURCES := $(wildcard fcgi/*.c)
+OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
+# What unit tests link with: everything but main().
+PARTS := $(filter-out %/main.o,$(OBJECTS))
+UNIT_SOURCES := $(wildcard tests/unit/*_test.c)
+UNIT_TESTS := $(UNIT_SOURCES:%.c=$(BUILD)/%)
+
+# --- Flags. Evaluated on first use (and then kept), because `make setup` may run first. ---
+
+once = $(eval $(1) := $(2))$($(1))
+try = $(shell $(CC) -Werror $(1) -x c -c /dev/null -o /dev/null 2>/dev/null && echo "$(1)")
+pkg = $(shell pkg-config $(1) 2>/dev/null)
+
+DATABASE_CFLAGS = $(call once,DATABASE_CFLAGS,$(or $(call pkg,--cflags libmariadb),$(call \
+	pkg,--cflags mysqlclient),$(shell { mariadb_config --cflags || mysql_config --cflags; } 2>/dev/null)))
+DATABASE_LIBS = $(call once,DATABASE_LIBS,$(or $(call pkg,--libs libmariadb),$(call \
+	pkg,--libs mysqlclient),$(shell { mariadb_config --libs || mysql_config --libs; } 2>/dev/null)))
+YAJL_LIBS = $(call once,YAJL_LIBS,$(or $(call pkg,--libs yajl),-lyajl))
+CMOCKA_LIBS = $(call once,CMOCKA_LIBS,$(or $(call pkg,--libs cmocka),-lcmocka))
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wconversion \
+	-Wundef -Wvla -Wpointer-arith -Wwrite-strings
+ifneq ($(filter true 1,$(CI) $(WERROR)),)
+WARNINGS += -Werror
+endif
+
+LANGUAGE = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -Ifcgi $(subst -I,-isystem,$(DATABASE_CFLAGS))
+PROTECTION = $(call once,PROTECTION,-fstack-protector-strong $(call try,-fstack-clash-protection) $(call \
+	try,-fcf-protection) $(call try,-mbranch-protection=standard))
+ifeq ($(SAN),)
+# Compilers before gcc 12 know no level 3.
+FORTIFY = $(call once,FORTIFY,$(shell [ "$$($(CC) -dumpversion | cut -d. -f1)" -ge 12 ] && echo 3 || echo 2))
+HARDENING = -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(FORTIFY) $(PROTECTION)
+LINK := -Wl,-z,relro,-z,now,-z,noexecstack
+else ifeq ($(SAN),address)
+HARDENING = -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+LINK := -fsanitize=address,undefined
+else ifeq ($(SAN),thread)
+HARDENING = -O1 -fno-omit-frame-pointer -fsanitize=thread
+LINK := -fsanitize=thread
+else
+$(error SAN is address, thread or empty)
+endif
+
+CFLAGS ?= -g
+ALL_CFLAGS = $(LANGUAGE) $(WARNINGS) $(HARDENING) -pthread -fPIE $(CPPFLAGS) $(CFLAGS)
+ALL_LDFLAGS = $(LINK) -pthread -pie $(LDFLAGS)
+LIBRARIES = -lfcgi $(DATABASE_LIBS) $(YAJL_LIBS) -lm $(LDLIBS)
+
+export SAN BUILD DATABASE_CNF
+
+.PHONY: all help setup run stop test check lint lint-format lint-tidy lint-cppcheck lint-shell \
+	unit unit-tests guards api race clean FORCE
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+all: $(PROGRAM) ## build the program into build/ (SAN=address, SAN=thread: with sanitizers)
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1	\2/p' Makefile | expand -t 16
+
+# --- Build ---
+
+# A change of flags rebuilds everything.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(LIBRARIES))' | cmp -s - $@ || \
+	 printf '%s\n' '$(subst ','\'',$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(LIBRARIES))' >$@
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(PROGRAM): $(OBJECTS)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(OBJECTS) $(LIBRARIES)
+
+$(BUILD)/tests/unit/%_test: $(BUILD)/tests/unit/%_test.o $(PARTS)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(LIBRARIES)
+
+unit-tests: $(UNIT_TESTS)
+.SECONDARY: $(UNIT_TESTS:=.o)
+
+-include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d)
+
+# --- Run ---
+
+setup: ## install what is missing, with apt
+	@scripts/setup
+
+run: ## start a private instance under VAR= on PORT=, with a demo project; can be run again
+	@scripts/setup run
+	@$(MAKE) --no-print-directory all
+	@scripts/local start --var '$(VAR)' --port '$(PORT)' $(if $(SAN),--san $(SAN)) \
+		$(if $(DATABASE_CNF),--database-cnf '$(DATABASE_CNF)')
+	@scripts/demo --var '$(VAR)'
+
+stop: ## end what `make run` started
+	@scripts/local stop --var '$(VAR)'
+
+# --- Test. The last line of each run is `N passed, N failed`. ---
+
+test: ## everything: lint, guards, unit, API and race tests
+	@scripts/setup
+	@$(MAKE) --no-print-directory all unit-tests
+	@tests/run guards unit api race
+
+check: unit-tests ## the quick part, without servers
+	@tests/run guards unit
+
+guards: ## house rules and lint
+	@tests/run guards
+
+unit: unit-tests ## pure modules
+	@tests/run unit
+
+api: all ## the API, through nginx and a real database
+	@tests/run api
+
+race: all ## many callers, few stacks
+	@tests/run race
+
+# --- Lint ---
+
+C_FILES := $(wildcard fcgi/*.[ch] tests/unit/*.[ch] tests/race/*.[ch] tests/lib/*.[ch])
+SHELL_FILES = $(shell grep -lIE '^\#!.*\b(ba)?sh\b' -r .ci scripts tests)
+BATS_FILES := $(wildcard tests/*/*.bats)
+TIDY := $(patsubst %.c,build/lint/%.tidy,$(filter %.c,$(C_FILES)))
+
+lint: lint-format lint-shell lint-cppcheck lint-tidy ## style and static analysis
+
+lint-format:
+	$(if $(C_FILES),clang-format --dry-run -Werror $(C_FILES))
+
+lint-shell:
+	@for file in $(SHELL_FILES); do bash -n "$$file" || exit 1; done
+	shellcheck -x $(SHELL_FILES) $(BATS_FILES)
+
+lint-cppcheck:
+	$(if $(SOURCES),@mkdir -p build/lint/cppcheck && cppcheck --quiet --std=c11 --enable=warning,performance,portability \
+		--inline-suppr --suppress=missingIncludeSystem --error-exitcode=1 \
+		--cppcheck-build-dir=build/lint/cppcheck -DVERSION='""' -Ifcgi fcgi)
+
+# One stamp a file, so that only what changed is analysed again.
+lint-tidy: $(TIDY)
+
+build/lint/%.tidy: %.c $(wildcard fcgi/*.h) .clang-tidy
+	@mkdir -p $(@D)
+	clang-tidy --quiet $< -- $(LANGUAGE) && touch $@
+
+clean: ## remove build/
+	rm -rf build
