@@ -62,7 +62,7 @@ LIBRARIES = -lfcgi $(DATABASE_LIBS) $(YAJL_LIBS) -lm $(LDLIBS)
 
 export SAN BUILD DATABASE_CNF
 
-.PHONY: all help setup run stop test check lint lint-format lint-tidy lint-cppcheck lint-shell \
+.PHONY: all help setup run stop test check lint lint-format lint-tidy lint-cppcheck lint-shell format \
 	unit unit-tests guards api race clean FORCE
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
@@ -142,16 +142,20 @@ TIDY := $(patsubst %.c,build/lint/%.tidy,$(filter %.c,$(C_FILES)))
 lint: lint-format lint-shell lint-cppcheck lint-tidy ## style and static analysis
 
 lint-format:
-	$(if $(C_FILES),clang-format --dry-run -Werror $(C_FILES))
+	clang-format --dry-run -Werror $(C_FILES)
+
+format: ## format the C files as lint-format wants them
+	clang-format -i $(C_FILES)
 
 lint-shell:
 	@for file in $(SHELL_FILES); do bash -n "$$file" || exit 1; done
 	shellcheck -x $(SHELL_FILES) $(BATS_FILES)
 
 lint-cppcheck:
-	$(if $(SOURCES),@mkdir -p build/lint/cppcheck && cppcheck --quiet --std=c11 --enable=warning,performance,portability \
-		--inline-suppr --suppress=missingIncludeSystem --error-exitcode=1 \
-		--cppcheck-build-dir=build/lint/cppcheck -DVERSION='""' -Ifcgi fcgi)
+	@mkdir -p build/lint/cppcheck
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+		--suppress=missingIncludeSystem --error-exitcode=1 --cppcheck-build-dir=build/lint/cppcheck \
+		-DVERSION='""' -Ifcgi $(SOURCES)
 
 # One stamp a file, so that only what changed is analysed again.
 lint-tidy: $(TIDY)
