@@ -80,15 +80,18 @@ $(BUILD)/flags: FORCE
 	@printf '%s\n' '$(subst ','\'',$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(LIBRARIES))' | cmp -s - $@ || \
 	 printf '%s\n' '$(subst ','\'',$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(LIBRARIES))' >$@
 
+# V=1 shows the whole commands.
+say = $(if $(V),,@printf '%-6s %s\n' $(1) $@;)
+
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(PROGRAM): $(OBJECTS)
-	$(CC) $(ALL_LDFLAGS) -o $@ $(OBJECTS) $(LIBRARIES)
+	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $(OBJECTS) $(LIBRARIES)
 
 $(BUILD)/tests/unit/%_test: $(BUILD)/tests/unit/%_test.o $(PARTS)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(LIBRARIES)
+	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CMOCKA_LIBS) $(LIBRARIES)
 
 unit-tests: $(UNIT_TESTS)
 .SECONDARY: $(UNIT_TESTS:=.o)
@@ -162,7 +165,7 @@ lint-tidy: $(TIDY)
 
 build/lint/%.tidy: %.c $(wildcard fcgi/*.h) .clang-tidy
 	@mkdir -p $(@D)
-	clang-tidy --quiet $< -- $(LANGUAGE) && touch $@
+	$(call say,TIDY)clang-tidy --quiet $< -- $(LANGUAGE) && touch $@
 
 clean: ## remove build/
 	rm -rf build
