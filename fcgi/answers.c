@@ -1,0 +1,157 @@
+/* answers: see answers.h. */
+#include "answers.h"
+
+#include "buf.h"
+#include "times.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool send_reply(struct answers *answers, struct client client, struct response *response)
+{
+    bool sent = gateway_reply(answers->gateway, client, &response->headers, &response->body, false);
+
+    response_free(response);
+    return sent;
+}
+
+static void note_undelivered(struct answers *answers, const struct lease *lease)
+{
+    struct undelivered *undelivered = mem_alloc(sizeof *undelivered);
+
+    *undelivered = (struct undelivered){.next = answers->undelivered, .number = lease->number};
+    memcpy(undelivered->lease_id, lease->lease_id, LEASE_ID_SIZE);
+    answers->undelivered = undelivered;
+}
+
+struct undelivered *answers_next_undelivered(struct answers *answers)
+{
+    struct undelivered *first = answers->undelivered;
+
+    if (first)
+        answers->undelivered = first->next;
+    return first;
+}
+
+void answers_command(struct answers *answers, const struct pool *pool, struct command *command,
+                     enum result result)
+{
+    struct response response = {0};
+
+    if (!command->has_client)
+        return;
+    command->answer.result = result;
+    reply_command(pool, command, &response);
+    if (!send_reply(answers, command->client, &response) && result == RESULT_GRANTED)
+        note_undelivered(answers, command->answer.lease);
+}
+
+void answers_parked(struct answers *answers, struct project *project, const struct lease *lease,
+                    enum result result)
+{
+    struct response response = {0};
+    struct client client;
+
+    if (!parking_take(answers->parking, &project->lot, lease->number, &client))
+        return;
+    reply_request(project->pool, lease, result, &response);
+    if (!send_reply(answers, client, &response) && result == RESULT_GRANTED)
+        note_undelivered(answers, lease);
+}
+
+void answers_number(struct answers *answers, struct project *project, uint64_t number,
+                    enum result result)
+{
+    struct response response = {0};
+    struct client client;
+
+    if (!parking_take(answers->parking, &project->lot, number, &client))
+        return;
+    reply_request(project->pool, NULL, result, &response);
+    send_reply(answers, client, &response);
+}
+
+void answers_refuse(struct answers *answers, struct project *project, enum result result)
+{
+    struct command *command;
+
+    while ((command = project_take(project)) != NULL) {
+        answers_command(answers, NULL, command, result);
+        command_free(command);
+    }
+}
+
+void answers_no_project(struct answers *answers, struct project *project)
+{
+    size_t count;
+    uint64_t *numbers = project_parked_numbers(project, &count);
+
+    answers_refuse(answers, project, RESULT_NO_PROJECT);
+    for (size_t i = 0; i < count; i++)
+        answers_number(answers, project, numbers[i], RESULT_NO_PROJECT);
+    free(numbers);
+}
+
+static void park(struct answers *answers, struct project *project, struct command *command)
+{
+    const struct lease *lease = command->answer.lease;
+    int64_t left_ms = (lease->wait_until - project->pool->now) / 1000;
+
+    if (parking_put(answers->parking, &project->lot, lease->number, command->client,
+                    times_monotonic_ms() + left_ms, project))
+        return;
+    gateway_drop(command->client);
+    note_undelivered(answers, lease);
+}
+
+/* A request that made or repeated a lease: what that lease is after the batch. */
+static void answer_request(struct answers *answers, struct project *project,
+                           struct command *command)
+{
+    const struct lease *lease = command->answer.lease;
+    enum result result = reply_result_of(lease);
+
+    if (lease->asker != command) { /* a later one of this batch has taken over */
+        answers_command(answers, project->pool, command, RESULT_REPLACED);
+        return;
+    }
+    answers_number(answers, project, lease->number, RESULT_REPLACED);
+    if (result == RESULT_WAITING)
+        park(answers, project, command);
+    else
+        answers_command(answers, project->pool, command, result);
+}
+
+static void answer_command(struct answers *answers, struct project *project,
+                           struct command *command)
+{
+    if (command->answer.result == RESULT_WAITING)
+        answer_request(answers, project, command);
+    else
+        answers_command(answers, project->pool, command, command->answer.result);
+}
+
+/* Leases that changed without their own callers' doing. */
+static void answer_parked(struct answers *answers, struct project *project,
+                          const struct lease *lease)
+{
+    enum result result = reply_result_of(lease);
+
+    if (!lease->asker && result != RESULT_WAITING)
+        answers_parked(answers, project, lease, result);
+}
+
+void answers_project(struct answers *answers, struct project *project)
+{
+    const struct pool *pool = project->pool;
+    struct command *command;
+
+    for (const struct lease *at = pool->dirty_leases; at; at = at->next_dirty)
+        answer_parked(answers, project, at);
+    for (const struct lease *at = pool->ended_leases; at; at = at->next_dirty)
+        answer_parked(answers, project, at);
+    while ((command = project_take(project)) != NULL) {
+        answer_command(answers, project, command);
+        command_free(command);
+    }
+}

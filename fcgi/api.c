@@ -1,0 +1,247 @@
+/* api: a table of routes. No state; any thread. */
+#include "api.h"
+
+#include "api_body.h"
+#include "buf.h"
+#include "fields.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum role { ROLE_NONE, ROLE_VIEWER, ROLE_CI, ROLE_ADMIN };
+
+typedef void answer_function(const struct api *api, const struct request *request,
+                             struct response *response);
+
+struct route {
+    const char *path;
+    enum role role;          /* the least that may */
+    answer_function *answer; /* GET: answers by itself */
+    enum verb verb;          /* POST: makes a command */
+    api_body *body;
+};
+
+static answer_function answer_list_stacks;
+static answer_function answer_status;
+static answer_function answer_history;
+static answer_function answer_actions;
+static answer_function answer_health;
+static answer_function answer_ready;
+
+static const struct route routes[] = {
+    {"/requestStack", ROLE_CI, NULL, VERB_REQUEST, api_body_request},
+    {"/setLastDeployedCommit", ROLE_CI, NULL, VERB_MARK, api_body_mark},
+    {"/releaseStack", ROLE_CI, NULL, VERB_RELEASE, api_body_release},
+    {"/listStacks", ROLE_VIEWER, answer_list_stacks, 0, NULL},
+    {"/deleteLastStack", ROLE_CI, NULL, VERB_DELETE_LAST, api_body_none},
+    {"/extendLease", ROLE_CI, NULL, VERB_EXTEND, api_body_extend},
+    {"/cancelRequest", ROLE_CI, NULL, VERB_CANCEL, api_body_cancel},
+    {"/holdStack", ROLE_ADMIN, NULL, VERB_HOLD, api_body_set_aside},
+    {"/quarantineStack", ROLE_ADMIN, NULL, VERB_QUARANTINE, api_body_set_aside},
+    {"/reinstateStack", ROLE_ADMIN, NULL, VERB_REINSTATE, api_body_stack},
+    {"/revokeLease", ROLE_ADMIN, NULL, VERB_REVOKE, api_body_revoke},
+    {"/addStacks", ROLE_ADMIN, NULL, VERB_ADD_STACKS, api_body_add_stacks},
+    {"/deleteStack", ROLE_ADMIN, NULL, VERB_DELETE_STACK, api_body_stack},
+    {"/updateProject", ROLE_ADMIN, NULL, VERB_UPDATE_PROJECT, api_body_update_project},
+    {"/status", ROLE_VIEWER, answer_status, 0, NULL},
+    {"/history", ROLE_VIEWER, answer_history, 0, NULL},
+    {"/actions", ROLE_VIEWER, answer_actions, 0, NULL},
+    {"/healthz", ROLE_NONE, answer_health, 0, NULL},
+    {"/readyz", ROLE_NONE, answer_ready, 0, NULL},
+};
+
+static enum role role_of(const struct request *request)
+{
+    static const char *const names[] = {"", "viewer", "ci", "admin"};
+
+    for (enum role role = ROLE_ADMIN; role > ROLE_NONE; role--)
+        if (strcmp(names[role], request->role) == 0 && request->project[0])
+            return role;
+    return ROLE_NONE;
+}
+
+static const struct route *find_route(const char *path)
+{
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
+        if (strcmp(routes[i].path, path) == 0)
+            return &routes[i];
+    return NULL;
+}
+
+/* Whether this caller may call this route this way; if not, says so. */
+static bool admit(const struct request *request, const struct route *route,
+                  struct response *response)
+{
+    bool is_get = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+    enum role role = role_of(request);
+
+    if (!route) {
+        response_error(response, 404, "notFound", "There is no such path");
+        return false;
+    }
+    if (route->role > ROLE_NONE && role == ROLE_NONE) {
+        response_error(response, 401, "unauthorized", "A valid X-API-Key is required");
+        return false;
+    }
+    if (route->answer ? !is_get : strcmp(request->method, "POST") != 0) {
+        response_add_header(response, "Allow", route->answer ? "GET, HEAD" : "POST");
+        response_error(response, 405, "methodNotAllowed", "%s is called with %s", route->path,
+                       route->answer ? "GET" : "POST");
+        return false;
+    }
+    if (role < route->role) {
+        response_error(response, 403, "forbidden", "A key of role %s may not call %s",
+                       request->role, route->path);
+        return false;
+    }
+    return true;
+}
+
+static struct command *read_body(const struct request *request, const struct route *route,
+                                 struct json_document *document, struct response *response)
+{
+    struct fields fields = {.object = json_root(document), .inside = ""};
+    struct command *command;
+
+    if (fields.object->type != JSON_OBJECT) {
+        response_error(response, 400, "invalidJson", "The body must be a JSON object");
+        return NULL;
+    }
+    command = command_new(route->verb);
+    command->project = mem_strdup(request->project);
+    command->key_name = mem_strdup(request->key_name);
+    command->trace = mem_strdup(request->id);
+    route->body(&fields, request, command);
+    if (fields_are_good(&fields))
+        return command;
+    fields_reply(&fields, response);
+    command_free(command);
+    return NULL;
+}
+
+static struct command *make_command(const struct request *request, const struct route *route,
+                                    struct response *response)
+{
+    struct json_document *document;
+    struct command *command;
+    char why[200];
+
+    if (request->body_too_large) {
+        response_error(response, 413, "bodyTooLarge", "The body is larger than 256 KiB");
+        return NULL;
+    }
+    document = json_parse(request->body.data ? request->body.data : "", request->body.len, why,
+                          sizeof why);
+    if (!document) {
+        response_error(response, 400, "invalidJson", "The body is not valid JSON: %s", why);
+        return NULL;
+    }
+    command = read_body(request, route, document, response);
+    json_free(document);
+    return command;
+}
+
+struct command *api_handle(const struct api *api, const struct request *request,
+                           struct response *response)
+{
+    const struct route *route = find_route(request->path);
+
+    if (!admit(request, route, response))
+        return NULL;
+    if (!route->answer)
+        return make_command(request, route, response);
+    route->answer(api, request, response);
+    return NULL;
+}
+
+/* Answers that change nothing */
+
+static void answer_health(const struct api *api, const struct request *request,
+                          struct response *response)
+{
+    struct json_writer *json = response_open();
+
+    (void)api;
+    (void)request;
+    json_put_string(json, "status", "ok");
+    response_close(response, 200, json);
+}
+
+static void answer_ready(const struct api *api, const struct request *request,
+                         struct response *response)
+{
+    struct json_writer *json;
+
+    (void)request;
+    if (!api->is_ready) {
+        response_retry_after(response, 1);
+        response_error(response, 503, "databaseUnavailable", "The database is not available");
+        return;
+    }
+    json = response_open();
+    json_put_string(json, "status", "ready");
+    response_close(response, 200, json);
+}
+
+/* Sends what a reader wrote, or says why it could not. */
+static void finish_reading(enum reader_status status, struct json_writer *json,
+                           struct response *response)
+{
+    if (status == READER_OK) {
+        response_close(response, 200, json);
+        return;
+    }
+    json_writer_free(json);
+    if (status == READER_NO_PROJECT) {
+        response_error(response, 404, "unknownProject", "The project of this key does not exist");
+        return;
+    }
+    response_retry_after(response, 1);
+    response_error(response, 503, "databaseUnavailable", "The database is not available");
+}
+
+static void answer_list_stacks(const struct api *api, const struct request *request,
+                               struct response *response)
+{
+    struct json_writer *json = response_open();
+    finish_reading(reader_list_stacks(api->reader, request->project, json), json, response);
+}
+
+static void answer_status(const struct api *api, const struct request *request,
+                          struct response *response)
+{
+    struct json_writer *json = response_open();
+    finish_reading(reader_status_page(api->reader, request->project, json), json, response);
+}
+
+static void answer_filtered(const struct api *api, const struct request *request,
+                            struct response *response,
+                            enum reader_status (*read)(struct reader *reader, const char *project,
+                                                       const struct reader_filter *filter,
+                                                       struct json_writer *json))
+{
+    struct fields fields = {.inside = ""};
+    struct reader_filter filter;
+    struct json_writer *json;
+
+    if (!api_query_filter(request->query, &filter, &fields)) {
+        fields_reply(&fields, response);
+    } else {
+        json = response_open();
+        finish_reading(read(api->reader, request->project, &filter, json), json, response);
+    }
+    reader_filter_free(&filter);
+}
+
+static void answer_history(const struct api *api, const struct request *request,
+                           struct response *response)
+{
+    answer_filtered(api, request, response, reader_history);
+}
+
+static void answer_actions(const struct api *api, const struct request *request,
+                           struct response *response)
+{
+    answer_filtered(api, request, response, reader_actions);
+}

@@ -1,0 +1,23 @@
+/*
+ * api: the routes. Checks who may what, turns bodies into commands, and answers what needs none.
+ */
+#ifndef API_H
+#define API_H
+
+#include "command.h"
+#include "gateway.h"
+#include "reader.h"
+#include "response.h"
+
+#include <stdbool.h>
+
+struct api {
+    struct reader *reader; /* the calling thread's own */
+    bool is_ready;         /* whether the writer has its database */
+};
+
+/* Either returns a command for the writer, or fills `response` and returns NULL. */
+struct command *api_handle(const struct api *api, const struct request *request,
+                           struct response *response);
+
+#endif

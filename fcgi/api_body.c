@@ -1,0 +1,298 @@
+/* api_body: one function a body; limits as the README's API table gives them. Any thread. */
+#include "api_body.h"
+
+#include "buf.h"
+#include "pool.h"
+#include "times.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAIT_MAX_S  3600
+#define LEASE_MAX_S 86400
+#define HOLD_MAX_S  (30 * 86400)
+
+static void read_seconds(struct fields *fields, const char *name, int least, int most, int *seconds)
+{
+    int64_t number = *seconds;
+
+    fields_integer(fields, name, least, most, &number);
+    *seconds = (int)number;
+}
+
+void api_body_none(struct fields *fields, const struct request *request, struct command *command)
+{
+    (void)fields;
+    (void)request;
+    (void)command;
+}
+
+/* requestStack */
+
+static void read_job(struct fields *fields, struct command *command)
+{
+    struct fields job;
+
+    if (!fields_object(fields, "job", &job))
+        return;
+    fields_url(&job, "url", &command->job_url);
+    fields_text(&job, "name", FIELD_NAME_MAX, &command->job_name);
+    fields_text(&job, "user", FIELD_NAME_MAX, &command->job_user);
+    fields_adopt(fields, &job);
+}
+
+/* The header Idempotency-Key: a quoted string (RFC 8941, as its draft wants) or bare. */
+static char *header_request_id(const struct request *request)
+{
+    const char *key = request->idempotency_key;
+    size_t len = strlen(key);
+
+    if (len >= 2 && key[0] == '"' && key[len - 1] == '"')
+        return mem_strndup(key + 1, len - 2);
+    return len ? mem_strdup(key) : NULL;
+}
+
+static void read_request_id(struct fields *fields, const struct request *request,
+                            struct command *command)
+{
+    char *header = header_request_id(request);
+
+    fields_text(fields, "requestId", FIELD_NAME_MAX, &command->request_id);
+    if (header && command->request_id && strcmp(header, command->request_id) != 0)
+        fields_fail(fields, "requestId", "differs from the header Idempotency-Key");
+    if (header && (strlen(header) > FIELD_NAME_MAX || !json_is_text(header)))
+        fields_fail(fields, "requestId", "in the header Idempotency-Key is too long or not UTF-8");
+    else if (header && !command->request_id)
+        mem_replace(&command->request_id, header);
+    if (command->request_id && !command->request_id[0])
+        fields_fail(fields, "requestId", "must not be empty");
+    free(header);
+}
+
+void api_body_request(struct fields *fields, const struct request *request,
+                      struct command *command)
+{
+    int64_t priority = 0;
+    int purpose = PURPOSE_TEST;
+
+    fields_text(fields, "branch", FIELD_NAME_MAX, &command->branch);
+    if (!command->branch || !command->branch[0])
+        mem_replace(&command->branch, "main");
+    fields_text(fields, "commit", FIELD_NAME_MAX, &command->commit);
+    fields_units(fields, "units", &command->units);
+    read_job(fields, command);
+    read_seconds(fields, "waitSeconds", 0, WAIT_MAX_S, &command->wait_s);
+    read_seconds(fields, "leaseSeconds", 1, LEASE_MAX_S, &command->lease_s);
+    read_request_id(fields, request, command);
+    fields_integer(fields, "priority", PRIORITY_MIN, PRIORITY_MAX, &priority);
+    command->priority = (int)priority;
+    fields_bool(fields, "supersede", &command->supersede);
+    fields_word(fields, "purpose", words_find_purpose, &purpose);
+    command->purpose = (enum purpose)purpose;
+}
+
+/* Leases */
+
+static void read_stack_name(struct fields *fields, struct command *command)
+{
+    fields_require(fields, "stackName");
+    fields_text(fields, "stackName", FIELD_NAME_MAX, &command->stack_name);
+}
+
+static void read_lease_id(struct fields *fields, struct command *command)
+{
+    fields_lease_id(fields, "leaseId", &command->has_lease_id, command->lease_id, LEASE_ID_SIZE);
+}
+
+void api_body_mark(struct fields *fields, const struct request *request, struct command *command)
+{
+    (void)request;
+    read_stack_name(fields, command);
+    fields_require(fields, "lastDeployedCommit");
+    fields_text(fields, "lastDeployedCommit", FIELD_NAME_MAX, &command->commit);
+    read_lease_id(fields, command);
+}
+
+void api_body_release(struct fields *fields, const struct request *request,
+                      struct command *command)
+{
+    int outcome = OUTCOME_NONE;
+
+    (void)request;
+    read_stack_name(fields, command);
+    read_lease_id(fields, command);
+    fields_word(fields, "outcome", words_find_outcome, &outcome);
+    command->outcome = (enum outcome)outcome;
+    fields_text(fields, "reason", FIELD_REASON_MAX, &command->reason);
+    read_seconds(fields, "holdSeconds", 1, HOLD_MAX_S, &command->lease_s);
+}
+
+void api_body_extend(struct fields *fields, const struct request *request, struct command *command)
+{
+    (void)request;
+    read_stack_name(fields, command);
+    fields_require(fields, "leaseId");
+    read_lease_id(fields, command);
+    read_seconds(fields, "seconds", 1, LEASE_MAX_S, &command->lease_s);
+}
+
+void api_body_cancel(struct fields *fields, const struct request *request, struct command *command)
+{
+    int64_t number = 0;
+
+    fields_integer(fields, "requestNumber", 1, INT64_MAX, &number);
+    command->request_number = (uint64_t)number;
+    read_request_id(fields, request, command);
+    if (!number && !command->request_id)
+        fields_require(fields, "requestId");
+}
+
+/* Administration */
+
+void api_body_stack(struct fields *fields, const struct request *request, struct command *command)
+{
+    (void)request;
+    read_stack_name(fields, command);
+    fields_text(fields, "reason", FIELD_REASON_MAX, &command->reason);
+}
+
+void api_body_set_aside(struct fields *fields, const struct request *request,
+                        struct command *command)
+{
+    api_body_stack(fields, request, command);
+    fields_text(fields, "owner", FIELD_NAME_MAX, &command->owner);
+    fields_bool(fields, "revoke", &command->revoke);
+    read_seconds(fields, "seconds", 1, HOLD_MAX_S, &command->lease_s);
+}
+
+void api_body_revoke(struct fields *fields, const struct request *request, struct command *command)
+{
+    api_body_stack(fields, request, command);
+    fields_integer(fields, "fence", 0, INT64_MAX, &command->fence);
+}
+
+void api_body_add_stacks(struct fields *fields, const struct request *request,
+                         struct command *command)
+{
+    int64_t count = 0;
+
+    (void)request;
+    fields_require(fields, "count");
+    fields_integer(fields, "count", 1, 1000, &count);
+    command->count = (uint32_t)count;
+    fields_text(fields, "reason", FIELD_REASON_MAX, &command->reason);
+}
+
+static bool is_prefix(const char *prefix)
+{
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    size_t len = strlen(prefix);
+
+    return len <= 63 && strspn(prefix, allowed) == len;
+}
+
+void api_body_update_project(struct fields *fields, const struct request *request,
+                             struct command *command)
+{
+    struct project_change *change = &command->change;
+    const struct json_value *initial = json_member(fields->object, "initialCommit");
+
+    (void)request;
+    fields_text(fields, "prefix", FIELD_NAME_MAX, &change->prefix);
+    if (change->prefix && !is_prefix(change->prefix))
+        fields_fail(fields, "prefix", "must be at most 63 letters, digits, dots, underscores, hyphens");
+    change->has_initial_commit = initial != NULL;
+    fields_text(fields, "initialCommit", FIELD_NAME_MAX, &change->initial_commit);
+    fields_integer(fields, "maxStacks", 0, STACK_NUMBER_MAX, &change->max_stacks);
+    fields_integer(fields, "leaseSeconds", 1, LEASE_MAX_S, &change->lease_s);
+    fields_integer(fields, "maxLeaseSeconds", 1, LEASE_MAX_S, &change->max_lease_s);
+    fields_integer(fields, "waitSeconds", 0, WAIT_MAX_S, &change->wait_s);
+    fields_text(fields, "reason", FIELD_REASON_MAX, &command->reason);
+}
+
+/* Queries */
+
+static int hex(char digit)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *at = digit ? strchr(digits, digit | 0x20) : NULL;
+    return at ? (int)(at - digits) : -1;
+}
+
+/* Undoes percent-encoding and `+` in place. false: broken, or a NUL. */
+static bool decode(char *text)
+{
+    char *to = text;
+
+    for (const char *from = text; *from; from++) {
+        if (*from == '+') {
+            *to++ = ' ';
+        } else if (*from == '%') {
+            int high = hex(from[1]);
+            int low = high < 0 ? -1 : hex(from[2]);
+            if (low < 0 || (high == 0 && low == 0))
+                return false;
+            *to++ = (char)(high << 4 | low);
+            from += 2;
+        } else {
+            *to++ = *from;
+        }
+    }
+    *to = '\0';
+    return true;
+}
+
+static bool set_number(const char *value, uint64_t least, uint64_t most, uint64_t *number)
+{
+    char *end;
+
+    if (*value < '0' || *value > '9' || strlen(value) > 18)
+        return false;
+    *number = strtoull(value, &end, 10);
+    return *end == '\0' && *number >= least && *number <= most;
+}
+
+static bool set_filter(struct reader_filter *filter, const char *name, const char *value)
+{
+    if (strcmp(name, "limit") == 0)
+        return set_number(value, 1, READER_LIMIT_MAX, &filter->limit);
+    if (strcmp(name, "before") == 0)
+        return set_number(value, 1, UINT64_MAX, &filter->before);
+    if (strcmp(name, "since") == 0)
+        return times_parse(value, &filter->since);
+    if (strcmp(name, "until") == 0)
+        return times_parse(value, &filter->until);
+    if (strcmp(name, "state") == 0) {
+        filter->state = words_find_lease_state(value);
+        return filter->state > LEASE_ACTIVE;
+    }
+    if (strlen(value) > FIELD_NAME_MAX || !json_is_text(value))
+        return false;
+    if (strcmp(name, "stackName") == 0)
+        mem_replace(&filter->stack_name, value);
+    else if (strcmp(name, "branch") == 0)
+        mem_replace(&filter->branch, value);
+    return true; /* unknown ones are ignored, like unknown fields */
+}
+
+bool api_query_filter(const char *query, struct reader_filter *filter, struct fields *fields)
+{
+    char *copy = mem_strdup(query);
+    char *rest = copy;
+    char *pair;
+
+    *filter = (struct reader_filter){.limit = READER_LIMIT, .state = -1};
+    while ((pair = strsep(&rest, "&")) != NULL && fields_are_good(fields)) {
+        char *value = strchr(pair, '=');
+
+        if (!value)
+            continue;
+        *value++ = '\0';
+        if (!decode(value) || !set_filter(filter, pair, value))
+            fields_fail(fields, pair, "in the query is not valid");
+    }
+    free(copy);
+    return fields_are_good(fields);
+}

@@ -1,0 +1,29 @@
+/* api_body: what each route's body and query may hold. Used by `api` only. */
+#ifndef API_BODY_H
+#define API_BODY_H
+
+#include "command.h"
+#include "fields.h"
+#include "gateway.h"
+#include "reader.h"
+
+/* Fills the command from the body; faults stay in `fields`. */
+typedef void api_body(struct fields *fields, const struct request *request,
+                      struct command *command);
+
+api_body api_body_none;
+api_body api_body_request;
+api_body api_body_mark;
+api_body api_body_release;
+api_body api_body_extend;
+api_body api_body_cancel;
+api_body api_body_stack;
+api_body api_body_set_aside;
+api_body api_body_revoke;
+api_body api_body_add_stacks;
+api_body api_body_update_project;
+
+/* limit, before, stackName, branch, state, since, until. false: the fault is in `fields`. */
+bool api_query_filter(const char *query, struct reader_filter *filter, struct fields *fields);
+
+#endif

@@ -1,0 +1,238 @@
+/* clerk: commands, time and grants on one pool. Writer's thread, under the project's row lock. */
+#include "clerk.h"
+
+#include "buf.h"
+#include "clerk_verbs.h"
+#include "match.h"
+#include "times.h"
+
+#include <stdlib.h>
+
+void clerk_run(const struct clerk *clerk, struct pool *pool, struct command *command)
+{
+    static clerk_verb *const verbs[] = {
+        [VERB_REQUEST] = clerk_request,
+        [VERB_MARK] = clerk_mark,
+        [VERB_RELEASE] = clerk_release,
+        [VERB_EXTEND] = clerk_extend,
+        [VERB_CANCEL] = clerk_cancel,
+        [VERB_DELETE_LAST] = clerk_delete_last,
+        [VERB_HOLD] = clerk_hold,
+        [VERB_QUARANTINE] = clerk_quarantine,
+        [VERB_REINSTATE] = clerk_reinstate,
+        [VERB_REVOKE] = clerk_revoke,
+        [VERB_ADD_STACKS] = clerk_add_stacks,
+        [VERB_DELETE_STACK] = clerk_delete_stack,
+        [VERB_UPDATE_PROJECT] = clerk_update_project,
+        [VERB_HANG_UP] = clerk_hang_up,
+        [VERB_TAKE_BACK] = clerk_take_back,
+    };
+    verbs[command->verb](clerk, pool, command);
+}
+
+/* What is due */
+
+static bool is_alive(const struct clerk *clerk, uint64_t instance)
+{
+    for (size_t i = 0; i < clerk->other_count; i++)
+        if (clerk->others[i] == instance)
+            return true;
+    return instance == clerk->instance;
+}
+
+/* While this program or its database was away no heartbeat could come in, so a lease that was
+ * last renewed before that gets the grace time. */
+static int64_t lease_end(const struct clerk *clerk, const struct lease *lease)
+{
+    int64_t earliest = clerk->up_since + clerk->startup_grace_us;
+
+    if (lease->renewed_at >= clerk->up_since || lease->expires_at >= earliest)
+        return lease->expires_at;
+    return earliest;
+}
+
+/* Likewise for callers that could not come back to their place. */
+static int64_t place_end(const struct clerk *clerk, const struct lease *lease)
+{
+    int64_t earliest = clerk->up_since + clerk->request_grace_us;
+
+    if (lease->place_until - clerk->request_grace_us >= clerk->up_since ||
+        lease->place_until >= earliest)
+        return lease->place_until;
+    return earliest;
+}
+
+/* When something happens to the lease unless a caller does something first. */
+static int64_t lease_due(const struct clerk *clerk, const struct pool *pool,
+                         const struct lease *lease)
+{
+    if (lease->state == LEASE_ACTIVE)
+        return lease_end(clerk, lease);
+    if (lease->instance == 0)
+        return place_end(clerk, lease);
+    if (lease->instance == clerk->instance)
+        return lease->wait_until;
+    return is_alive(clerk, lease->instance) ? pool->now + TIMES_SECOND : pool->now;
+}
+
+static void end_due_lease(const struct clerk *clerk, struct pool *pool, struct lease *lease)
+{
+    if (lease->state == LEASE_ACTIVE)
+        pool_end_lease(pool, lease, LEASE_EXPIRED, OUTCOME_NONE);
+    else if (lease->instance == 0)
+        pool_end_lease(pool, lease, lease->timed_out ? LEASE_TIMED_OUT : LEASE_ABANDONED,
+                       OUTCOME_NONE);
+    else if (lease->instance != clerk->instance)
+        clerk_disconnect(clerk, pool, lease, false);
+    /* Our own waits may still be granted; clerk_end_waits() ends them. */
+}
+
+void clerk_settle_due(const struct clerk *clerk, struct pool *pool)
+{
+    struct lease **due;
+    struct lease *lease;
+    size_t count = 0;
+
+    if (pool->deadline > pool->now)
+        return;
+    due = mem_alloc((pool->leases.count + 1) * sizeof(struct lease *));
+    for (size_t at = 0; (lease = map_next(&pool->leases, &at));)
+        if (lease_due(clerk, pool, lease) <= pool->now)
+            due[count++] = lease;
+    for (size_t i = 0; i < count; i++)
+        end_due_lease(clerk, pool, due[i]);
+    free(due);
+    for (size_t i = 1; i < pool->stacks_size; i++) {
+        struct stack *stack = pool->stacks[i];
+        if (stack && stack->state == STACK_HELD && stack->held_until <= pool->now)
+            pool_move_stack(pool, stack, STACK_AVAILABLE);
+    }
+}
+
+/* Grants */
+
+static void carry_out(struct pool *pool, const struct match *match)
+{
+    struct stack *stack = match->stack ? match->stack : pool_create_stack(pool, match->number);
+
+    for (size_t i = 0; i < match->passed_count; i++) {
+        match->passed[i]->passed_over++;
+        pool_touch_lease(pool, match->passed[i]);
+    }
+    pool_activate(pool, match->lease, stack, match->stack == NULL);
+}
+
+/* Another program holds the connection of that request; it will look within 100 ms. */
+static void reserve(struct pool *pool, const struct match *match)
+{
+    match->lease->reserved = true;
+    if (match->stack)
+        match->stack->reserved = true;
+    else
+        pool->reserved_new++;
+}
+
+static void clear_reservations(struct pool *pool)
+{
+    pool->reserved_new = 0;
+    for (struct stack *at = pool->idle_first; at; at = at->idle_next)
+        at->reserved = false;
+    for (size_t i = 0; i < PRIORITY_COUNT; i++)
+        for (struct lease *at = pool->queue_first[i]; at; at = at->next)
+            at->reserved = false;
+}
+
+void clerk_grant(const struct clerk *clerk, struct pool *pool)
+{
+    struct match match;
+    bool reserved = false;
+
+    while (match_next(pool, &match)) {
+        if (match.lease->instance == clerk->instance) {
+            carry_out(pool, &match);
+        } else {
+            reserve(pool, &match);
+            reserved = true;
+        }
+    }
+    if (reserved)
+        clear_reservations(pool);
+}
+
+void clerk_grant_refresh(struct pool *pool, struct command *command)
+{
+    static const struct clerk nobody = {0};
+    struct stack *stack = match_refresh(pool, command->units);
+
+    if (!stack)
+        return;
+    command->answer.lease = clerk_new_lease(&nobody, pool, command);
+    pool_activate(pool, pool_lease(pool, command->answer.lease->number), stack, false);
+    command->answer.result = RESULT_GRANTED;
+}
+
+/* Waits */
+
+static void end_wait(const struct clerk *clerk, struct pool *pool, struct lease *lease)
+{
+    lease->position = pool_position(pool, lease);
+    lease->estimate_s = pool_estimate_s(pool, lease->position);
+    clerk_disconnect(clerk, pool, lease, true);
+}
+
+static bool is_wait_over(const struct clerk *clerk, const struct pool *pool,
+                         const struct lease *lease)
+{
+    return lease->state == LEASE_WAITING && lease->instance == clerk->instance &&
+           lease->wait_until <= pool->now;
+}
+
+/* Newest first, as the list of changed leases has them. */
+static void turn_away(const struct clerk *clerk, struct pool *pool)
+{
+    struct lease *next;
+
+    for (struct lease *at = pool->dirty_leases; at; at = next) {
+        next = at->next_dirty;
+        if (is_wait_over(clerk, pool, at)) {
+            end_wait(clerk, pool, at);
+        } else if (pool->waiting_count > clerk->waiting_max && !at->stored &&
+                   at->state == LEASE_WAITING) {
+            at->queue_full = true;
+            pool_end_lease(pool, at, LEASE_TIMED_OUT, OUTCOME_NONE);
+        }
+    }
+}
+
+static void end_parked_waits(const struct clerk *clerk, struct pool *pool)
+{
+    for (size_t i = 0; i < PRIORITY_COUNT; i++) {
+        struct lease *next;
+        for (struct lease *at = pool->queue_first[i]; at; at = next) {
+            next = at->next;
+            if (is_wait_over(clerk, pool, at))
+                end_wait(clerk, pool, at);
+        }
+    }
+}
+
+static void find_deadline(const struct clerk *clerk, struct pool *pool)
+{
+    struct lease *lease;
+
+    pool->deadline = TIMES_NEVER;
+    for (size_t at = 0; (lease = map_next(&pool->leases, &at));)
+        pool_due_at(pool, lease_due(clerk, pool, lease));
+    for (size_t i = 1; i < pool->stacks_size; i++)
+        if (pool->stacks[i] && pool->stacks[i]->state == STACK_HELD)
+            pool_due_at(pool, pool->stacks[i]->held_until);
+}
+
+void clerk_end_waits(const struct clerk *clerk, struct pool *pool)
+{
+    turn_away(clerk, pool);
+    if (pool->deadline > pool->now)
+        return;
+    end_parked_waits(clerk, pool);
+    find_deadline(clerk, pool);
+}

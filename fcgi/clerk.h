@@ -1,0 +1,39 @@
+/*
+ * clerk: the rules. Runs commands and the passing of time on a pool; no SQL, no I/O, no clients.
+ *
+ * For one batch the writer calls, for each project: clerk_run() for its commands in the order of
+ * their arrival, then clerk_settle_due(), then clerk_grant(), then clerk_end_waits(). Releases and
+ * heartbeats thus come before expiry, and expiry before the grants that it allows.
+ */
+#ifndef CLERK_H
+#define CLERK_H
+
+#include "command.h"
+#include "pool.h"
+
+struct clerk {
+    uint64_t instance;       /* this program */
+    const uint64_t *others;  /* other programs that are alive */
+    size_t other_count;
+    int64_t request_grace_us;
+    int64_t startup_grace_us;
+    int64_t up_since; /* when this program got its database, by the database's clock */
+    uint32_t waiting_max;    /* per project */
+};
+
+/* Runs one command; what came of it is in command->answer. */
+void clerk_run(const struct clerk *clerk, struct pool *pool, struct command *command);
+
+/* Ends what is over: leases, places in the queue, holds. Gives up on callers of dead programs. */
+void clerk_settle_due(const struct clerk *clerk, struct pool *pool);
+
+/* Grants stacks to waiting requests. Afterwards clerk_grant_refresh() for each command whose
+ * answer so far is RESULT_NOT_NOW: refreshes take only what nobody else wants. */
+void clerk_grant(const struct clerk *clerk, struct pool *pool);
+void clerk_grant_refresh(struct pool *pool, struct command *command);
+
+/* Ends the waits that are over, and those of new requests that the queue has no room for. Then
+ * notes when something is due next. */
+void clerk_end_waits(const struct clerk *clerk, struct pool *pool);
+
+#endif

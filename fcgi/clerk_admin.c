@@ -1,0 +1,190 @@
+/* clerk_admin: the verbs of administrators, each recorded with who, when and why. Writer's thread. */
+#include "clerk_verbs.h"
+
+#include "buf.h"
+#include "times.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The named stack, or NULL with the answer set. */
+static struct stack *find_stack(struct pool *pool, struct command *command)
+{
+    struct stack *stack = pool_stack_named(pool, command->stack_name);
+
+    command->answer.stack = stack;
+    command->answer.result = stack ? RESULT_DONE : RESULT_NO_STACK;
+    return stack;
+}
+
+static void delete_stack(struct pool *pool, struct stack *stack)
+{
+    pool_set_content(pool, stack, NULL);
+    pool_move_stack(pool, stack, STACK_DELETED);
+}
+
+void clerk_delete_last(const struct clerk *clerk, struct pool *pool, struct command *command)
+{
+    struct stack *stack = pool_last_stack(pool);
+
+    (void)clerk;
+    command->answer.stack = stack;
+    if (!stack) {
+        command->answer.result = RESULT_NO_MORE_STACK;
+    } else if (stack->lease) {
+        command->answer.result = RESULT_STACK_LEASED;
+    } else if (stack->state == STACK_HELD) {
+        command->answer.result = RESULT_INVALID_STATE;
+    } else {
+        delete_stack(pool, stack);
+        pool_record(pool, command, stack->number, NULL);
+        command->answer.result = RESULT_DONE;
+    }
+}
+
+/* Holds or quarantines: at once, or when the job gives the stack back. */
+static void set_aside(struct pool *pool, struct command *command, enum stack_state state)
+{
+    struct stack *stack = find_stack(pool, command);
+
+    if (!stack)
+        return;
+    if (stack->state == STACK_DRAINING) {
+        command->answer.result = RESULT_INVALID_STATE;
+        return;
+    }
+    mem_replace(&stack->owner, command->owner ? command->owner : command->key_name);
+    mem_replace(&stack->reason, command->reason);
+    stack->hold_s = command->lease_s < 0 ? CLERK_HOLD_S : (uint32_t)command->lease_s;
+    if (stack->lease) {
+        stack->next_state = state;
+        pool_touch_stack(pool, stack);
+        if (command->revoke)
+            pool_end_lease(pool, stack->lease, LEASE_REVOKED, OUTCOME_NONE);
+    } else {
+        stack->held_until = pool->now + stack->hold_s * TIMES_SECOND;
+        pool_move_stack(pool, stack, state);
+    }
+    pool_record(pool, command, stack->number, stack->lease ? "once it is given back" : NULL);
+}
+
+void clerk_hold(const struct clerk *clerk, struct pool *pool, struct command *command)
+{
+    (void)clerk;
+    set_aside(pool, command, STACK_HELD);
+}
+
+void clerk_quarantine(const struct clerk *clerk, struct pool *pool, struct command *command)
+{
+    (void)clerk;
+    set_aside(pool, command, STACK_QUARANTINED);
+}
+
+void clerk_reinstate(const struct clerk *clerk, struct pool *pool, struct command *command)
+{
+    struct stack *stack = find_stack(pool, command);
+
+    (void)clerk;
+    if (!stack)
+        return;
+    switch (stack->state) {
+    case STACK_HELD:
+    case STACK_QUARANTINED:
+        pool_move_stack(pool, stack, STACK_AVAILABLE);
+        break;
+    case STACK_LEASED:
+        stack->next_state = STACK_AVAILABLE;
+        mem_replace(&stack->owner, NULL);
+        mem_replace(&stack->reason, NULL);
+        pool_touch_stack(pool, stack);
+        break;
+    case STACK_DRAINING:
+        pool_move_stack(pool, stack, STACK_LEASED);
+        break;
+    case STACK_AVAILABLE:
+    case STACK_DELETED:
+        command->answer.result = RESULT_NO_EFFECT;
+        return;
+    }
+    pool_record(pool, command, stack->number, NULL);
+}
+
+void clerk_revoke(const struct clerk *clerk, struct pool *pool, struct command *command)
+{
+    struct stack *stack = find_stack(pool, command);
+
+    (void)clerk;
+    if (!stack)
+        return;
+    if (!stack->lease || (command->fence >= 0 && (uint64_t)command->fence != stack->fence)) {
+        command->answer.result = RESULT_INVALID_STATE;
+        return;
+    }
+    pool_record(pool, command, stack->number, NULL);
+    pool_end_lease(pool, stack->lease, LEASE_REVOKED, OUTCOME_NONE);
+}
+
+void clerk_add_stacks(const struct clerk *clerk, struct pool *pool, struct command *command)
+{
+    char detail[64];
+    struct answer *answer = &command->answer;
+
+    (void)clerk;
+    if (command->count > pool->max_stacks || pool->stack_count > pool->max_stacks - command->count) {
+        answer->result = RESULT_TOO_MANY_STACKS;
+        return;
+    }
+    answer->added = mem_realloc(answer->added, command->count * sizeof(uint32_t));
+    for (answer->count = 0; answer->count < command->count; answer->count++)
+        answer->added[answer->count] = pool_create_stack(pool, pool_free_number(pool))->number;
+    snprintf(detail, sizeof detail, "%u stacks", command->count);
+    pool_record(pool, command, 0, detail);
+    answer->result = RESULT_DONE;
+}
+
+void clerk_delete_stack(const struct clerk *clerk, struct pool *pool, struct command *command)
+{
+    struct stack *stack = find_stack(pool, command);
+
+    (void)clerk;
+    if (!stack)
+        return;
+    if (stack->lease) {
+        pool_move_stack(pool, stack, STACK_DRAINING);
+        command->answer.result = RESULT_DRAINING;
+    } else {
+        delete_stack(pool, stack);
+    }
+    pool_record(pool, command, stack->number, stack->lease ? "once it is given back" : NULL);
+}
+
+static void set_number(uint32_t *setting, int64_t wish)
+{
+    if (wish >= 0)
+        *setting = (uint32_t)wish;
+}
+
+void clerk_update_project(const struct clerk *clerk, struct pool *pool, struct command *command)
+{
+    const struct project_change *change = &command->change;
+    char detail[200];
+
+    (void)clerk;
+    if (change->prefix && strcmp(change->prefix, pool->prefix) != 0 && pool->stack_count > 0) {
+        command->answer.result = RESULT_STACKS_EXIST; /* their names would change under their jobs */
+        return;
+    }
+    if (change->prefix)
+        mem_replace(&pool->prefix, change->prefix);
+    if (change->has_initial_commit)
+        mem_replace(&pool->initial_commit, change->initial_commit);
+    set_number(&pool->max_stacks, change->max_stacks);
+    set_number(&pool->lease_s, change->lease_s);
+    set_number(&pool->max_lease_s, change->max_lease_s);
+    set_number(&pool->wait_s, change->wait_s);
+    pool->settings_dirty = true;
+    snprintf(detail, sizeof detail, "prefix=%s maxStacks=%u leaseSeconds=%u maxLeaseSeconds=%u waitSeconds=%u",
+             pool->prefix, pool->max_stacks, pool->lease_s, pool->max_lease_s, pool->wait_s);
+    pool_record(pool, command, 0, detail);
+    command->answer.result = RESULT_DONE;
+}

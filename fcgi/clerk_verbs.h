@@ -1,0 +1,37 @@
+/* clerk_verbs: one function a verb, for clerk_run(). Each sets command->answer. */
+#ifndef CLERK_VERBS_H
+#define CLERK_VERBS_H
+
+#include "clerk.h"
+
+typedef void clerk_verb(const struct clerk *clerk, struct pool *pool, struct command *command);
+
+/* clerk_job: what CI jobs ask for */
+clerk_verb clerk_request;
+clerk_verb clerk_mark;
+clerk_verb clerk_release;
+clerk_verb clerk_extend;
+clerk_verb clerk_cancel;
+clerk_verb clerk_hang_up;
+clerk_verb clerk_take_back;
+
+/* clerk_admin: what administrators ask for */
+clerk_verb clerk_delete_last;
+clerk_verb clerk_hold;
+clerk_verb clerk_quarantine;
+clerk_verb clerk_reinstate;
+clerk_verb clerk_revoke;
+clerk_verb clerk_add_stacks;
+clerk_verb clerk_delete_stack;
+clerk_verb clerk_update_project;
+
+#define CLERK_HOLD_S 7200 /* how long a hold lasts that names no end */
+
+/* A lease for that request at the end of the queue. */
+struct lease *clerk_new_lease(const struct clerk *clerk, struct pool *pool,
+                              const struct command *command);
+/* Nobody is connected any more: the request keeps its place for the grace time, or ends. */
+void clerk_disconnect(const struct clerk *clerk, struct pool *pool, struct lease *lease,
+                      bool timed_out);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * database: the only user of the MySQL client library. One connection, text in, rows out.
+ *
+ * Not shared between threads. All calls block, for DATABASE_TIMEOUT_S at most.
+ */
+#ifndef DATABASE_H
+#define DATABASE_H
+
+#include "buf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DATABASE_CONNECT_TIMEOUT_S 2
+#define DATABASE_TIMEOUT_S         10
+
+enum database_status {
+    DATABASE_OK,
+    DATABASE_RETRY, /* deadlock, lock wait, changed row: roll back and do it all again */
+    DATABASE_LOST,  /* no connection, or a server that can't write; what was sent may have happened */
+    DATABASE_ERROR, /* the statement is at fault; the log has it */
+};
+
+struct database;
+
+/* Once, before any other thread starts; and at the very end. */
+bool database_library_start(void);
+void database_library_end(void);
+
+/* Doesn't connect yet. `hosts` is the ordered list of the config file. The password is read from
+ * its file at each connect, so that it can be changed. */
+struct database *database_new(const char *hosts, const char *name, const char *user,
+                              const char *password_file);
+void database_free(struct database *database);
+
+/* Connects to the first host of the list that takes writes, unless already connected. */
+enum database_status database_connect(struct database *database);
+void database_disconnect(struct database *database);
+bool database_is_connected(const struct database *database);
+
+/* One row; `set` counts the results of one text from 0. A NULL column has values[i] NULL. */
+struct database_row {
+    unsigned set;
+    unsigned count;
+    char **values;
+    unsigned long *lengths;
+};
+
+typedef void database_visit(void *context, const struct database_row *row);
+
+/* Runs one or more statements, separated by `;`. The server stops at the first that fails, so a
+ * COMMIT at the end only happens if all went well. `visit` may be NULL. */
+enum database_status database_run(struct database *database, const struct buf *sql,
+                                  database_visit *visit, void *context);
+
+/* Columns as numbers; NULL gives `otherwise`. */
+uint64_t database_uint(const struct database_row *row, unsigned column, uint64_t otherwise);
+int64_t database_int(const struct database_row *row, unsigned column, int64_t otherwise);
+
+/* Building statements. Every text goes in as a hexadecimal literal: nothing to escape, whatever
+ * the server's sql_mode. NULL gives NULL. */
+void sql_text(struct buf *sql, const char *text);
+void sql_bytes(struct buf *sql, const void *bytes, size_t len);
+void sql_time(struct buf *sql, int64_t time_us); /* 0: NULL */
+
+#endif

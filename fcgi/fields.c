@@ -1,0 +1,217 @@
+/* fields: see fields.h. No state of its own; any thread. */
+#include "fields.h"
+
+#include "buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void fields_fail(struct fields *fields, const char *name, const char *format, ...)
+{
+    va_list args;
+
+    if (fields->field[0])
+        return; /* the first fault counts */
+    snprintf(fields->field, sizeof fields->field, "%s%s", fields->inside, name);
+    va_start(args, format);
+    vsnprintf(fields->fault, sizeof fields->fault, format, args);
+    va_end(args);
+}
+
+bool fields_are_good(const struct fields *fields)
+{
+    return !fields->field[0];
+}
+
+static const struct json_value *find(const struct fields *fields, const char *name)
+{
+    const struct json_value *value = json_member(fields->object, name);
+    return value && value->type != JSON_NULL ? value : NULL;
+}
+
+static const struct json_value *find_string(struct fields *fields, const char *name, size_t most)
+{
+    const struct json_value *value = find(fields, name);
+
+    if (!value)
+        return NULL;
+    if (value->type != JSON_STRING) {
+        fields_fail(fields, name, "must be a string");
+        return NULL;
+    }
+    if (value->length > most) {
+        fields_fail(fields, name, "is too long (%zu bytes at most)", most);
+        return NULL;
+    }
+    return value;
+}
+
+void fields_text(struct fields *fields, const char *name, size_t most, char **text)
+{
+    const struct json_value *value = find_string(fields, name, most);
+
+    if (value)
+        mem_replace(text, value->string);
+}
+
+void fields_integer(struct fields *fields, const char *name, int64_t least, int64_t most,
+                    int64_t *number)
+{
+    const struct json_value *value = find(fields, name);
+
+    if (!value)
+        return;
+    if (value->type != JSON_INTEGER || value->integer < least || value->integer > most)
+        fields_fail(fields, name, "must be a whole number from %lld to %lld", (long long)least,
+                    (long long)most);
+    else
+        *number = value->integer;
+}
+
+void fields_bool(struct fields *fields, const char *name, bool *truth)
+{
+    const struct json_value *value = find(fields, name);
+
+    if (!value)
+        return;
+    if (value->type != JSON_BOOL)
+        fields_fail(fields, name, "must be true or false");
+    else
+        *truth = value->truth;
+}
+
+void fields_word(struct fields *fields, const char *name, int (*find_word)(const char *name),
+                 int *word)
+{
+    const struct json_value *value = find_string(fields, name, FIELD_NAME_MAX);
+    int found;
+
+    if (!value)
+        return;
+    found = find_word(value->string);
+    if (found < 0)
+        fields_fail(fields, name, "is not one of the known words");
+    else
+        *word = found;
+}
+
+void fields_url(struct fields *fields, const char *name, char **url)
+{
+    const struct json_value *value = find_string(fields, name, FIELD_URL_MAX);
+
+    if (!value)
+        return;
+    if (strncmp(value->string, "https://", 8) != 0 && strncmp(value->string, "http://", 7) != 0)
+        fields_fail(fields, name, "must be an http or https URL");
+    for (size_t i = 0; i < value->length; i++)
+        if ((unsigned char)value->string[i] <= ' ' || strchr("\"<>\\^`{|}", value->string[i]))
+            fields_fail(fields, name, "holds a character that no URL has (RFC 3986)");
+    mem_replace(url, value->string);
+}
+
+static bool check_unit(struct fields *fields, const char *name, const struct json_value *unit)
+{
+    if (!unit->key[0] || strlen(unit->key) > FIELD_NAME_MAX)
+        fields_fail(fields, name, "has a unit whose name is empty or too long (255 bytes at most)");
+    else if (unit->type != JSON_STRING || unit->length == 0 || unit->length > FIELD_NAME_MAX)
+        fields_fail(fields, name, "must give \"%.60s\" a fingerprint of 1 to 255 bytes", unit->key);
+    else
+        return true;
+    return false;
+}
+
+void fields_units(struct fields *fields, const char *name, struct manifest **units)
+{
+    const struct json_value *object = find(fields, name);
+    struct unit *list;
+    size_t count = 0;
+    bool good = true;
+
+    if (!object)
+        return;
+    if (object->type != JSON_OBJECT || object->length > FIELD_UNITS_MAX) {
+        fields_fail(fields, name, "must be an object with %d units at most", FIELD_UNITS_MAX);
+        return;
+    }
+    list = mem_alloc((object->length + 1) * sizeof *list);
+    for (const struct json_value *at = object->first; at && good; at = at->next) {
+        good = check_unit(fields, name, at);
+        list[count++] = (struct unit){.name = at->key, .fingerprint = at->string};
+    }
+    if (good)
+        *units = manifest_new(list, count);
+    free(list);
+}
+
+static int hex_digit(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    if (digit >= 'a' && digit <= 'f')
+        return digit - 'a' + 10;
+    if (digit >= 'A' && digit <= 'F')
+        return digit - 'A' + 10;
+    return -1;
+}
+
+void fields_lease_id(struct fields *fields, const char *name, bool *given, uint8_t *lease_id,
+                     size_t size)
+{
+    const struct json_value *value = find_string(fields, name, FIELD_NAME_MAX);
+
+    if (!value)
+        return;
+    *given = true;
+    for (size_t i = 0; i < size && value->length == 2 * size; i++) {
+        int high = hex_digit(value->string[2 * i]);
+        int low = hex_digit(value->string[2 * i + 1]);
+        if (high < 0 || low < 0) {
+            memset(lease_id, 0, size);
+            return;
+        }
+        lease_id[i] = (uint8_t)(high << 4 | low);
+    }
+}
+
+bool fields_object(struct fields *fields, const char *name, struct fields *members)
+{
+    const struct json_value *value = find(fields, name);
+
+    if (!value)
+        return false;
+    if (value->type != JSON_OBJECT) {
+        fields_fail(fields, name, "must be an object");
+        return false;
+    }
+    *members = (struct fields){.object = value, .inside = "job."};
+    return true;
+}
+
+void fields_adopt(struct fields *fields, const struct fields *members)
+{
+    if (!fields->field[0] && members->field[0]) {
+        memcpy(fields->field, members->field, sizeof fields->field);
+        memcpy(fields->fault, members->fault, sizeof fields->fault);
+    }
+}
+
+void fields_require(struct fields *fields, const char *name)
+{
+    if (!find(fields, name) && !fields->field[0]) {
+        fields_fail(fields, name, "is required");
+        fields->missing = true;
+    }
+}
+
+void fields_reply(const struct fields *fields, struct response *response)
+{
+    char message[300];
+    struct json_writer *json;
+
+    snprintf(message, sizeof message, "Field \"%s\" %s", fields->field, fields->fault);
+    json = response_open_error(fields->missing ? "missingField" : "invalidField", message);
+    json_put_string(json, "field", fields->field);
+    response_close_error(response, 400, json);
+}

@@ -1,0 +1,52 @@
+/* fields: reads the members of a JSON body, with their limits; keeps the first fault. */
+#ifndef FIELDS_H
+#define FIELDS_H
+
+#include "json.h"
+#include "manifest.h"
+#include "response.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FIELD_NAME_MAX   255
+#define FIELD_REASON_MAX 1000
+#define FIELD_URL_MAX    2048
+#define FIELD_UNITS_MAX  2000
+
+struct fields {
+    const struct json_value *object;
+    const char *inside; /* "job." for members of job; else "" */
+    bool missing;       /* the fault is a missing field */
+    char field[64];     /* the first faulty field; empty: none yet */
+    char fault[160];
+};
+
+/* A member that is absent or null leaves the target as it is. Texts are copies for the caller. */
+void fields_text(struct fields *fields, const char *name, size_t most, char **text);
+void fields_integer(struct fields *fields, const char *name, int64_t least, int64_t most,
+                    int64_t *number);
+void fields_bool(struct fields *fields, const char *name, bool *truth);
+/* One of the words that `find` knows. */
+void fields_word(struct fields *fields, const char *name, int (*find)(const char *name),
+                 int *word);
+void fields_url(struct fields *fields, const char *name, char **url);
+/* {name: fingerprint, …} */
+void fields_units(struct fields *fields, const char *name, struct manifest **units);
+/* 32 hexadecimal digits; anything else is a leaseId that nobody has (all zero). */
+void fields_lease_id(struct fields *fields, const char *name, bool *given, uint8_t *lease_id,
+                     size_t size);
+/* The members of an object, as fields of their own. false: there is none. */
+bool fields_object(struct fields *fields, const char *name, struct fields *members);
+/* Takes over a fault that was found among the members. */
+void fields_adopt(struct fields *fields, const struct fields *members);
+
+void fields_require(struct fields *fields, const char *name);
+void fields_fail(struct fields *fields, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+bool fields_are_good(const struct fields *fields);
+/* 400 with the first fault. */
+void fields_reply(const struct fields *fields, struct response *response);
+
+#endif

@@ -1,0 +1,23 @@
+/* figures: counts and percentiles over ended requests. */
+#ifndef FIGURES_H
+#define FIGURES_H
+
+#include "json.h"
+#include "words.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct figures;
+
+struct figures *figures_new(void);
+void figures_free(struct figures *figures);
+
+/* One ended request; -1 where a time doesn't apply. */
+void figures_add(struct figures *figures, int state, int64_t wait_us, int64_t hold_us,
+                 bool same_content);
+
+/* {requests, granted, released, …, waitSeconds: {mean, p50, p95}, holdSeconds: {…}} */
+void figures_put(struct figures *figures, struct json_writer *json, const char *name);
+
+#endif

@@ -1,0 +1,353 @@
+/*
+ * gateway: an epoll loop of our own hands libfcgi a connection only when it is readable, so that
+ * nginx's kept connections pin no thread. libfcgi reads and checks the records of a request; the
+ * answer is framed here, in one write: a parked client then is a descriptor and a request number,
+ * and libfcgi's 18 KiB of streams are free while it waits.
+ *
+ * Threads: any number in gateway_next(). A connection is armed with EPOLLONESHOT: from its event
+ * until it is armed again it belongs to whoever holds its `struct client`.
+ */
+#include "gateway.h"
+
+#include "log.h"
+#include "times.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <fcgiapp.h>
+
+#include <fastcgi.h>
+
+#define BACKLOG 4096 /* 16 or 128 end in storms of 502 */
+#define READ_TIMEOUT_S 10
+#define WRITE_TIMEOUT_S 10
+#define PARAM_MAX 4096 /* nginx's own limits are lower */
+
+struct gateway {
+    int epoll;
+    int listener;
+    int stopper; /* eventfd; readable once stopped */
+    char *path;  /* to remove at the end; NULL: not ours */
+    atomic_bool draining;
+    /* Descriptors that wait for their next request, so that draining can close them. */
+    atomic_uchar *idle;
+    size_t idle_size;
+};
+
+/* Opening and closing */
+
+static int listen_at(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd;
+
+    if (strlen(path) >= sizeof address.sun_path) {
+        log_error("socket path too long (107 bytes at most): %s", path);
+        return -1;
+    }
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) {
+        log_error("another program listens on %s", path);
+        close(fd);
+        return -1;
+    }
+    unlink(path);
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || chmod(path, 0660) < 0 ||
+        listen(fd, BACKLOG) < 0) {
+        log_error("cannot listen on %s: %s", path, strerror(errno));
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static bool watch(struct gateway *gateway, int fd, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.fd = fd};
+    return epoll_ctl(gateway->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+struct gateway *gateway_open(const char *path)
+{
+    struct gateway *gateway = mem_zalloc(sizeof *gateway);
+    bool inherited = strcmp(path, "-") == 0;
+    long most = sysconf(_SC_OPEN_MAX);
+
+    gateway->idle_size = most > 0 ? (size_t)most : 1024;
+    gateway->idle = mem_zalloc(gateway->idle_size);
+    gateway->epoll = epoll_create1(EPOLL_CLOEXEC);
+    gateway->stopper = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    gateway->listener = inherited ? STDIN_FILENO : listen_at(path);
+    gateway->path = inherited ? NULL : mem_strdup(path);
+    if (inherited)
+        fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
+    if (FCGX_Init() != 0 || gateway->listener < 0 ||
+        !watch(gateway, gateway->listener, EPOLLIN) || !watch(gateway, gateway->stopper, EPOLLIN)) {
+        log_error("cannot open the FastCGI socket %s", path);
+        gateway_close(gateway);
+        return NULL;
+    }
+    return gateway;
+}
+
+void gateway_close(struct gateway *gateway)
+{
+    if (gateway->path && gateway->listener >= 0)
+        unlink(gateway->path);
+    if (gateway->listener > STDIN_FILENO)
+        close(gateway->listener);
+    close(gateway->stopper);
+    close(gateway->epoll);
+    free(gateway->path);
+    free(gateway->idle);
+    free(gateway);
+}
+
+void gateway_drain(struct gateway *gateway)
+{
+    atomic_store(&gateway->draining, true);
+    epoll_ctl(gateway->epoll, EPOLL_CTL_DEL, gateway->listener, NULL);
+    for (size_t fd = 0; fd < gateway->idle_size; fd++)
+        if (atomic_load(&gateway->idle[fd]))
+            shutdown((int)fd, SHUT_RD); /* wakes a worker, which finds its end and closes it */
+}
+
+void gateway_stop(struct gateway *gateway)
+{
+    uint64_t one = 1;
+    if (write(gateway->stopper, &one, sizeof one) < 0)
+        log_error("cannot stop the workers: %s", strerror(errno));
+}
+
+/* Connections */
+
+static void set_idle(struct gateway *gateway, int fd, bool idle)
+{
+    if ((size_t)fd < gateway->idle_size)
+        atomic_store(&gateway->idle[fd], idle);
+}
+
+static void arm(struct gateway *gateway, int fd, int operation)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, .data.fd = fd};
+
+    set_idle(gateway, fd, true);
+    if (epoll_ctl(gateway->epoll, operation, fd, &event) < 0) {
+        set_idle(gateway, fd, false);
+        close(fd);
+    }
+}
+
+static void accept_all(struct gateway *gateway)
+{
+    static const struct timeval read_timeout = {.tv_sec = READ_TIMEOUT_S};
+    static const struct timeval write_timeout = {.tv_sec = WRITE_TIMEOUT_S};
+
+    for (;;) {
+        int fd = accept4(gateway->listener, NULL, NULL, SOCK_CLOEXEC);
+        if (fd < 0) {
+            /* No descriptor left: the ones in use come back; don't spin until then. */
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+                poll(NULL, 0, 10);
+            return;
+        }
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &read_timeout, sizeof read_timeout);
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &write_timeout, sizeof write_timeout);
+        arm(gateway, fd, EPOLL_CTL_ADD);
+    }
+}
+
+static const char *param(const FCGX_Request *fcgi, const char *name)
+{
+    const char *value = FCGX_GetParam(name, fcgi->envp);
+    return value && strlen(value) <= PARAM_MAX ? value : "";
+}
+
+static void read_body(FCGX_Request *fcgi, struct request *request)
+{
+    char chunk[8192];
+    int len;
+
+    while ((len = FCGX_GetStr(chunk, sizeof chunk, fcgi->in)) > 0) {
+        if (request->body.len + (size_t)len > GATEWAY_BODY_MAX)
+            request->body_too_large = true; /* but read on: an unread body costs a 502 */
+        else if (!request->body_too_large)
+            buf_append(&request->body, chunk, (size_t)len);
+    }
+}
+
+static void copy_params(const FCGX_Request *fcgi, struct request *request)
+{
+    static const char *const names[] = {"REQUEST_METHOD", "DOCUMENT_URI", "QUERY_STRING",
+                                        "SO_PROJECT",     "SO_ROLE",      "SO_KEY_NAME",
+                                        "SO_IDEMPOTENCY_KEY", "SO_REQUEST_ID"};
+    char **const fields[] = {&request->method,          &request->path, &request->query,
+                             &request->project,         &request->role, &request->key_name,
+                             &request->idempotency_key, &request->id};
+    enum { COUNT = sizeof names / sizeof names[0] };
+    size_t offsets[COUNT];
+
+    for (size_t i = 0; i < COUNT; i++) {
+        const char *value = param(fcgi, names[i]);
+        offsets[i] = request->texts.len;
+        buf_append(&request->texts, value, strlen(value) + 1);
+    }
+    for (size_t i = 0; i < COUNT; i++)
+        *fields[i] = request->texts.data + offsets[i];
+}
+
+/* Lets libfcgi read one request from a readable connection. NULL: it has ended or broke the
+ * protocol, and is closed. */
+static struct request *read_request(int fd)
+{
+    FCGX_Request fcgi;
+    struct request *request;
+    bool broken;
+
+    FCGX_InitRequest(&fcgi, -1, 0); /* no listener: libfcgi must never accept by itself */
+    fcgi.ipcFd = fd;
+    fcgi.keepConnection = 1; /* or FCGX_Accept_r closes what it is handed */
+    fcgi.detached = 1;       /* or its close waits up to 2 s for nginx */
+    if (FCGX_Accept_r(&fcgi) < 0)
+        return NULL;
+    request = mem_zalloc(sizeof *request);
+    copy_params(&fcgi, request);
+    read_body(&fcgi, request);
+    request->client = (struct client){.fd = fd,
+                                      .request = (unsigned short)fcgi.requestId,
+                                      .keep = fcgi.keepConnection != 0};
+    broken = FCGX_GetError(fcgi.in) != 0;
+    FCGX_Free(&fcgi, 0);
+    if (!broken)
+        return request;
+    gateway_drop(request->client);
+    gateway_free(request);
+    return NULL;
+}
+
+struct request *gateway_next(struct gateway *gateway)
+{
+    for (;;) {
+        struct epoll_event event;
+        struct request *request;
+        int count = epoll_wait(gateway->epoll, &event, 1, -1);
+
+        if (count < 0 && errno != EINTR) {
+            log_error("epoll_wait: %s", strerror(errno));
+            return NULL;
+        }
+        if (count <= 0)
+            continue;
+        if (event.data.fd == gateway->stopper)
+            return NULL;
+        if (event.data.fd == gateway->listener) {
+            accept_all(gateway);
+            continue;
+        }
+        set_idle(gateway, event.data.fd, false);
+        request = read_request(event.data.fd);
+        if (request)
+            return request;
+    }
+}
+
+void gateway_free(struct request *request)
+{
+    buf_free(&request->texts);
+    buf_free(&request->body);
+    free(request);
+}
+
+/* Answers */
+
+static void add_header(struct buf *out, int type, unsigned request, size_t len)
+{
+    const FCGI_Header header = {
+        .version = FCGI_VERSION_1,
+        .type = (unsigned char)type,
+        .requestIdB1 = (unsigned char)(request >> 8),
+        .requestIdB0 = (unsigned char)request,
+        .contentLengthB1 = (unsigned char)(len >> 8),
+        .contentLengthB0 = (unsigned char)len,
+    };
+    buf_append(out, &header, sizeof header);
+}
+
+static void add_stdout(struct buf *out, unsigned request, const char *bytes, size_t len)
+{
+    while (len > 0) {
+        size_t part = len < FCGI_MAX_LENGTH ? len : FCGI_MAX_LENGTH;
+        add_header(out, FCGI_STDOUT, request, part);
+        buf_append(out, bytes, part);
+        bytes += part;
+        len -= part;
+    }
+}
+
+static void add_end(struct buf *out, unsigned request)
+{
+    const FCGI_EndRequestBody body = {.protocolStatus = FCGI_REQUEST_COMPLETE};
+
+    add_header(out, FCGI_STDOUT, request, 0);
+    add_header(out, FCGI_END_REQUEST, request, sizeof body);
+    buf_append(out, &body, sizeof body);
+}
+
+static bool send_all(int fd, const struct buf *out, int flags)
+{
+    size_t done = 0;
+
+    while (done < out->len) {
+        ssize_t sent = send(fd, out->data + done, out->len - done, flags | MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent <= 0)
+            return false;
+        done += (size_t)sent;
+    }
+    return true;
+}
+
+bool gateway_reply(struct gateway *gateway, struct client client, const struct buf *headers,
+                   const struct buf *body, bool may_block)
+{
+    struct buf out = {0};
+    bool sent;
+
+    add_stdout(&out, client.request, headers->data, headers->len);
+    add_stdout(&out, client.request, body->data, body->len);
+    add_end(&out, client.request);
+    sent = send_all(client.fd, &out, may_block ? 0 : MSG_DONTWAIT);
+    buf_free(&out);
+    if (sent && client.keep && !atomic_load(&gateway->draining))
+        arm(gateway, client.fd, EPOLL_CTL_MOD);
+    else
+        close(client.fd);
+    return sent;
+}
+
+bool gateway_has_hung_up(struct client client)
+{
+    struct pollfd waiting = {.fd = client.fd, .events = POLLIN | POLLRDHUP};
+    return poll(&waiting, 1, 0) > 0;
+}
+
+void gateway_drop(struct client client)
+{
+    close(client.fd);
+}

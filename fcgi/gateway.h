@@ -1,0 +1,69 @@
+/*
+ * gateway: the only user of libfcgi. Takes requests from nginx over FastCGI and answers them.
+ *
+ * Connections are kept between requests (fastcgi_keep_conn on); an idle one costs no thread.
+ */
+#ifndef GATEWAY_H
+#define GATEWAY_H
+
+#include "buf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define GATEWAY_BODY_MAX (256 * 1024)
+
+/* A client that waits for its answer. Small, so that parked clients are cheap. Exactly one part
+ * of the program owns it at any time; gateway_reply() or gateway_drop() ends that. */
+struct client {
+    int fd;
+    unsigned short request;
+    bool keep;
+};
+
+/* One request, read to its end. Texts are never NULL. */
+struct request {
+    struct client client;
+    char *method;
+    char *path;
+    char *query;
+    char *project; /* who asks: from nginx's key map; empty without a key */
+    char *role;
+    char *key_name;
+    char *idempotency_key;
+    char *id; /* nginx's $request_id, for the log */
+    struct buf body;
+    bool body_too_large;
+    struct buf texts; /* what the texts above point into */
+};
+
+struct gateway;
+
+/* Listens on the unix socket `path` (mode 0660), or takes over descriptor 0 if path is "-".
+ * NULL: said why in the log. */
+struct gateway *gateway_open(const char *path);
+void gateway_close(struct gateway *gateway);
+
+/* Blocks until a request is there; called by any number of threads. The caller owns the result
+ * and frees it with gateway_free(). NULL: the gateway was stopped. */
+struct request *gateway_next(struct gateway *gateway);
+void gateway_free(struct request *request);
+
+/* Accepts no new connections and closes the idle ones; gateway_next() hands out what still comes
+ * in on open connections, until gateway_stop() makes it return NULL to every thread. */
+void gateway_drain(struct gateway *gateway);
+void gateway_stop(struct gateway *gateway);
+
+/* Answers and gives up the client. `headers` are whole lines ending in \r\n, after the status.
+ * Waits up to 10 s for a slow reader if `may_block`, else not at all.
+ * false: the answer could not be handed to nginx; the client is gone. */
+bool gateway_reply(struct gateway *gateway, struct client client, const struct buf *headers,
+                   const struct buf *body, bool may_block);
+
+/* Whether the client has hung up, as far as nginx told. Doesn't block. */
+bool gateway_has_hung_up(struct client client);
+
+/* Gives up a client without an answer. */
+void gateway_drop(struct client client);
+
+#endif

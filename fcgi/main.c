@@ -1,0 +1,150 @@
+/*
+ * main: options, socket, threads, signals, drain.
+ *
+ *     nginx ──FastCGI──▶ gateway ─▶ workers ─▶ api ─┬─▶ reader ─▶ database
+ *                           ▲                       └─▶ writer ─▶ batch ─▶ clerk, match
+ *                           └───────── answers ◀───────────────────┴─▶ store ─▶ database
+ */
+#include "config.h"
+#include "database.h"
+#include "gateway.h"
+#include "log.h"
+#include "worker.h"
+#include "writer.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define DEFAULT_CONFIG "/etc/stack-orchestrator/stack-orchestrator.conf"
+#define LINGER_MS      200 /* for requests that nginx had sent when the drain began */
+#define OWN_DESCRIPTORS 256 /* kept free of parked clients, so that releases come in */
+
+#ifndef VERSION
+#define VERSION "0.0.0"
+#endif
+
+static const char usage[] =
+    "Usage: stack-orchestrator [-c FILE] [-t] [-V] [-h]\n"
+    "Hands out test stacks over FastCGI, behind nginx.\n"
+    "\n"
+    "  -c FILE  settings (" DEFAULT_CONFIG ")\n"
+    "  -t       check the settings and exit: 0 good, 2 not\n"
+    "  -V       print the version and exit\n"
+    "  -h       print this and exit\n"
+    "\n"
+    "SIGTERM and SIGINT drain: nothing new is accepted, what was begun is finished,\n"
+    "waiting requests are answered with 503. Exit status: 0 after a drain, 1 if it\n"
+    "could not start, 2 for wrong options or settings.\n";
+
+/* Each parked client takes a descriptor. */
+static void fit_descriptors(struct config *config)
+{
+    struct rlimit limit;
+    long most;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    most = limit.rlim_cur > OWN_DESCRIPTORS ? (long)limit.rlim_cur - OWN_DESCRIPTORS : 0;
+    if (most < config->max_waiting) {
+        log_warning("max_waiting is lowered from %d to %ld: the limit on open files is %ld",
+                    config->max_waiting, most, (long)limit.rlim_cur);
+        config->max_waiting = (int)most;
+    }
+}
+
+/* Signals are taken by sigwait() in the main thread alone; all threads inherit the mask. */
+static void block_signals(sigset_t *waited)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
+    sigdelset(&all, SIGABRT);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    sigemptyset(waited);
+    sigaddset(waited, SIGTERM);
+    sigaddset(waited, SIGINT);
+}
+
+static int serve(struct config *config)
+{
+    sigset_t waited;
+    struct gateway *gateway;
+    struct writer *writer;
+    struct workers *workers;
+    int number = 0;
+
+    block_signals(&waited);
+    fit_descriptors(config);
+    gateway = gateway_open(config->socket);
+    if (!gateway)
+        return EXIT_FAILURE;
+    writer = writer_start(config, gateway);
+    workers = writer ? workers_start(config, gateway, writer) : NULL;
+    if (!workers)
+        return EXIT_FAILURE;
+    log_info("ready, version %s, socket %s", VERSION, config->socket);
+    sigwait(&waited, &number);
+    log_info("draining after signal %d", number);
+    gateway_drain(gateway);
+    writer_drain(writer);
+    poll(NULL, 0, LINGER_MS);
+    gateway_stop(gateway);
+    workers_join(workers);
+    writer_stop(writer);
+    gateway_close(gateway);
+    log_info("stopped");
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char *argv[])
+{
+    const char *path = DEFAULT_CONFIG;
+    struct config config;
+    char why[4400];
+    bool check = false;
+    int option;
+    int status = EXIT_SUCCESS;
+
+    while ((option = getopt(argc, argv, "c:tVh")) != -1) {
+        switch (option) {
+        case 'c':
+            path = optarg;
+            break;
+        case 't':
+            check = true;
+            break;
+        case 'V':
+            puts("stack-orchestrator " VERSION);
+            return EXIT_SUCCESS;
+        case 'h':
+            fputs(usage, stdout);
+            return EXIT_SUCCESS;
+        default:
+            fputs(usage, stderr);
+            return 2;
+        }
+    }
+    log_open();
+    if (!config_load(&config, path, why, sizeof why)) {
+        log_error("%s", why);
+        status = 2;
+    } else if (!check) {
+        log_set_level((enum log_level)config.log_level);
+        status = database_library_start() ? serve(&config) : EXIT_FAILURE;
+        database_library_end();
+    }
+    config_free(&config);
+    return status;
+}

@@ -1,0 +1,108 @@
+/* manifest: sorted arrays, compared in one walk. Reference counts belong to the writer's thread. */
+#include "manifest.h"
+
+#include "buf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int compare_names(const void *left, const void *right)
+{
+    const struct unit *a = left;
+    const struct unit *b = right;
+    return strcmp(a->name, b->name);
+}
+
+static char *copy_text(char **at, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = memcpy(*at, text, size);
+    *at += size;
+    return copy;
+}
+
+struct manifest *manifest_new(const struct unit *units, size_t count)
+{
+    size_t text_size = 0;
+    struct manifest *manifest;
+    char *text;
+
+    for (size_t i = 0; i < count; i++)
+        text_size += strlen(units[i].name) + strlen(units[i].fingerprint) + 2;
+    manifest = mem_alloc(sizeof *manifest + count * sizeof(struct unit) + text_size);
+    *manifest = (struct manifest){.references = 1, .count = count};
+    if (count)
+        memcpy(manifest->units, units, count * sizeof(struct unit));
+    qsort(manifest->units, count, sizeof(struct unit), compare_names);
+    text = (char *)(manifest->units + count);
+    for (size_t i = 0; i < count; i++) {
+        manifest->units[i].name = copy_text(&text, manifest->units[i].name);
+        manifest->units[i].fingerprint = copy_text(&text, manifest->units[i].fingerprint);
+    }
+    manifest->hash = mem_hash(manifest->units + count, text_size);
+    return manifest;
+}
+
+struct manifest *manifest_ref(struct manifest *manifest)
+{
+    if (manifest)
+        manifest->references++;
+    return manifest;
+}
+
+void manifest_unref(struct manifest *manifest)
+{
+    if (manifest && --manifest->references == 0)
+        free(manifest);
+}
+
+bool manifest_equal(const struct manifest *left, const struct manifest *right)
+{
+    if (left == right)
+        return true;
+    if (!left || !right || left->hash != right->hash || left->count != right->count)
+        return false;
+    return manifest_distance(left, right) == 0;
+}
+
+void manifest_compare(const struct manifest *needs, const struct manifest *runs,
+                      void (*visit)(void *context, enum manifest_difference kind, const char *name),
+                      void *context)
+{
+    size_t runs_count = runs ? runs->count : 0;
+    size_t n = 0;
+    size_t r = 0;
+
+    while (n < needs->count || r < runs_count) {
+        int order = n == needs->count ? 1
+                    : r == runs_count ? -1
+                                      : strcmp(needs->units[n].name, runs->units[r].name);
+        if (order < 0)
+            visit(context, UNIT_CHANGED, needs->units[n++].name);
+        else if (order > 0)
+            visit(context, UNIT_REMOVED, runs->units[r++].name);
+        else {
+            if (strcmp(needs->units[n].fingerprint, runs->units[r].fingerprint) != 0)
+                visit(context, UNIT_CHANGED, needs->units[n].name);
+            n++;
+            r++;
+        }
+    }
+}
+
+static void count_visit(void *context, enum manifest_difference kind, const char *name)
+{
+    size_t *count = context;
+    (void)kind;
+    (void)name;
+    ++*count;
+}
+
+size_t manifest_distance(const struct manifest *needs, const struct manifest *runs)
+{
+    size_t count = 0;
+
+    if (needs != runs)
+        manifest_compare(needs, runs, count_visit, &count);
+    return count;
+}

@@ -1,0 +1,46 @@
+/* manifest: a set of units with their fingerprints; what a job needs or what a stack runs. */
+#ifndef MANIFEST_H
+#define MANIFEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct unit {
+    const char *name;
+    const char *fingerprint;
+};
+
+/* Shared between stacks and leases and never changed; counted, not copied. */
+struct manifest {
+    uint64_t number;     /* names it in the store: number of the request that first brought it */
+    unsigned references; /* who must not see it freed */
+    unsigned uses;       /* stacks and live leases of its pool that refer to it */
+    bool stored;         /* the database has its row */
+    bool touched;        /* its pool looks at it again when the batch is written */
+    uint64_t hash;
+    size_t count;
+    struct unit units[]; /* sorted by name, no name twice */
+};
+
+/* Copies `units` (any order, no name twice). The caller has one reference to the result. */
+struct manifest *manifest_new(const struct unit *units, size_t count);
+struct manifest *manifest_ref(struct manifest *manifest); /* NULL stays NULL */
+void manifest_unref(struct manifest *manifest);           /* frees it with the last reference */
+
+/* Whether both hold the same units with the same fingerprints; NULL equals only NULL. */
+bool manifest_equal(const struct manifest *left, const struct manifest *right);
+
+/* How many units differ between what is needed and what runs; a unit that is missing on either
+ * side differs. `runs` NULL: unknown, so every needed unit differs. */
+size_t manifest_distance(const struct manifest *needs, const struct manifest *runs);
+
+enum manifest_difference { UNIT_CHANGED, UNIT_REMOVED };
+
+/* Calls `visit` for each unit that must be deployed (UNIT_CHANGED: new or other fingerprint)
+ * or that runs but is no longer needed (UNIT_REMOVED), by name. */
+void manifest_compare(const struct manifest *needs, const struct manifest *runs,
+                      void (*visit)(void *context, enum manifest_difference kind, const char *name),
+                      void *context);
+
+#endif

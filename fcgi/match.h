@@ -1,0 +1,36 @@
+/*
+ * match: which waiting request gets which stack. Pure: reads a pool, changes nothing.
+ *
+ * 1. Requests stand in line by rank (priority, and one step more for every minute waited), then
+ *    by number. One that nobody is connected for is passed over without counting.
+ * 2. As long as there are stacks for all, each takes in turn the stack that fits it best: with
+ *    units the one with the fewest that differ, then the one idle longest; without units the
+ *    latest used one of its branch, else the one idle longest. With none idle, a new one.
+ * 3. With fewer stacks than requests, a stack may go to whichever of the first MATCH_WINDOW it
+ *    fits best, but nobody is passed over more than MATCH_PASSES times.
+ */
+#ifndef MATCH_H
+#define MATCH_H
+
+#include "pool.h"
+
+#define MATCH_WINDOW 5
+#define MATCH_PASSES 5
+
+struct match {
+    struct lease *lease;
+    struct stack *stack; /* NULL: the new one of number `number` */
+    uint32_t number;
+    struct lease *passed[MATCH_WINDOW]; /* requests before it that are passed over */
+    size_t passed_count;
+};
+
+/* The next grant; false: nobody can get anything. Call again once it has been carried out, or
+ * once `reserved` is set on both sides because another program must carry it out. */
+bool match_next(const struct pool *pool, struct match *match);
+
+/* The stack for a scheduled refresh: the idle one furthest from `units` (NULL: idle longest).
+ * NULL: not now, since fewer than two are idle or somebody waits. */
+struct stack *match_refresh(const struct pool *pool, const struct manifest *units);
+
+#endif

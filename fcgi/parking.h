@@ -1,0 +1,45 @@
+/*
+ * parking: clients that wait for a stack without a thread. Each is a descriptor and a few bytes;
+ * an epoll set tells which of them hang up. Writer's thread only.
+ */
+#ifndef PARKING_H
+#define PARKING_H
+
+#include "gateway.h"
+#include "map.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct parked {
+    struct client client;
+    struct map *lot;
+    uint64_t number;     /* of the request */
+    int64_t deadline_ms; /* monotonic; when its wait is over even if the database is away */
+    void *owner;         /* as given to parking_put */
+};
+
+struct parking;
+
+/* `waker` is a descriptor that ends parking_wait() when it becomes readable. */
+struct parking *parking_new(int waker);
+void parking_free(struct parking *parking);
+
+size_t parking_count(const struct parking *parking);
+
+/* Keeps the client in `lot` (a project's map by request number). false: it can't be watched. */
+bool parking_put(struct parking *parking, struct map *lot, uint64_t number, struct client client,
+                 int64_t deadline_ms, void *owner);
+const struct parked *parking_get(const struct map *lot, uint64_t number);
+
+/* Takes the client out, to be answered or dropped by the caller. false: it isn't there. */
+bool parking_take(struct parking *parking, struct map *lot, uint64_t number,
+                  struct client *client);
+
+/* Waits for the waker, for hang-ups or for `timeout_ms`. Returns the next client that hung up
+ * without waiting again while it has more; NULL: none (left). Its entry stays until taken. */
+void parking_wait(struct parking *parking, int64_t timeout_ms);
+const struct parked *parking_next_gone(struct parking *parking);
+
+#endif

@@ -1,0 +1,211 @@
+/*
+ * pool: one project in memory, as its rows in the database say: stacks, queue, leases.
+ *
+ * Only the writer's thread touches a pool, and only while it holds the project's row lock. What
+ * changes is collected until store_flush() writes it; if the batch fails, the pool is thrown away
+ * and loaded again. The rules of who gets what are in `clerk` and `match`.
+ *
+ *                 requestStack ──▶ waiting ──▶ active ──▶ released | expired | revoked
+ *                                    │  ▲         │
+ *                                    │  └─────────┘ grant not delivered, has a requestId
+ *                                    └──▶ timedOut | abandoned | cancelled | superseded
+ */
+#ifndef POOL_H
+#define POOL_H
+
+#include "command.h"
+#include "manifest.h"
+#include "map.h"
+#include "words.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STACK_NUMBER_MAX 100000
+#define PRIORITY_MIN     (-10)
+#define PRIORITY_MAX     10
+#define PRIORITY_COUNT   (PRIORITY_MAX - PRIORITY_MIN + 1)
+
+struct stack {
+    uint32_t number;
+    enum stack_state state;
+    enum stack_state next_state; /* of a leased stack once it is given back; or STACK_AVAILABLE */
+    uint64_t fence;
+    char *branch;
+    char *commit; /* lastDeployedCommit; NULL: never set */
+    struct manifest *content; /* NULL: unknown */
+    struct lease *lease;
+    char *owner;
+    char *reason;
+    uint32_t hold_s;
+    int64_t held_until;
+    int64_t created;
+    int64_t modified;
+
+    struct stack *idle_previous; /* list of the available ones, longest idle first */
+    struct stack *idle_next;
+    bool reserved; /* during one match: due to a request that another program holds */
+    bool dirty;
+    struct stack *next_dirty;
+};
+
+struct lease {
+    uint64_t number;
+    enum lease_state state;
+    enum outcome outcome;
+    char *request_id;
+    char *key_name;
+    char *branch;
+    char *commit;
+    struct manifest *units; /* NULL: the caller told none */
+    enum purpose purpose;
+    char *job_url;
+    char *job_name;
+    char *job_user;
+    int priority;
+    uint32_t lease_s;
+    uint32_t passed_over;
+    int64_t asked_at;
+
+    uint64_t instance; /* program that holds the waiting connection; 0: nobody is connected */
+    int64_t wait_until;
+    int64_t place_until;
+    bool timed_out;
+
+    uint8_t lease_id[LEASE_ID_SIZE];
+    bool is_protected; /* only its leaseId releases, extends or marks it */
+    struct stack *stack;
+    uint64_t fence;
+    bool is_new;
+    char *stack_commit;              /* lastDeployedCommit at the grant */
+    struct manifest *stack_content;  /* what the stack ran at the grant */
+    int64_t changed_units;           /* -1: the caller told no units */
+    int64_t granted_at;              /* 0: never */
+    int64_t renewed_at;              /* when its end was last set, as far as this program knows */
+    int64_t expires_at;
+    int64_t deployed_at;             /* 0: never */
+    int64_t ended_at;
+
+    bool stored; /* the database has its row */
+    bool dirty;
+    bool reserved; /* during one match: another program will grant it */
+    bool queue_full; /* it ended because the queue had no room */
+    const struct command *asker; /* request of this batch that waits for it */
+    uint32_t position;           /* in the queue, when its wait ended; from 1 */
+    int64_t estimate_s;
+    struct lease *previous; /* list of its priority, in the order of the queue */
+    struct lease *next;
+    struct lease *next_dirty;   /* also links the ended ones */
+    struct lease *next_same_id; /* other leases whose requestId hashes alike */
+};
+
+struct action {
+    struct action *next;
+    enum verb verb;
+    uint32_t stack_number; /* 0: none */
+    char *key_name;
+    char *detail;
+    char *reason;
+};
+
+struct pool {
+    uint32_t id;
+    char *name;
+    char *prefix;
+    char *initial_commit;
+    uint32_t max_stacks;
+    uint32_t lease_s;
+    uint32_t max_lease_s;
+    uint32_t wait_s;
+    uint64_t version;
+    uint64_t next_lease_number;
+    double mean_hold_s; /* of the latest leases; 0: none yet */
+
+    struct stack **stacks; /* by number; [0] is unused; deleted ones too */
+    size_t stacks_size;
+    uint32_t stack_count; /* without the deleted ones */
+    struct stack *idle_first;
+    struct stack *idle_last;
+    uint32_t idle_count;
+    uint32_t reserved_new; /* during one match: new stacks due to requests of other programs */
+
+    struct map leases;   /* live ones by number */
+    struct map requests; /* live ones by hash of their requestId */
+    struct lease *queue_first[PRIORITY_COUNT];
+    struct lease *queue_last[PRIORITY_COUNT];
+    uint32_t waiting_count;
+    struct map manifests; /* by hash */
+
+    int64_t now;      /* the database's clock in this batch */
+    int64_t deadline; /* nothing is due before it */
+
+    /* Changes that aren't in the database yet. */
+    bool settings_dirty;
+    struct stack *dirty_stacks;
+    struct lease *dirty_leases;
+    struct lease *ended_leases;
+    struct manifest **touched;
+    size_t touched_count;
+    size_t touched_size;
+    struct action *actions;
+};
+
+struct pool *pool_new(uint32_t id, const char *name);
+void pool_free(struct pool *pool);
+
+/* For loading: takes over the memory of what is added. */
+void pool_add_stack(struct pool *pool, struct stack *stack);
+void pool_add_lease(struct pool *pool, struct lease *lease);
+void pool_add_manifest(struct pool *pool, struct manifest *manifest);
+void pool_sort_idle(struct pool *pool); /* once all stacks are there */
+
+void stack_free(struct stack *stack);
+void lease_free(struct lease *lease);
+
+/* Whether anything must be written. */
+bool pool_is_dirty(const struct pool *pool);
+/* After the commit, once the answers are out: forgets what changed, frees what ended. */
+void pool_settle(struct pool *pool);
+
+/* Looking up; NULL: not there (a deleted stack isn't). */
+struct stack *pool_stack(const struct pool *pool, uint32_t number);
+struct stack *pool_stack_named(const struct pool *pool, const char *name);
+struct lease *pool_lease(const struct pool *pool, uint64_t number);
+struct lease *pool_request(const struct pool *pool, const char *request_id);
+struct stack *pool_last_stack(const struct pool *pool);
+
+/* The one place where stacks change their state: keeps the idle list and the counts right. */
+void pool_move_stack(struct pool *pool, struct stack *stack, enum stack_state state);
+/* The lowest number that no stack has; 0: there are max_stacks already. */
+uint32_t pool_free_number(const struct pool *pool);
+/* A new, available stack of that number; an old row of the number lends its fence. */
+struct stack *pool_create_stack(struct pool *pool, uint32_t number);
+void pool_set_content(struct pool *pool, struct stack *stack, struct manifest *content);
+void pool_touch_stack(struct pool *pool, struct stack *stack);
+
+/* A new waiting lease at the end of the queue. Takes over `lease`, whose texts the caller set. */
+void pool_enqueue(struct pool *pool, struct lease *lease, struct manifest *units);
+void pool_touch_lease(struct pool *pool, struct lease *lease);
+/* waiting → active: the stack is the lease's until it ends. */
+void pool_activate(struct pool *pool, struct lease *lease, struct stack *stack, bool is_new);
+/* active → waiting, at its old place; the stack is free again and runs what it ran. */
+void pool_requeue(struct pool *pool, struct lease *lease);
+/* Ends a lease: it leaves the pool (its memory stays until pool_settle). */
+void pool_end_lease(struct pool *pool, struct lease *lease, enum lease_state state,
+                    enum outcome outcome);
+
+/* Says that something is due at `time_us`. */
+void pool_due_at(struct pool *pool, int64_t time_us);
+/* Remembers what an administrator did. */
+void pool_record(struct pool *pool, const struct command *command, uint32_t stack_number,
+                 const char *detail);
+
+/* Place in the queue from 1, by the order in which stacks are granted. */
+uint32_t pool_position(const struct pool *pool, const struct lease *lease);
+/* Seconds until the request at that place gets a stack, by the project's own mean hold. */
+int64_t pool_estimate_s(const struct pool *pool, uint32_t position);
+/* Priority with one step more for every minute waited. */
+int64_t pool_rank(const struct pool *pool, const struct lease *lease);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * project: what the writer remembers of each project between two batches: its pool, its parked
+ * clients, when it is due. Writer's thread only.
+ */
+#ifndef PROJECT_H
+#define PROJECT_H
+
+#include "command.h"
+#include "map.h"
+#include "parking.h"
+#include "pool.h"
+#include "store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct project {
+    char *name;
+    struct pool *pool; /* NULL: must be loaded */
+    struct map lot;    /* parked clients by request number */
+    struct command *commands; /* of the batch at work */
+    struct command **commands_end;
+    int64_t deadline_ms; /* monotonic */
+    bool is_member;      /* of the batch at work */
+    struct project *next_same; /* another name with the same hash */
+};
+
+struct projects {
+    struct map by_name; /* by hash; linked by next_same */
+    int64_t deadline_ms; /* of the soonest project, or sooner */
+    size_t due_count;    /* projects that projects_next_due() will give */
+    struct project **due;
+};
+
+void projects_free(struct projects *projects);
+/* Makes it if need be. */
+struct project *projects_get(struct projects *projects, const char *name);
+struct project *projects_next(const struct projects *projects, size_t *at);
+
+/* To be called when project->deadline_ms has changed. */
+void projects_note(struct projects *projects, const struct project *project);
+/* Collects those that are due, for projects_next_due(). */
+void projects_find_due(struct projects *projects, int64_t now_ms);
+struct project *projects_next_due(struct projects *projects, int64_t now_ms);
+/* A parked client whose wait is over by our own clock. */
+struct parked *projects_next_over(const struct projects *projects, int64_t now_ms);
+
+void project_add(struct project *project, struct command *command);
+struct command *project_take(struct project *project); /* the first; NULL: none */
+void project_forget(struct project *project);          /* its pool */
+struct pool *project_new_pool(const struct store_project *row);
+/* The caller frees the result. */
+uint64_t *project_parked_numbers(const struct project *project, size_t *count);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * reader: what GET calls tell, straight from the database. One for each worker thread, with its
+ * own connection; reads only what is committed and locks nothing. No leaseId, no requestId.
+ */
+#ifndef READER_H
+#define READER_H
+
+#include "config.h"
+#include "json.h"
+
+#include <stdint.h>
+
+#define READER_LIMIT     100
+#define READER_LIMIT_MAX 1000
+
+enum reader_status { READER_OK, READER_NO_PROJECT, READER_NO_DATABASE };
+
+struct reader_filter {
+    uint64_t limit;
+    uint64_t before; /* request or action number; 0: from the latest */
+    char *stack_name;
+    char *branch;
+    int state; /* enum lease_state; -1: any */
+    int64_t since; /* by the end, microseconds; 0: none */
+    int64_t until;
+};
+
+struct reader;
+
+struct reader *reader_new(const struct config *config);
+void reader_free(struct reader *reader);
+void reader_filter_free(struct reader_filter *filter);
+
+/* Each writes members into an open JSON object. */
+enum reader_status reader_list_stacks(struct reader *reader, const char *project,
+                                      struct json_writer *json);
+enum reader_status reader_status_page(struct reader *reader, const char *project,
+                                      struct json_writer *json);
+enum reader_status reader_history(struct reader *reader, const char *project,
+                                  const struct reader_filter *filter, struct json_writer *json);
+enum reader_status reader_actions(struct reader *reader, const char *project,
+                                  const struct reader_filter *filter, struct json_writer *json);
+
+#endif

@@ -1,0 +1,329 @@
+/* reply: the only place where results become HTTP statuses. */
+#include "reply.h"
+
+#include "times.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define RETRY_SOON_S 1
+#define RETRY_MAX_S  30
+
+static void put_lease_id(struct json_writer *json, const struct lease *lease)
+{
+    char text[2 * LEASE_ID_SIZE + 1];
+
+    for (size_t i = 0; i < LEASE_ID_SIZE; i++)
+        snprintf(text + 2 * i, 3, "%02x", lease->lease_id[i]);
+    json_put_string(json, "leaseId", text);
+    explicit_bzero(text, sizeof text);
+}
+
+static void put_stack_name(struct json_writer *json, const struct pool *pool, uint32_t number)
+{
+    char name[128];
+
+    snprintf(name, sizeof name, "%s%u", pool->prefix, number);
+    json_put_string(json, "stackName", name);
+}
+
+static int64_t seconds_left(const struct pool *pool, int64_t time_us)
+{
+    return time_us > pool->now ? (time_us - pool->now) / TIMES_SECOND : 0;
+}
+
+static void put_expiry(struct json_writer *json, const struct pool *pool, const struct lease *lease)
+{
+    json_put_integer(json, "fence", (int64_t)lease->fence);
+    json_put_time(json, "expiresAt", lease->expires_at);
+    json_put_integer(json, "expiresInSeconds", seconds_left(pool, lease->expires_at));
+}
+
+/* requestStack */
+
+struct unit_list {
+    struct json_writer *json;
+    enum manifest_difference kind;
+};
+
+static void put_unit(void *context, enum manifest_difference kind, const char *name)
+{
+    struct unit_list *list = context;
+
+    if (kind == list->kind)
+        json_put_string(list->json, NULL, name);
+}
+
+static void put_units(struct json_writer *json, const struct lease *lease)
+{
+    static const struct {
+        const char *name;
+        enum manifest_difference kind;
+    } lists[] = {{"changedUnits", UNIT_CHANGED}, {"removedUnits", UNIT_REMOVED}};
+
+    for (size_t i = 0; lease->units && i < 2; i++) {
+        struct unit_list list = {.json = json, .kind = lists[i].kind};
+        json_open_array(json, lists[i].name);
+        manifest_compare(lease->units, lease->stack_content, put_unit, &list);
+        json_close_array(json);
+    }
+}
+
+static void reply_granted(const struct pool *pool, const struct lease *lease,
+                          struct response *response)
+{
+    struct json_writer *json = response_open();
+
+    put_stack_name(json, pool, lease->stack->number);
+    json_put_string(json, "lastDeployedCommit", lease->stack_commit);
+    put_lease_id(json, lease);
+    put_expiry(json, pool, lease);
+    json_put_bool(json, "isNew", lease->is_new);
+    put_units(json, lease);
+    json_put_integer(json, "requestNumber", (int64_t)lease->number);
+    if (lease->request_id)
+        json_put_string(json, "requestId", lease->request_id);
+    json_put_number(json, "waitedSeconds",
+                    (double)(lease->granted_at - lease->asked_at) / (double)TIMES_SECOND, 3);
+    response_close(response, 200, json);
+}
+
+static void reply_wait_over(const struct lease *lease, struct response *response)
+{
+    struct json_writer *json =
+        response_open_error("noStackAvailable", "No stack became available within the wait");
+    int64_t retry_s = lease->estimate_s < RETRY_MAX_S ? lease->estimate_s : RETRY_MAX_S;
+
+    json_put_integer(json, "position", lease->position);
+    json_put_integer(json, "estimatedWaitSeconds", lease->estimate_s);
+    json_put_integer(json, "requestNumber", (int64_t)lease->number);
+    json_put_string(json, "requestId", lease->request_id);
+    /* Who has a requestId keeps the place by calling again at once. */
+    response_retry_after(response, lease->request_id ? RETRY_SOON_S : retry_s);
+    response_close_error(response, 503, json);
+}
+
+enum result reply_result_of(const struct lease *lease)
+{
+    switch (lease->state) {
+    case LEASE_WAITING:
+        return lease->instance == 0 ? RESULT_WAIT_OVER : RESULT_WAITING;
+    case LEASE_ACTIVE:
+        return RESULT_GRANTED;
+    case LEASE_TIMED_OUT:
+    case LEASE_ABANDONED:
+        return lease->queue_full ? RESULT_QUEUE_FULL : RESULT_WAIT_OVER;
+    case LEASE_SUPERSEDED:
+        return RESULT_SUPERSEDED;
+    case LEASE_CANCELLED:
+    case LEASE_RELEASED:
+    case LEASE_EXPIRED:
+    case LEASE_REVOKED:
+        return RESULT_CANCELLED;
+    }
+    return RESULT_CANCELLED;
+}
+
+void reply_request(const struct pool *pool, const struct lease *lease, enum result result,
+                   struct response *response)
+{
+    struct command command = {.verb = VERB_REQUEST,
+                              .answer = {.result = result, .lease = lease}};
+    reply_command(pool, &command, response);
+}
+
+/* Done */
+
+static void reply_stacks_added(const struct pool *pool, const struct command *command,
+                               struct response *response)
+{
+    struct json_writer *json = response_open();
+    char text[128];
+
+    snprintf(text, sizeof text, "%u stacks added", command->answer.count);
+    json_put_string(json, "message", text);
+    json_open_array(json, "stacks");
+    for (uint32_t i = 0; i < command->answer.count; i++) {
+        snprintf(text, sizeof text, "%s%u", pool->prefix, command->answer.added[i]);
+        json_put_string(json, NULL, text);
+    }
+    json_close_array(json);
+    response_close(response, 200, json);
+}
+
+static void reply_extended(const struct pool *pool, const struct command *command,
+                           struct response *response)
+{
+    struct json_writer *json = response_open();
+
+    put_stack_name(json, pool, command->answer.stack->number);
+    put_expiry(json, pool, command->answer.lease);
+    response_close(response, 200, json);
+}
+
+static void reply_done(const struct pool *pool, const struct command *command,
+                       struct response *response)
+{
+    const struct stack *stack = command->answer.stack;
+    char name[128] = "";
+
+    if (stack)
+        snprintf(name, sizeof name, "%s%u", pool->prefix, stack->number);
+    switch (command->verb) {
+    case VERB_MARK:
+        response_message(response, "Last commit of stack %s updated", name);
+        break;
+    case VERB_RELEASE:
+        response_message(response, "Stack %s released", name);
+        break;
+    case VERB_EXTEND:
+        reply_extended(pool, command, response);
+        break;
+    case VERB_CANCEL:
+        response_message(response, "Request cancelled");
+        break;
+    case VERB_DELETE_LAST:
+    case VERB_DELETE_STACK:
+        response_message(response, "Stack %s deleted", name);
+        break;
+    case VERB_HOLD:
+        response_message(response, "Stack %s %s", name,
+                         stack->lease ? "is held once its job gives it back" : "held");
+        break;
+    case VERB_QUARANTINE:
+        response_message(response, "Stack %s %s", name,
+                         stack->lease ? "is quarantined once its job gives it back"
+                                      : "quarantined");
+        break;
+    case VERB_REINSTATE:
+        response_message(response, "Stack %s reinstated", name);
+        break;
+    case VERB_REVOKE:
+        response_message(response, "Lease of stack %s revoked", name);
+        break;
+    case VERB_ADD_STACKS:
+        reply_stacks_added(pool, command, response);
+        break;
+    case VERB_UPDATE_PROJECT:
+        response_message(response, "Project %s updated", pool->name);
+        break;
+    case VERB_REQUEST:
+    case VERB_HANG_UP:
+    case VERB_TAKE_BACK:
+        response_error(response, 500, "internal", "Unexpected result");
+        break;
+    }
+}
+
+/* Errors */
+
+static void reply_request_ended(const struct command *command, struct response *response)
+{
+    const struct past_request *past = &command->past;
+    struct json_writer *json = response_open_error(
+        "requestEnded", "The request of this requestId has ended; a new job needs a new requestId");
+
+    json_put_string(json, "state", words_lease_state(past->state));
+    json_put_string(json, "outcome", words_outcome(past->outcome));
+    json_put_time(json, "endedAt", past->ended_at);
+    response_close_error(response, 409, json);
+}
+
+static void reply_mismatch(const struct command *command, struct response *response)
+{
+    struct json_writer *json = response_open_error(
+        "requestMismatch", "This requestId was first sent with other contents");
+
+    json_put_string(json, "field", command->answer.field);
+    response_close_error(response, 422, json);
+}
+
+static void reply_invalid_state(const struct command *command, struct response *response)
+{
+    const struct answer *answer = &command->answer;
+    struct json_writer *json;
+    const char *state = answer->stack   ? words_stack_state(answer->stack->state)
+                        : answer->lease ? words_lease_state(answer->lease->state)
+                                        : NULL;
+
+    json = response_open_error("invalidState", command->verb == VERB_REVOKE
+                                                   ? "The stack has no such lease"
+                                                   : "Not possible in this state");
+    json_put_string(json, "state", state);
+    response_close_error(response, 409, json);
+}
+
+struct error_text {
+    int status;
+    const char *code;
+    const char *message;
+};
+
+static const struct error_text errors[] = {
+    [RESULT_QUEUE_FULL] = {503, "queueFull", "Too many requests are waiting already"},
+    [RESULT_NOT_NOW] = {503, "notNow", "A refresh is served only while two stacks are idle and nobody waits"},
+    [RESULT_REPLACED] = {409, "replaced", "Another connection waits for this request now"},
+    [RESULT_CANCELLED] = {409, "cancelled", "The request was cancelled"},
+    [RESULT_SUPERSEDED] = {409, "superseded", "A newer request of this branch has taken its place"},
+    [RESULT_NO_PROJECT] = {404, "unknownProject", "The project of this key does not exist"},
+    [RESULT_NO_STACK] = {404, "unknownStack", "There is no such stack in this project"},
+    [RESULT_NO_REQUEST] = {404, "unknownRequest", "There is no such request in this project"},
+    [RESULT_STACK_LEASED] = {409, "stackLeased", "The last stack is leased; nothing was deleted"},
+    [RESULT_TOO_MANY_STACKS] = {409, "tooManyStacks", "The project would have more than maxStacks stacks"},
+    [RESULT_STACKS_EXIST] = {409, "stacksExist", "The prefix cannot change while the project has stacks"},
+    [RESULT_LEASE_ID_REQUIRED] = {403, "leaseIdRequired", "This lease is protected: send its leaseId"},
+    [RESULT_WRONG_LEASE_ID] = {403, "wrongLeaseId", "The leaseId is not that of the stack's lease"},
+    [RESULT_LEASE_LOST] = {410, "leaseLost", "The lease has ended; the stack may be another job's"},
+    [RESULT_NO_DATABASE] = {503, "databaseUnavailable", "The database is not available; nothing was changed"},
+    [RESULT_SHUTTING_DOWN] = {503, "shuttingDown", "The service is restarting"},
+};
+
+static void reply_error(const struct command *command, struct response *response)
+{
+    const struct error_text *error = &errors[command->answer.result];
+
+    if (error->status == 503)
+        response_retry_after(response, command->answer.result == RESULT_NOT_NOW ||
+                                               command->answer.result == RESULT_QUEUE_FULL
+                                           ? RETRY_MAX_S
+                                           : RETRY_SOON_S);
+    response_error(response, error->status, error->code, "%s", error->message);
+}
+
+void reply_command(const struct pool *pool, const struct command *command,
+                   struct response *response)
+{
+    const struct answer *answer = &command->answer;
+
+    switch (answer->result) {
+    case RESULT_DONE:
+    case RESULT_NO_EFFECT:
+        reply_done(pool, command, response);
+        break;
+    case RESULT_GRANTED:
+        reply_granted(pool, answer->lease, response);
+        break;
+    case RESULT_WAIT_OVER:
+        reply_wait_over(answer->lease, response);
+        break;
+    case RESULT_REQUEST_ENDED:
+        reply_request_ended(command, response);
+        break;
+    case RESULT_REQUEST_MISMATCH:
+        reply_mismatch(command, response);
+        break;
+    case RESULT_INVALID_STATE:
+        reply_invalid_state(command, response);
+        break;
+    case RESULT_NO_MORE_STACK:
+        response_message(response, "No more stack");
+        break;
+    case RESULT_DRAINING:
+        response_message(response, "Stack %s%u is deleted once its job gives it back", pool->prefix,
+                         answer->stack->number);
+        break;
+    default:
+        reply_error(command, response);
+        break;
+    }
+}

@@ -1,0 +1,100 @@
+/*
+ * store: the writer's way to the database. One batch is one transaction:
+ *
+ *     store_begin   locks the projects' rows, reads their versions and the clock
+ *     store_load    reads a pool that isn't remembered, or no longer holds
+ *     store_find_past, store_was_leased   look things up that a pool doesn't remember
+ *     store_commit  writes what changed, and commits;  store_rollback gives up
+ *
+ * Writer's thread only.
+ */
+#ifndef STORE_H
+#define STORE_H
+
+#include "command.h"
+#include "config.h"
+#include "database.h"
+#include "pool.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct store;
+
+struct store *store_new(const struct config *config);
+void store_free(struct store *store);
+
+/* Random, unless 0; names this run of the program in the database. */
+uint64_t store_instance(const struct store *store);
+
+/* Connects if need be, and registers the instance. `*reconnected` is set to the database's clock
+ * when the connection is a new one. */
+enum database_status store_connect(struct store *store, int64_t *reconnected);
+
+/* What a project's row says, once it is locked. */
+struct store_project {
+    uint32_t id;
+    char name[64 + 1];
+    char *prefix;
+    char *initial_commit;
+    uint32_t max_stacks;
+    uint32_t lease_s;
+    uint32_t max_lease_s;
+    uint32_t wait_s;
+    uint64_t version;
+    uint64_t next_lease_number;
+};
+
+struct store_begin {
+    int64_t now;                    /* the database's clock, read after the locks were taken */
+    struct store_project *projects; /* those that could be locked */
+    size_t project_count;
+    size_t busy_count;              /* of the names, how many another host has locked */
+    uint64_t *others;               /* other living instances */
+    size_t other_count;
+};
+
+enum database_status store_begin(struct store *store, const char *const names[], size_t count,
+                                 struct store_begin *begin);
+void store_begin_free(struct store_begin *begin);
+
+/* Fills an empty pool whose id and settings are set. */
+enum database_status store_load(struct store *store, struct pool *pool);
+
+/* Fills command->past for those of the list (linked by next) that name a request which isn't live:
+ * how the latest request of that requestId ended, within the last day. */
+enum database_status store_find_past(struct store *store, const struct pool *pool,
+                                     struct command *commands);
+
+/* How the lease of that number ended; past->number stays 0 if history doesn't have it. */
+enum database_status store_find_ended(struct store *store, const struct pool *pool,
+                                      uint64_t number, struct past_request *past);
+
+/* Whether the command's leaseId was once right for that stack. */
+enum database_status store_was_leased(struct store *store, const struct pool *pool,
+                                      const struct stack *stack, const uint8_t *lease_id,
+                                      bool *was_leased);
+
+/* Writes all that changed in the pools and commits. DATABASE_LOST: unknown whether it happened;
+ * ask store_was_committed() after the next store_connect(). */
+enum database_status store_commit(struct store *store, struct pool *const pools[], size_t count);
+enum database_status store_was_committed(struct store *store, bool *was_committed);
+void store_rollback(struct store *store);
+
+/* The versions of all projects, so that changes of other hosts are noticed. Also beats the
+ * instance's heart. The caller frees `*versions`. */
+struct store_version {
+    uint32_t id;
+    uint64_t version;
+    char name[64 + 1];
+};
+enum database_status store_watch(struct store *store, struct store_version **versions,
+                                 size_t *count);
+
+/* Forgets a little of what is older than the limits; `*more`: there is more to forget. */
+enum database_status store_purge(struct store *store, int history_days, bool *more);
+
+/* Signs the instance off. */
+void store_leave(struct store *store);
+
+#endif

@@ -1,0 +1,16 @@
+/* store_write: the changes of a pool as set-based statements. Used by `store` only. */
+#ifndef STORE_WRITE_H
+#define STORE_WRITE_H
+
+#include "database.h"
+#include "pool.h"
+
+/* Appends the statements that write all that changed in the pool, each ending in `;`. Where the
+ * text grows large it is run in between. */
+enum database_status store_write_pool(struct database *database, struct buf *sql,
+                                      struct pool *pool);
+
+/* Units as the manifest table has them. NULL: broken. */
+struct manifest *store_read_manifest(const char *json, size_t len, uint64_t number);
+
+#endif

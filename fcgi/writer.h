@@ -1,0 +1,30 @@
+/*
+ * writer: the one thread that changes anything. It takes all the commands that wait, runs them as
+ * one transaction, and answers everybody once it is committed: see writer.c.
+ */
+#ifndef WRITER_H
+#define WRITER_H
+
+#include "command.h"
+#include "config.h"
+#include "gateway.h"
+
+#include <stdbool.h>
+
+struct writer;
+
+/* Starts the thread. NULL: said why in the log. */
+struct writer *writer_start(const struct config *config, struct gateway *gateway);
+
+/* Hands a command over; the writer answers its client and frees it. Any thread. */
+void writer_submit(struct writer *writer, struct command *command);
+
+/* Whether the latest attempt to reach the database went well. Any thread. */
+bool writer_is_ready(const struct writer *writer);
+
+/* Answers parked requests with 503 and lets no more wait. Then writer_stop() ends the thread when
+ * all that was submitted is answered; it frees the writer. */
+void writer_drain(struct writer *writer);
+void writer_stop(struct writer *writer);
+
+#endif
