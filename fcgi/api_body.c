@@ -70,8 +70,7 @@ static void read_request_id(struct fields *fields, const struct request *request
     free(header);
 }
 
-void api_body_request(struct fields *fields, const struct request *request,
-                      struct command *command)
+void api_body_request(struct fields *fields, const struct request *request, struct command *command)
 {
     int64_t priority = 0;
     int purpose = PURPOSE_TEST;
@@ -114,8 +113,7 @@ void api_body_mark(struct fields *fields, const struct request *request, struct 
     read_lease_id(fields, command);
 }
 
-void api_body_release(struct fields *fields, const struct request *request,
-                      struct command *command)
+void api_body_release(struct fields *fields, const struct request *request, struct command *command)
 {
     int outcome = OUTCOME_NONE;
 
@@ -202,7 +200,8 @@ void api_body_update_project(struct fields *fields, const struct request *reques
     (void)request;
     fields_text(fields, "prefix", FIELD_NAME_MAX, &change->prefix);
     if (change->prefix && !is_prefix(change->prefix))
-        fields_fail(fields, "prefix", "must be at most 63 letters, digits, dots, underscores, hyphens");
+        fields_fail(fields, "prefix",
+                    "must be at most 63 letters, digits, dots, underscores, hyphens");
     change->has_initial_commit = initial != NULL;
     fields_text(fields, "initialCommit", FIELD_NAME_MAX, &change->initial_commit);
     fields_integer(fields, "maxStacks", 0, STACK_NUMBER_MAX, &change->max_stacks);

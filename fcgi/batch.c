@@ -13,11 +13,12 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
-#define TRIES_MAX      10
-#define RECONNECT_S    5   /* for an answer that is due: did the COMMIT happen? */
-#define LOADS_A_WATCH  16  /* projects that are looked at for the first time, per watch */
-#define BATCH_MAX      512 /* commands */
+#define TRIES_MAX     10
+#define RECONNECT_S   5   /* for an answer that is due: did the COMMIT happen? */
+#define LOADS_A_WATCH 16  /* projects that are looked at for the first time, per watch */
+#define BATCH_MAX     512 /* commands */
 
 struct batch {
     struct store *store;
@@ -177,8 +178,8 @@ static void add_member(struct batch *batch, struct project *project)
     if (project->is_member)
         return;
     project->is_member = true;
-    batch->members = mem_realloc(batch->members,
-                                 (batch->member_count + 1) * sizeof(struct project *));
+    batch->members =
+        mem_realloc(batch->members, (batch->member_count + 1) * sizeof(struct project *));
     batch->members[batch->member_count++] = project;
 }
 
@@ -287,8 +288,7 @@ static enum database_status refresh_pool(struct batch *batch, struct project *pr
 {
     enum database_status status = DATABASE_OK;
 
-    if (project->pool &&
-        (project->pool->id != row->id || project->pool->version != row->version))
+    if (project->pool && (project->pool->id != row->id || project->pool->version != row->version))
         project_forget(project);
     if (project->pool) {
         project->pool->now = now;
@@ -348,8 +348,8 @@ static enum database_status judge_lease_id(struct batch *batch, const struct poo
 
     if (command->answer.result != RESULT_WRONG_LEASE_ID)
         return DATABASE_OK;
-    status = store_was_leased(batch->store, pool, command->answer.stack, command->lease_id,
-                              &was_leased);
+    status =
+        store_was_leased(batch->store, pool, command->answer.stack, command->lease_id, &was_leased);
     if (was_leased)
         command->answer.result =
             command->verb == VERB_RELEASE ? RESULT_NO_EFFECT : RESULT_LEASE_LOST;
@@ -377,8 +377,7 @@ static void grant(struct batch *batch, struct project *project)
 
 static enum database_status run_project(struct batch *batch, struct project *project)
 {
-    enum database_status status =
-        store_find_past(batch->store, project->pool, project->commands);
+    enum database_status status = store_find_past(batch->store, project->pool, project->commands);
 
     for (struct command *at = project->commands; at && status == DATABASE_OK; at = at->next) {
         if (batch->answers.draining)
@@ -497,9 +496,13 @@ static void isolate(struct batch *batch)
     batch->member_count = 0;
 }
 
+/* With jitter, so that two hosts don't meet again and again. */
 static void wait_a_little(int try)
 {
-    poll(NULL, 0, 1 + rand() % (5 * (try + 1)));
+    unsigned char jitter = 0;
+
+    if (getrandom(&jitter, 1, 0) == 1)
+        poll(NULL, 0, 1 + jitter % (5 * (try + 1)));
 }
 
 static bool run_once(struct batch *batch)
@@ -548,8 +551,7 @@ bool batch_watch(struct batch *batch, bool *together)
 
     for (size_t i = 0; i < count; i++) {
         struct project *project = projects_get(&batch->projects, versions[i].name);
-        if (project->pool ? project->pool->version != versions[i].version
-                          : loads++ < LOADS_A_WATCH)
+        if (project->pool ? project->pool->version != versions[i].version : loads++ < LOADS_A_WATCH)
             project->deadline_ms = 0;
         projects_note(&batch->projects, project);
     }

@@ -12,13 +12,13 @@
 #include "pool.h"
 
 struct clerk {
-    uint64_t instance;       /* this program */
-    const uint64_t *others;  /* other programs that are alive */
+    uint64_t instance;      /* this program */
+    const uint64_t *others; /* other programs that are alive */
     size_t other_count;
     int64_t request_grace_us;
     int64_t startup_grace_us;
-    int64_t up_since; /* when this program got its database, by the database's clock */
-    uint32_t waiting_max;    /* per project */
+    int64_t up_since;     /* when this program got its database, by the database's clock */
+    uint32_t waiting_max; /* per project */
 };
 
 /* Runs one command; what came of it is in command->answer. */

@@ -1,4 +1,5 @@
-/* clerk_admin: the verbs of administrators, each recorded with who, when and why. Writer's thread. */
+/* clerk_admin: the verbs of administrators, each recorded with who, when and why. Writer's thread.
+ */
 #include "clerk_verbs.h"
 
 #include "buf.h"
@@ -130,7 +131,8 @@ void clerk_add_stacks(const struct clerk *clerk, struct pool *pool, struct comma
     struct answer *answer = &command->answer;
 
     (void)clerk;
-    if (command->count > pool->max_stacks || pool->stack_count > pool->max_stacks - command->count) {
+    if (command->count > pool->max_stacks ||
+        pool->stack_count > pool->max_stacks - command->count) {
         answer->result = RESULT_TOO_MANY_STACKS;
         return;
     }
@@ -171,7 +173,8 @@ void clerk_update_project(const struct clerk *clerk, struct pool *pool, struct c
 
     (void)clerk;
     if (change->prefix && strcmp(change->prefix, pool->prefix) != 0 && pool->stack_count > 0) {
-        command->answer.result = RESULT_STACKS_EXIST; /* their names would change under their jobs */
+        command->answer.result =
+            RESULT_STACKS_EXIST; /* their names would change under their jobs */
         return;
     }
     if (change->prefix)
@@ -183,7 +186,8 @@ void clerk_update_project(const struct clerk *clerk, struct pool *pool, struct c
     set_number(&pool->max_lease_s, change->max_lease_s);
     set_number(&pool->wait_s, change->wait_s);
     pool->settings_dirty = true;
-    snprintf(detail, sizeof detail, "prefix=%s maxStacks=%u leaseSeconds=%u maxLeaseSeconds=%u waitSeconds=%u",
+    snprintf(detail, sizeof detail,
+             "prefix=%s maxStacks=%u leaseSeconds=%u maxLeaseSeconds=%u waitSeconds=%u",
              pool->prefix, pool->max_stacks, pool->lease_s, pool->max_lease_s, pool->wait_s);
     pool_record(pool, command, 0, detail);
     command->answer.result = RESULT_DONE;

@@ -190,7 +190,8 @@ void clerk_cancel(const struct clerk *clerk, struct pool *pool, struct command *
 static bool may_act(struct lease *lease, struct command *command)
 {
     if (command->has_lease_id && !is_lease_id(lease, command)) {
-        command->answer.result = RESULT_WRONG_LEASE_ID; /* the writer looks whether it was ever right */
+        command->answer.result =
+            RESULT_WRONG_LEASE_ID; /* the writer looks whether it was ever right */
         return false;
     }
     if (!command->has_lease_id && lease->is_protected) {

@@ -13,17 +13,20 @@ struct command *command_new(enum verb verb)
     command->wait_s = -1;
     command->lease_s = -1;
     command->fence = -1;
-    command->change = (struct project_change){
-        .max_stacks = -1, .lease_s = -1, .max_lease_s = -1, .wait_s = -1};
+    command->change =
+        (struct project_change){.max_stacks = -1, .lease_s = -1, .max_lease_s = -1, .wait_s = -1};
     return command;
 }
 
 void command_free(struct command *command)
 {
     char *const texts[] = {
-        command->trace,      command->project,  command->key_name,      command->stack_name,
-        command->branch,     command->commit,   command->job_url,       command->job_name,
-        command->job_user,   command->request_id, command->reason,      command->owner,
+        command->trace,         command->project,
+        command->key_name,      command->stack_name,
+        command->branch,        command->commit,
+        command->job_url,       command->job_name,
+        command->job_user,      command->request_id,
+        command->reason,        command->owner,
         command->change.prefix, command->change.initial_commit,
     };
 

@@ -38,29 +38,29 @@ enum verb {
 
 enum result {
     RESULT_DONE,
-    RESULT_NO_EFFECT,         /* repeated release and the like: answered as if done */
-    RESULT_GRANTED,           /* `lease` is active */
-    RESULT_WAITING,           /* `lease` waits; no answer yet */
-    RESULT_WAIT_OVER,         /* no stack within the wait */
+    RESULT_NO_EFFECT, /* repeated release and the like: answered as if done */
+    RESULT_GRANTED,   /* `lease` is active */
+    RESULT_WAITING,   /* `lease` waits; no answer yet */
+    RESULT_WAIT_OVER, /* no stack within the wait */
     RESULT_QUEUE_FULL,
-    RESULT_NOT_NOW,           /* a refresh was refused */
-    RESULT_REPLACED,          /* another connection waits for the same request now */
+    RESULT_NOT_NOW,  /* a refresh was refused */
+    RESULT_REPLACED, /* another connection waits for the same request now */
     RESULT_CANCELLED,
     RESULT_SUPERSEDED,
-    RESULT_REQUEST_ENDED,     /* the requestId names an ended lease: `past` */
-    RESULT_REQUEST_MISMATCH,  /* the requestId came with other contents before: `field` */
+    RESULT_REQUEST_ENDED,    /* the requestId names an ended lease: `past` */
+    RESULT_REQUEST_MISMATCH, /* the requestId came with other contents before: `field` */
     RESULT_NO_PROJECT,
     RESULT_NO_STACK,
     RESULT_NO_REQUEST,
-    RESULT_NO_MORE_STACK,     /* deleteLastStack found none */
+    RESULT_NO_MORE_STACK, /* deleteLastStack found none */
     RESULT_STACK_LEASED,
     RESULT_TOO_MANY_STACKS,
-    RESULT_STACKS_EXIST,      /* the prefix can't change any more */
+    RESULT_STACKS_EXIST, /* the prefix can't change any more */
     RESULT_LEASE_ID_REQUIRED,
     RESULT_WRONG_LEASE_ID,
     RESULT_LEASE_LOST,
-    RESULT_INVALID_STATE,     /* `state` is not one that allows it */
-    RESULT_DRAINING,          /* deleted once its job gives it back */
+    RESULT_INVALID_STATE, /* `state` is not one that allows it */
+    RESULT_DRAINING,      /* deleted once its job gives it back */
     RESULT_NO_DATABASE,
     RESULT_SHUTTING_DOWN,
 };
@@ -92,9 +92,9 @@ struct answer {
     enum result result;
     const struct lease *lease;
     const struct stack *stack;
-    const char *field;  /* RESULT_REQUEST_MISMATCH */
-    uint32_t count;     /* RESULT_DONE of VERB_ADD_STACKS: how many, */
-    uint32_t *added;    /* and their numbers; owned by the command */
+    const char *field; /* RESULT_REQUEST_MISMATCH */
+    uint32_t count;    /* RESULT_DONE of VERB_ADD_STACKS: how many, */
+    uint32_t *added;   /* and their numbers; owned by the command */
 };
 
 struct command {
@@ -119,8 +119,8 @@ struct command {
     char *job_user;
     char *request_id;
     uint64_t request_number;
-    int wait_s;     /* -1: the project's */
-    int lease_s;    /* -1: the project's; extendLease and holds: seconds */
+    int wait_s;  /* -1: the project's */
+    int lease_s; /* -1: the project's; extendLease and holds: seconds */
     int priority;
     bool supersede;
     enum purpose purpose;

@@ -15,7 +15,7 @@ struct database {
     char *name;
     char *user;
     char *password_file;
-    MYSQL *mysql; /* NULL: not connected */
+    MYSQL *mysql;        /* NULL: not connected */
     char complaint[256]; /* what was logged last, so that an outage is logged once */
 };
 

@@ -18,7 +18,8 @@
 enum database_status {
     DATABASE_OK,
     DATABASE_RETRY, /* deadlock, lock wait, changed row: roll back and do it all again */
-    DATABASE_LOST,  /* no connection, or a server that can't write; what was sent may have happened */
+    DATABASE_LOST,  /* no connection, or a server that can't write; what was sent may have happened
+                     */
     DATABASE_ERROR, /* the statement is at fault; the log has it */
 };
 

@@ -28,8 +28,7 @@ void fields_integer(struct fields *fields, const char *name, int64_t least, int6
                     int64_t *number);
 void fields_bool(struct fields *fields, const char *name, bool *truth);
 /* One of the words that `find` knows. */
-void fields_word(struct fields *fields, const char *name, int (*find)(const char *name),
-                 int *word);
+void fields_word(struct fields *fields, const char *name, int (*find)(const char *name), int *word);
 void fields_url(struct fields *fields, const char *name, char **url);
 /* {name: fingerprint, …} */
 void fields_units(struct fields *fields, const char *name, struct manifest **units);

@@ -30,10 +30,10 @@
 
 #include <fastcgi.h>
 
-#define BACKLOG 4096 /* 16 or 128 end in storms of 502 */
-#define READ_TIMEOUT_S 10
+#define BACKLOG         4096 /* 16 or 128 end in storms of 502 */
+#define READ_TIMEOUT_S  10
 #define WRITE_TIMEOUT_S 10
-#define PARAM_MAX 4096 /* nginx's own limits are lower */
+#define PARAM_MAX       4096 /* nginx's own limits are lower */
 
 struct gateway {
     int epoll;
@@ -96,8 +96,8 @@ struct gateway *gateway_open(const char *path)
     gateway->path = inherited ? NULL : mem_strdup(path);
     if (inherited)
         fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
-    if (FCGX_Init() != 0 || gateway->listener < 0 ||
-        !watch(gateway, gateway->listener, EPOLLIN) || !watch(gateway, gateway->stopper, EPOLLIN)) {
+    if (FCGX_Init() != 0 || gateway->listener < 0 || !watch(gateway, gateway->listener, EPOLLIN) ||
+        !watch(gateway, gateway->stopper, EPOLLIN)) {
         log_error("cannot open the FastCGI socket %s", path);
         gateway_close(gateway);
         return NULL;
@@ -193,8 +193,8 @@ static void read_body(FCGX_Request *fcgi, struct request *request)
 
 static void copy_params(const FCGX_Request *fcgi, struct request *request)
 {
-    static const char *const names[] = {"REQUEST_METHOD", "DOCUMENT_URI", "QUERY_STRING",
-                                        "SO_PROJECT",     "SO_ROLE",      "SO_KEY_NAME",
+    static const char *const names[] = {"REQUEST_METHOD",     "DOCUMENT_URI", "QUERY_STRING",
+                                        "SO_PROJECT",         "SO_ROLE",      "SO_KEY_NAME",
                                         "SO_IDEMPOTENCY_KEY", "SO_REQUEST_ID"};
     char **const fields[] = {&request->method,          &request->path, &request->query,
                              &request->project,         &request->role, &request->key_name,
@@ -228,9 +228,8 @@ static struct request *read_request(int fd)
     request = mem_zalloc(sizeof *request);
     copy_params(&fcgi, request);
     read_body(&fcgi, request);
-    request->client = (struct client){.fd = fd,
-                                      .request = (unsigned short)fcgi.requestId,
-                                      .keep = fcgi.keepConnection != 0};
+    request->client = (struct client){
+        .fd = fd, .request = (unsigned short)fcgi.requestId, .keep = fcgi.keepConnection != 0};
     broken = FCGX_GetError(fcgi.in) != 0;
     FCGX_Free(&fcgi, 0);
     if (!broken)

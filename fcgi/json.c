@@ -51,9 +51,12 @@ static int fail(struct json_document *document, const char *why)
 static size_t utf8_sequence(const unsigned char *at, size_t left)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t len = at[0] < 0x80 ? 1 : at[0] < 0xc0 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3
-                                                     : at[0] < 0xf8   ? 4
-                                                                      : 0;
+    size_t len = at[0] < 0x80   ? 1
+                 : at[0] < 0xc0 ? 0
+                 : at[0] < 0xe0 ? 2
+                 : at[0] < 0xf0 ? 3
+                 : at[0] < 0xf8 ? 4
+                                : 0;
     uint32_t point;
 
     if (len < 2 || len > left)
@@ -251,6 +254,40 @@ static const yajl_callbacks callbacks = {
     .yajl_end_array = on_end_array,
 };
 
+static unsigned escape_value(const char *digits, size_t left)
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned value = 0;
+
+    for (size_t i = 0; i < 4; i++) {
+        const char *at = i < left ? memchr(hex, digits[i] | 0x20, 16) : NULL;
+        if (!at)
+            return 0; /* a syntax error, which yajl finds itself */
+        value = value * 16 + (unsigned)(at - hex);
+    }
+    return value;
+}
+
+/* yajl turns half a surrogate pair into a question mark; here it is an error. */
+static bool has_half_pair(const char *text, size_t len)
+{
+    bool wants_low = false;
+
+    for (size_t i = 0; i < len; i++) {
+        bool is_escape = text[i] == '\\';
+        unsigned value = is_escape && i + 1 < len && text[i + 1] == 'u'
+                             ? escape_value(text + i + 2, len - i - 2)
+                             : 0;
+        bool is_low = value >= 0xdc00 && value <= 0xdfff;
+
+        if (is_low != wants_low)
+            return true;
+        wants_low = value >= 0xd800 && value <= 0xdbff;
+        i += is_escape ? (value ? 5 : 1) : 0;
+    }
+    return wants_low;
+}
+
 static bool is_blank(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++)
@@ -284,7 +321,9 @@ struct json_document *json_parse(const char *text, size_t len, char *why, size_t
         add_value(document, JSON_OBJECT);
         return document;
     }
-    if (run_parser(document, text, len))
+    if (has_half_pair(text, len))
+        fail(document, "a string holds half a surrogate pair");
+    else if (run_parser(document, text, len))
         return document;
     snprintf(why, why_size, "%s", document->failure);
     json_free(document);
@@ -316,7 +355,8 @@ const struct json_value *json_member(const struct json_value *object, const char
     return NULL;
 }
 
-/* Writing: yajl_gen keeps its own buffer; a failed call here is a bug of ours, so none is checked. */
+/* Writing: yajl_gen keeps its own buffer; a failed call here is a bug of ours, so none is checked.
+ */
 
 struct json_writer {
     yajl_gen gen;

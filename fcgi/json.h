@@ -24,9 +24,9 @@ struct json_value {
     enum json_type type;
     bool truth;
     int64_t integer;
-    const char *string; /* UTF-8, no NUL inside */
-    size_t length;      /* bytes of string; items of an array; members of an object */
-    const char *key;    /* name, if this is a member of an object */
+    const char *string;             /* UTF-8, no NUL inside */
+    size_t length;                  /* bytes of string; items of an array; members of an object */
+    const char *key;                /* name, if this is a member of an object */
     const struct json_value *first; /* of an array or object, in the order of the text */
     const struct json_value *next;
 };
@@ -58,7 +58,8 @@ void json_open_object(struct json_writer *writer, const char *name);
 void json_close_object(struct json_writer *writer);
 void json_open_array(struct json_writer *writer, const char *name);
 void json_close_array(struct json_writer *writer);
-void json_put_string(struct json_writer *writer, const char *name, const char *value); /* NULL: null */
+void json_put_string(struct json_writer *writer, const char *name,
+                     const char *value); /* NULL: null */
 void json_put_integer(struct json_writer *writer, const char *name, int64_t value);
 void json_put_number(struct json_writer *writer, const char *name, double value, int decimals);
 void json_put_bool(struct json_writer *writer, const char *name, bool value);

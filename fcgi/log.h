@@ -9,8 +9,7 @@ void log_set_level(enum log_level level);
 /* Starts the line with the time unless journald adds its own (JOURNAL_STREAM is set). */
 void log_open(void);
 
-void log_event(enum log_level level, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void log_event(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...)   log_event(LOG_ERROR, __VA_ARGS__)
 #define log_warning(...) log_event(LOG_WARNING, __VA_ARGS__)

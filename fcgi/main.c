@@ -20,8 +20,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define DEFAULT_CONFIG "/etc/stack-orchestrator/stack-orchestrator.conf"
-#define LINGER_MS      200 /* for requests that nginx had sent when the drain began */
+#define DEFAULT_CONFIG  "/etc/stack-orchestrator/stack-orchestrator.conf"
+#define LINGER_MS       200 /* for requests that nginx had sent when the drain began */
 #define OWN_DESCRIPTORS 256 /* kept free of parked clients, so that releases come in */
 
 #ifndef VERSION

@@ -16,10 +16,10 @@ struct map {
     size_t count;
 };
 
-void *map_get(const struct map *map, uint64_t key);              /* NULL: not there */
-void map_put(struct map *map, uint64_t key, void *value);        /* replaces; value isn't NULL */
-void *map_remove(struct map *map, uint64_t key);                 /* what was there, or NULL */
-void map_free(struct map *map);                                  /* not the values */
+void *map_get(const struct map *map, uint64_t key);       /* NULL: not there */
+void map_put(struct map *map, uint64_t key, void *value); /* replaces; value isn't NULL */
+void *map_remove(struct map *map, uint64_t key);          /* what was there, or NULL */
+void map_free(struct map *map);                           /* not the values */
 
 /* Walks over all values: start with *at = 0; NULL at the end. Don't change the map meanwhile. */
 void *map_next(const struct map *map, size_t *at);

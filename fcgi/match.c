@@ -142,8 +142,10 @@ bool match_next(const struct pool *pool, struct match *match)
     if (!match->stack && !match->number)
         return false;
     match->lease = window[chosen];
-    memcpy(match->passed, window, chosen * sizeof window[0]);
-    match->passed_count = chosen;
+    while (match->passed_count < chosen) {
+        match->passed[match->passed_count] = window[match->passed_count];
+        match->passed_count++;
+    }
     return true;
 }
 

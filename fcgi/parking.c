@@ -45,14 +45,10 @@ bool parking_put(struct parking *parking, struct map *lot, uint64_t number, stru
                  int64_t deadline_ms, void *owner)
 {
     struct parked *parked = mem_alloc(sizeof *parked);
-    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT,
-                                .data.ptr = parked};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, .data.ptr = parked};
 
-    *parked = (struct parked){.client = client,
-                              .lot = lot,
-                              .number = number,
-                              .deadline_ms = deadline_ms,
-                              .owner = owner};
+    *parked = (struct parked){
+        .client = client, .lot = lot, .number = number, .deadline_ms = deadline_ms, .owner = owner};
     if (epoll_ctl(parking->epoll, EPOLL_CTL_ADD, client.fd, &event) < 0) {
         free(parked);
         return false;
@@ -67,8 +63,7 @@ const struct parked *parking_get(const struct map *lot, uint64_t number)
     return map_get(lot, number);
 }
 
-bool parking_take(struct parking *parking, struct map *lot, uint64_t number,
-                  struct client *client)
+bool parking_take(struct parking *parking, struct map *lot, uint64_t number, struct client *client)
 {
     struct parked *parked = map_remove(lot, number);
 

@@ -34,8 +34,7 @@ bool parking_put(struct parking *parking, struct map *lot, uint64_t number, stru
 const struct parked *parking_get(const struct map *lot, uint64_t number);
 
 /* Takes the client out, to be answered or dropped by the caller. false: it isn't there. */
-bool parking_take(struct parking *parking, struct map *lot, uint64_t number,
-                  struct client *client);
+bool parking_take(struct parking *parking, struct map *lot, uint64_t number, struct client *client);
 
 /* Waits for the waker, for hang-ups or for `timeout_ms`. Returns the next client that hung up
  * without waiting again while it has more; NULL: none (left). Its entry stays until taken. */

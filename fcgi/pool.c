@@ -33,8 +33,8 @@ void stack_free(struct stack *stack)
 
 void lease_free(struct lease *lease)
 {
-    char *const texts[] = {lease->request_id, lease->key_name, lease->branch,
-                           lease->commit,     lease->job_url,  lease->job_name,
+    char *const texts[] = {lease->request_id, lease->key_name,    lease->branch,
+                           lease->commit,     lease->job_url,     lease->job_name,
                            lease->job_user,   lease->stack_commit};
 
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
@@ -99,8 +99,8 @@ void pool_free(struct pool *pool)
 
 bool pool_is_dirty(const struct pool *pool)
 {
-    return pool->settings_dirty || pool->dirty_stacks || pool->dirty_leases ||
-           pool->ended_leases || pool->touched_count || pool->actions;
+    return pool->settings_dirty || pool->dirty_stacks || pool->dirty_leases || pool->ended_leases ||
+           pool->touched_count || pool->actions;
 }
 
 void pool_due_at(struct pool *pool, int64_t time_us)
@@ -117,8 +117,7 @@ static void touch_manifest(struct pool *pool, struct manifest *manifest)
         return;
     if (pool->touched_count == pool->touched_size) {
         pool->touched_size = pool->touched_size ? pool->touched_size * 2 : 16;
-        pool->touched =
-            mem_realloc(pool->touched, pool->touched_size * sizeof(struct manifest *));
+        pool->touched = mem_realloc(pool->touched, pool->touched_size * sizeof(struct manifest *));
     }
     manifest->touched = true;
     pool->touched[pool->touched_count++] = manifest_ref(manifest);
@@ -400,10 +399,8 @@ static void queue_insert(struct pool *pool, struct lease *lease)
 
 static void queue_remove(struct pool *pool, struct lease *lease)
 {
-    *(lease->previous ? &lease->previous->next : &pool->queue_first[queue_of(lease)]) =
-        lease->next;
-    *(lease->next ? &lease->next->previous : &pool->queue_last[queue_of(lease)]) =
-        lease->previous;
+    *(lease->previous ? &lease->previous->next : &pool->queue_first[queue_of(lease)]) = lease->next;
+    *(lease->next ? &lease->next->previous : &pool->queue_last[queue_of(lease)]) = lease->previous;
     lease->previous = lease->next = NULL;
     pool->waiting_count--;
 }

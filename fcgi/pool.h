@@ -33,7 +33,7 @@ struct stack {
     enum stack_state next_state; /* of a leased stack once it is given back; or STACK_AVAILABLE */
     uint64_t fence;
     char *branch;
-    char *commit; /* lastDeployedCommit; NULL: never set */
+    char *commit;             /* lastDeployedCommit; NULL: never set */
     struct manifest *content; /* NULL: unknown */
     struct lease *lease;
     char *owner;
@@ -78,19 +78,19 @@ struct lease {
     struct stack *stack;
     uint64_t fence;
     bool is_new;
-    char *stack_commit;              /* lastDeployedCommit at the grant */
-    struct manifest *stack_content;  /* what the stack ran at the grant */
-    int64_t changed_units;           /* -1: the caller told no units */
-    int64_t granted_at;              /* 0: never */
-    int64_t renewed_at;              /* when its end was last set, as far as this program knows */
+    char *stack_commit;             /* lastDeployedCommit at the grant */
+    struct manifest *stack_content; /* what the stack ran at the grant */
+    int64_t changed_units;          /* -1: the caller told no units */
+    int64_t granted_at;             /* 0: never */
+    int64_t renewed_at;             /* when its end was last set, as far as this program knows */
     int64_t expires_at;
-    int64_t deployed_at;             /* 0: never */
+    int64_t deployed_at; /* 0: never */
     int64_t ended_at;
 
     bool stored; /* the database has its row */
     bool dirty;
-    bool reserved; /* during one match: another program will grant it */
-    bool queue_full; /* it ended because the queue had no room */
+    bool reserved;               /* during one match: another program will grant it */
+    bool queue_full;             /* it ended because the queue had no room */
     const struct command *asker; /* request of this batch that waits for it */
     uint32_t position;           /* in the queue, when its wait ended; from 1 */
     int64_t estimate_s;

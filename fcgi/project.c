@@ -51,8 +51,8 @@ void projects_find_due(struct projects *projects, int64_t now_ms)
     if (projects->due_count > 0 || projects->deadline_ms > now_ms)
         return;
     projects->deadline_ms = INT64_MAX;
-    projects->due = mem_realloc(projects->due,
-                                (projects->by_name.count + 1) * sizeof(struct project *));
+    projects->due =
+        mem_realloc(projects->due, (projects->by_name.count + 1) * sizeof(struct project *));
     for (size_t at = 0; (project = projects_next(projects, &at)) != NULL;) {
         if (project->deadline_ms <= now_ms)
             projects->due[projects->due_count++] = project;

@@ -17,17 +17,17 @@
 
 struct project {
     char *name;
-    struct pool *pool; /* NULL: must be loaded */
-    struct map lot;    /* parked clients by request number */
+    struct pool *pool;        /* NULL: must be loaded */
+    struct map lot;           /* parked clients by request number */
     struct command *commands; /* of the batch at work */
     struct command **commands_end;
-    int64_t deadline_ms; /* monotonic */
-    bool is_member;      /* of the batch at work */
+    int64_t deadline_ms;       /* monotonic */
+    bool is_member;            /* of the batch at work */
     struct project *next_same; /* another name with the same hash */
 };
 
 struct projects {
-    struct map by_name; /* by hash; linked by next_same */
+    struct map by_name;  /* by hash; linked by next_same */
     int64_t deadline_ms; /* of the soonest project, or sooner */
     size_t due_count;    /* projects that projects_next_due() will give */
     struct project **due;

@@ -110,7 +110,7 @@ static void put_job(struct json_writer *json, const struct database_row *row, un
 
 /* Running */
 
-#define PROJECT_SQL                                                                               \
+#define PROJECT_SQL                                                                                \
     "SELECT name, prefix, initial_commit, max_stacks, lease_s, max_lease_s, wait_s, " MICROSECONDS \
     "UTC_TIMESTAMP(6)) FROM project WHERE name = "
 
@@ -138,8 +138,7 @@ static void add_project(struct buf *sql, const char *project)
 
 /* A connection that the server closed meanwhile is only noticed now: one more try, as long as
  * nothing was written yet. */
-static enum reader_status run(struct reader *reader, database_visit *visit,
-                              struct reading *reading)
+static enum reader_status run(struct reader *reader, database_visit *visit, struct reading *reading)
 {
     enum database_status status = DATABASE_LOST;
 
@@ -183,8 +182,8 @@ enum reader_status reader_list_stacks(struct reader *reader, const char *project
     enum reader_status status;
 
     buf_puts(sql, ";SELECT stack_no, COALESCE(last_deployed_commit, initial_commit),"
-                  " state = 'available', branch, " MICROSECONDS "stack.created), "
-                  MICROSECONDS "stack.modified) FROM stack JOIN project USING (project_id)"
+                  " state = 'available', branch, " MICROSECONDS "stack.created), " MICROSECONDS
+                  "stack.modified) FROM stack JOIN project USING (project_id)"
                   " WHERE state <> 'deleted' AND name = ");
     sql_text(sql, project);
     buf_puts(sql, " ORDER BY stack_no");
@@ -334,8 +333,9 @@ static void add_status_sql(struct buf *sql, const char *project)
                   " COALESCE(s.last_deployed_commit, p.initial_commit), " MICROSECONDS
                   "s.created), " MICROSECONDS "s.modified), s.owner, s.reason, " MICROSECONDS
                   "s.held_until), l.lease_no, l.fence, l.key_name, l.branch, l.commit_id,"
-                  " l.purpose, l.job_url, l.job_name, l.job_user, " MICROSECONDS "l.asked_at), "
-                  MICROSECONDS "l.granted_at), " MICROSECONDS "l.expires_at), " MICROSECONDS
+                  " l.purpose, l.job_url, l.job_name, l.job_user, " MICROSECONDS
+                  "l.asked_at), " MICROSECONDS "l.granted_at), " MICROSECONDS
+                  "l.expires_at), " MICROSECONDS
                   "l.deployed_at), l.changed_units FROM stack s JOIN project p USING (project_id)"
                   " LEFT JOIN lease l ON l.project_id = s.project_id AND l.lease_no = s.lease_no"
                   " WHERE s.state <> 'deleted' AND p.name = ");
@@ -508,19 +508,18 @@ enum reader_status reader_history(struct reader *reader, const char *project,
 {
     struct buf *sql = start_sql(reader, project);
 
-    buf_puts(sql, ";SELECT t.lease_no, t.state, t.outcome, t.stack_no, t.fence, t.key_name,"
-                  " t.branch, t.commit_id, t.purpose, t.job_url, t.job_name, t.job_user, t.is_new, "
-                  MICROSECONDS "t.asked_at), " MICROSECONDS "t.granted_at), " MICROSECONDS
-                  "t.deployed_at), " MICROSECONDS "t.ended_at), t.changed_units"
-                  " FROM history t JOIN project p USING (project_id) WHERE p.name = ");
+    buf_puts(sql,
+             ";SELECT t.lease_no, t.state, t.outcome, t.stack_no, t.fence, t.key_name,"
+             " t.branch, t.commit_id, t.purpose, t.job_url, t.job_name, t.job_user, "
+             "t.is_new, " MICROSECONDS "t.asked_at), " MICROSECONDS "t.granted_at), " MICROSECONDS
+             "t.deployed_at), " MICROSECONDS "t.ended_at), t.changed_units"
+             " FROM history t JOIN project p USING (project_id) WHERE p.name = ");
     sql_text(sql, project);
     add_filter(sql, filter, "lease_no", "ended_at");
     add_text_filter(sql, " AND t.branch = ", filter->branch);
     if (filter->state >= 0)
-        buf_printf(sql, " AND t.state = '%s'",
-                   words_lease_state((enum lease_state)filter->state));
-    buf_printf(sql, " ORDER BY t.lease_no DESC LIMIT %llu",
-               (unsigned long long)filter->limit + 1);
+        buf_printf(sql, " AND t.state = '%s'", words_lease_state((enum lease_state)filter->state));
+    buf_printf(sql, " ORDER BY t.lease_no DESC LIMIT %llu", (unsigned long long)filter->limit + 1);
     return read_page(reader, "requests", "next", filter, visit_history, json);
 }
 

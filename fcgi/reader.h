@@ -20,7 +20,7 @@ struct reader_filter {
     uint64_t before; /* request or action number; 0: from the latest */
     char *stack_name;
     char *branch;
-    int state; /* enum lease_state; -1: any */
+    int state;     /* enum lease_state; -1: any */
     int64_t since; /* by the end, microseconds; 0: none */
     int64_t until;
 };

@@ -19,6 +19,14 @@ static void put_lease_id(struct json_writer *json, const struct lease *lease)
     explicit_bzero(text, sizeof text);
 }
 
+static void name_stack(const struct pool *pool, const struct stack *stack, char *name, size_t size)
+{
+    if (stack)
+        snprintf(name, size, "%s%u", pool->prefix, stack->number);
+    else
+        name[0] = '\0';
+}
+
 static void put_stack_name(struct json_writer *json, const struct pool *pool, uint32_t number)
 {
     char name[128];
@@ -127,8 +135,7 @@ enum result reply_result_of(const struct lease *lease)
 void reply_request(const struct pool *pool, const struct lease *lease, enum result result,
                    struct response *response)
 {
-    struct command command = {.verb = VERB_REQUEST,
-                              .answer = {.result = result, .lease = lease}};
+    struct command command = {.verb = VERB_REQUEST, .answer = {.result = result, .lease = lease}};
     reply_command(pool, &command, response);
 }
 
@@ -165,10 +172,9 @@ static void reply_done(const struct pool *pool, const struct command *command,
                        struct response *response)
 {
     const struct stack *stack = command->answer.stack;
-    char name[128] = "";
+    char name[128];
 
-    if (stack)
-        snprintf(name, sizeof name, "%s%u", pool->prefix, stack->number);
+    name_stack(pool, stack, name, sizeof name);
     switch (command->verb) {
     case VERB_MARK:
         response_message(response, "Last commit of stack %s updated", name);
@@ -188,7 +194,7 @@ static void reply_done(const struct pool *pool, const struct command *command,
         break;
     case VERB_HOLD:
         response_message(response, "Stack %s %s", name,
-                         stack->lease ? "is held once its job gives it back" : "held");
+                         stack && stack->lease ? "is held once its job gives it back" : "held");
         break;
     case VERB_QUARANTINE:
         response_message(response, "Stack %s %s", name,
@@ -231,8 +237,8 @@ static void reply_request_ended(const struct command *command, struct response *
 
 static void reply_mismatch(const struct command *command, struct response *response)
 {
-    struct json_writer *json = response_open_error(
-        "requestMismatch", "This requestId was first sent with other contents");
+    struct json_writer *json =
+        response_open_error("requestMismatch", "This requestId was first sent with other contents");
 
     json_put_string(json, "field", command->answer.field);
     response_close_error(response, 422, json);
@@ -261,7 +267,8 @@ struct error_text {
 
 static const struct error_text errors[] = {
     [RESULT_QUEUE_FULL] = {503, "queueFull", "Too many requests are waiting already"},
-    [RESULT_NOT_NOW] = {503, "notNow", "A refresh is served only while two stacks are idle and nobody waits"},
+    [RESULT_NOT_NOW] = {503, "notNow",
+                        "A refresh is served only while two stacks are idle and nobody waits"},
     [RESULT_REPLACED] = {409, "replaced", "Another connection waits for this request now"},
     [RESULT_CANCELLED] = {409, "cancelled", "The request was cancelled"},
     [RESULT_SUPERSEDED] = {409, "superseded", "A newer request of this branch has taken its place"},
@@ -269,12 +276,16 @@ static const struct error_text errors[] = {
     [RESULT_NO_STACK] = {404, "unknownStack", "There is no such stack in this project"},
     [RESULT_NO_REQUEST] = {404, "unknownRequest", "There is no such request in this project"},
     [RESULT_STACK_LEASED] = {409, "stackLeased", "The last stack is leased; nothing was deleted"},
-    [RESULT_TOO_MANY_STACKS] = {409, "tooManyStacks", "The project would have more than maxStacks stacks"},
-    [RESULT_STACKS_EXIST] = {409, "stacksExist", "The prefix cannot change while the project has stacks"},
-    [RESULT_LEASE_ID_REQUIRED] = {403, "leaseIdRequired", "This lease is protected: send its leaseId"},
+    [RESULT_TOO_MANY_STACKS] = {409, "tooManyStacks",
+                                "The project would have more than maxStacks stacks"},
+    [RESULT_STACKS_EXIST] = {409, "stacksExist",
+                             "The prefix cannot change while the project has stacks"},
+    [RESULT_LEASE_ID_REQUIRED] = {403, "leaseIdRequired",
+                                  "This lease is protected: send its leaseId"},
     [RESULT_WRONG_LEASE_ID] = {403, "wrongLeaseId", "The leaseId is not that of the stack's lease"},
     [RESULT_LEASE_LOST] = {410, "leaseLost", "The lease has ended; the stack may be another job's"},
-    [RESULT_NO_DATABASE] = {503, "databaseUnavailable", "The database is not available; nothing was changed"},
+    [RESULT_NO_DATABASE] = {503, "databaseUnavailable",
+                            "The database is not available; nothing was changed"},
     [RESULT_SHUTTING_DOWN] = {503, "shuttingDown", "The service is restarting"},
 };
 
@@ -294,6 +305,7 @@ void reply_command(const struct pool *pool, const struct command *command,
                    struct response *response)
 {
     const struct answer *answer = &command->answer;
+    char name[128];
 
     switch (answer->result) {
     case RESULT_DONE:
@@ -319,8 +331,8 @@ void reply_command(const struct pool *pool, const struct command *command,
         response_message(response, "No more stack");
         break;
     case RESULT_DRAINING:
-        response_message(response, "Stack %s%u is deleted once its job gives it back", pool->prefix,
-                         answer->stack->number);
+        name_stack(pool, answer->stack, name, sizeof name);
+        response_message(response, "Stack %s is deleted once its job gives it back", name);
         break;
     default:
         reply_error(command, response);

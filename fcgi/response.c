@@ -40,8 +40,9 @@ static void start(struct response *response, int status, const char *type)
     struct buf added = response->headers; /* those that were added before */
 
     response->headers = (struct buf){0};
-    buf_printf(&response->headers, "Status: %d %s\r\nContent-Type: %s\r\nCache-Control: no-store\r\n",
-               status, reason_phrase(status), type);
+    buf_printf(&response->headers,
+               "Status: %d %s\r\nContent-Type: %s\r\nCache-Control: no-store\r\n", status,
+               reason_phrase(status), type);
     buf_append(&response->headers, added.data, added.len);
     buf_puts(&response->headers, "\r\n");
     buf_free(&added);

@@ -1,4 +1,5 @@
-/* store: transactions of the writer. What a batch reads stands here, what it writes in store_write. */
+/* store: transactions of the writer. What a batch reads stands here, what it writes in store_write.
+ */
 #include "store.h"
 
 #include "log.h"
@@ -74,8 +75,10 @@ enum database_status store_connect(struct store *store, int64_t *reconnected)
     if (status != DATABASE_OK)
         return status;
     gethostname(host, sizeof host - 1);
-    buf_printf(sql, "INSERT INTO instance (instance_id, host, last_batch, heartbeat, started) VALUES (%llu,",
-               (unsigned long long)store->instance);
+    buf_printf(
+        sql,
+        "INSERT INTO instance (instance_id, host, last_batch, heartbeat, started) VALUES (%llu,",
+        (unsigned long long)store->instance);
     sql_text(sql, host);
     buf_puts(sql, ", 0, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))"
                   " ON DUPLICATE KEY UPDATE heartbeat = VALUES(heartbeat);"
@@ -138,8 +141,8 @@ static void add_names(struct buf *sql, const char *const names[], size_t count)
 }
 
 /* How many of the names exist though they could not be locked. */
-static enum database_status count_busy(struct store *store, const char *const names[],
-                                       size_t count, struct store_begin *begin)
+static enum database_status count_busy(struct store *store, const char *const names[], size_t count,
+                                       struct store_begin *begin)
 {
     struct buf *sql = start_sql(store);
     int64_t existing = 0;
@@ -212,9 +215,8 @@ static void load_stack(struct loading *loading, const struct database_row *row)
 
     stack->number = (uint32_t)database_uint(row, 0, 0);
     stack->state = (enum stack_state)words_find_stack_state(row->values[1]);
-    stack->next_state = row->values[2]
-                            ? (enum stack_state)words_find_stack_state(row->values[2])
-                            : STACK_AVAILABLE;
+    stack->next_state =
+        row->values[2] ? (enum stack_state)words_find_stack_state(row->values[2]) : STACK_AVAILABLE;
     stack->fence = database_uint(row, 3, 0);
     stack->branch = mem_strdup(row->values[4]);
     stack->commit = mem_strdup(row->values[5]);
@@ -314,17 +316,18 @@ static void add_load_sql(struct buf *sql, uint32_t project)
     buf_printf(sql, "SELECT manifest_no, units FROM manifest WHERE project_id = %u;", project);
     buf_printf(sql,
                "SELECT stack_no, state, next_state, fence, branch, last_deployed_commit, content,"
-               " owner, reason, hold_s, " MICROSECONDS "held_until), " MICROSECONDS "created), "
-               MICROSECONDS "modified) FROM stack WHERE project_id = %u ORDER BY stack_no;",
+               " owner, reason, hold_s, " MICROSECONDS "held_until), " MICROSECONDS
+               "created), " MICROSECONDS
+               "modified) FROM stack WHERE project_id = %u ORDER BY stack_no;",
                project);
     buf_printf(sql,
                "SELECT lease_no, state, request_id, key_name, branch, commit_id, units, purpose,"
-               " job_url, job_name, job_user, priority, lease_s, passed_over, "
-               MICROSECONDS "asked_at), instance_id, " MICROSECONDS "wait_until), "
-               MICROSECONDS "place_until), timed_out, lease_id, protected, stack_no, fence,"
-               " is_new, stack_commit, stack_content, changed_units, "
-               MICROSECONDS "granted_at), " MICROSECONDS "expires_at), "
-               MICROSECONDS "deployed_at) FROM lease WHERE project_id = %u ORDER BY lease_no;",
+               " job_url, job_name, job_user, priority, lease_s, passed_over, " MICROSECONDS
+               "asked_at), instance_id, " MICROSECONDS "wait_until), " MICROSECONDS
+               "place_until), timed_out, lease_id, protected, stack_no, fence,"
+               " is_new, stack_commit, stack_content, changed_units, " MICROSECONDS
+               "granted_at), " MICROSECONDS "expires_at), " MICROSECONDS
+               "deployed_at) FROM lease WHERE project_id = %u ORDER BY lease_no;",
                project);
     buf_printf(sql,
                "SELECT CAST(AVG(hold) AS SIGNED) FROM (SELECT"
@@ -360,8 +363,8 @@ static void take_past(void *context, const struct database_row *row)
     past->ended = row->values[1] != NULL;
     if (past->ended) {
         past->state = (enum lease_state)words_find_lease_state(row->values[1]);
-        past->outcome = row->values[2] ? (enum outcome)words_find_outcome(row->values[2])
-                                       : OUTCOME_NONE;
+        past->outcome =
+            row->values[2] ? (enum outcome)words_find_outcome(row->values[2]) : OUTCOME_NONE;
         past->ended_at = database_int(row, 3, 0);
     }
 }
@@ -414,8 +417,8 @@ enum database_status store_find_past(struct store *store, const struct pool *poo
     return status;
 }
 
-enum database_status store_find_ended(struct store *store, const struct pool *pool,
-                                      uint64_t number, struct past_request *past)
+enum database_status store_find_ended(struct store *store, const struct pool *pool, uint64_t number,
+                                      struct past_request *past)
 {
     struct buf *sql = start_sql(store);
 
@@ -500,8 +503,8 @@ static void take_version(void *context, const struct database_row *row)
     struct watching *watching = context;
     struct store_version *version;
 
-    watching->versions = mem_realloc(watching->versions,
-                                     (watching->count + 1) * sizeof *watching->versions);
+    watching->versions =
+        mem_realloc(watching->versions, (watching->count + 1) * sizeof *watching->versions);
     version = &watching->versions[watching->count++];
     version->id = (uint32_t)database_uint(row, 0, 0);
     version->version = database_uint(row, 1, 0);
@@ -515,8 +518,7 @@ enum database_status store_watch(struct store *store, struct store_version **ver
     struct watching watching = {0};
     enum database_status status;
 
-    buf_printf(sql,
-               "UPDATE instance SET heartbeat = UTC_TIMESTAMP(6) WHERE instance_id = %llu;",
+    buf_printf(sql, "UPDATE instance SET heartbeat = UTC_TIMESTAMP(6) WHERE instance_id = %llu;",
                (unsigned long long)store->instance);
     buf_puts(sql, "SELECT project_id, version, name FROM project");
     status = database_run(store->database, sql, take_version, &watching);
@@ -532,17 +534,18 @@ enum database_status store_purge(struct store *store, int history_days, bool *mo
     enum database_status status;
 
     /* By the key, one project's oldest rows at a time, so that no statement locks for long. */
-    buf_printf(sql,
-               "DELETE FROM request_key WHERE created < UTC_TIMESTAMP(6) - INTERVAL 3 DAY LIMIT 500;"
-               "DELETE FROM instance WHERE heartbeat < UTC_TIMESTAMP(6) - INTERVAL 1 HOUR LIMIT 100;"
-               "DELETE FROM action WHERE at < UTC_TIMESTAMP(6) - INTERVAL %d DAY LIMIT 500;"
-               "SET @project = (SELECT p.project_id FROM project p WHERE EXISTS (SELECT 1 FROM history h"
-               " WHERE h.project_id = p.project_id"
-               " AND h.ended_at < UTC_TIMESTAMP(6) - INTERVAL %d DAY) LIMIT 1);"
-               "DELETE FROM history WHERE project_id = @project"
-               " AND ended_at < UTC_TIMESTAMP(6) - INTERVAL %d DAY ORDER BY ended_at LIMIT 500;"
-               "SELECT ROW_COUNT()",
-               history_days, history_days, history_days);
+    buf_printf(
+        sql,
+        "DELETE FROM request_key WHERE created < UTC_TIMESTAMP(6) - INTERVAL 3 DAY LIMIT 500;"
+        "DELETE FROM instance WHERE heartbeat < UTC_TIMESTAMP(6) - INTERVAL 1 HOUR LIMIT 100;"
+        "DELETE FROM action WHERE at < UTC_TIMESTAMP(6) - INTERVAL %d DAY LIMIT 500;"
+        "SET @project = (SELECT p.project_id FROM project p WHERE EXISTS (SELECT 1 FROM history h"
+        " WHERE h.project_id = p.project_id"
+        " AND h.ended_at < UTC_TIMESTAMP(6) - INTERVAL %d DAY) LIMIT 1);"
+        "DELETE FROM history WHERE project_id = @project"
+        " AND ended_at < UTC_TIMESTAMP(6) - INTERVAL %d DAY ORDER BY ended_at LIMIT 500;"
+        "SELECT ROW_COUNT()",
+        history_days, history_days, history_days);
     status = database_run(store->database, sql, take_number, &deleted);
     *more = deleted > 0;
     return status;

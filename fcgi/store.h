@@ -49,8 +49,8 @@ struct store_begin {
     int64_t now;                    /* the database's clock, read after the locks were taken */
     struct store_project *projects; /* those that could be locked */
     size_t project_count;
-    size_t busy_count;              /* of the names, how many another host has locked */
-    uint64_t *others;               /* other living instances */
+    size_t busy_count; /* of the names, how many another host has locked */
+    uint64_t *others;  /* other living instances */
     size_t other_count;
 };
 
@@ -67,8 +67,8 @@ enum database_status store_find_past(struct store *store, const struct pool *poo
                                      struct command *commands);
 
 /* How the lease of that number ended; past->number stays 0 if history doesn't have it. */
-enum database_status store_find_ended(struct store *store, const struct pool *pool,
-                                      uint64_t number, struct past_request *past);
+enum database_status store_find_ended(struct store *store, const struct pool *pool, uint64_t number,
+                                      struct past_request *past);
 
 /* Whether the command's leaseId was once right for that stack. */
 enum database_status store_was_leased(struct store *store, const struct pool *pool,

@@ -71,9 +71,10 @@ static void add_lease_id(struct buf *sql, const struct lease *lease)
 
 static void write_stacks(struct buf *sql, const struct pool *pool)
 {
-    const char *separator = "INSERT INTO stack (project_id, stack_no, state, next_state, fence, branch,"
-                            " last_deployed_commit, content, lease_no, owner, reason, hold_s,"
-                            " held_until, created, modified) VALUES ";
+    const char *separator =
+        "INSERT INTO stack (project_id, stack_no, state, next_state, fence, branch,"
+        " last_deployed_commit, content, lease_no, owner, reason, hold_s,"
+        " held_until, created, modified) VALUES ";
 
     if (!pool->dirty_stacks)
         return;
@@ -105,12 +106,13 @@ static void write_stacks(struct buf *sql, const struct pool *pool)
 
 static void write_leases(struct buf *sql, const struct pool *pool)
 {
-    const char *separator = "INSERT INTO lease (project_id, lease_no, state, request_id, key_name, branch,"
-                            " commit_id, units, purpose, job_url, job_name, job_user, priority,"
-                            " lease_s, passed_over, asked_at, instance_id, wait_until, place_until,"
-                            " timed_out, lease_id, protected, stack_no, fence, is_new, stack_commit,"
-                            " stack_content, changed_units, granted_at, expires_at, deployed_at)"
-                            " VALUES ";
+    const char *separator =
+        "INSERT INTO lease (project_id, lease_no, state, request_id, key_name, branch,"
+        " commit_id, units, purpose, job_url, job_name, job_user, priority,"
+        " lease_s, passed_over, asked_at, instance_id, wait_until, place_until,"
+        " timed_out, lease_id, protected, stack_no, fence, is_new, stack_commit,"
+        " stack_content, changed_units, granted_at, expires_at, deployed_at)"
+        " VALUES ";
 
     if (!pool->dirty_leases)
         return;
@@ -161,10 +163,11 @@ static void write_leases(struct buf *sql, const struct pool *pool)
 
 static void write_history(struct buf *sql, const struct pool *pool)
 {
-    const char *separator = "INSERT INTO history (project_id, lease_no, state, outcome, request_id, key_name,"
-                            " branch, commit_id, purpose, job_url, job_name, job_user, lease_id,"
-                            " stack_no, fence, is_new, changed_units, asked_at, granted_at,"
-                            " deployed_at, ended_at) VALUES ";
+    const char *separator =
+        "INSERT INTO history (project_id, lease_no, state, outcome, request_id, key_name,"
+        " branch, commit_id, purpose, job_url, job_name, job_user, lease_id,"
+        " stack_no, fence, is_new, changed_units, asked_at, granted_at,"
+        " deployed_at, ended_at) VALUES ";
 
     if (!pool->ended_leases)
         return;
@@ -237,7 +240,8 @@ static void write_keys(struct buf *sql, const struct pool *pool)
     for (const struct lease *at = pool->ended_leases; at; at = at->next_dirty)
         add_key(sql, pool, at, &separator);
     if (separator != start)
-        buf_puts(sql, " ON DUPLICATE KEY UPDATE lease_no=VALUES(lease_no), created=VALUES(created);");
+        buf_puts(sql,
+                 " ON DUPLICATE KEY UPDATE lease_no=VALUES(lease_no), created=VALUES(created);");
 }
 
 static void write_actions(struct buf *sql, const struct pool *pool)
@@ -277,7 +281,8 @@ static void write_project(struct buf *sql, struct pool *pool)
         sql_text(sql, pool->prefix);
         buf_puts(sql, ", initial_commit = ");
         sql_text(sql, pool->initial_commit);
-        buf_printf(sql, ", max_stacks = %u, lease_s = %u, max_lease_s = %u, wait_s = %u, modified = ",
+        buf_printf(sql,
+                   ", max_stacks = %u, lease_s = %u, max_lease_s = %u, wait_s = %u, modified = ",
                    pool->max_stacks, pool->lease_s, pool->max_lease_s, pool->wait_s);
         sql_time(sql, pool->now);
     }
@@ -301,10 +306,12 @@ static void add_units(struct buf *sql, const struct manifest *manifest)
     json_writer_free(json);
 }
 
-static void write_manifest(struct buf *sql, const struct pool *pool, const struct manifest *manifest)
+static void write_manifest(struct buf *sql, const struct pool *pool,
+                           const struct manifest *manifest)
 {
     if (manifest->uses > 0 && !manifest->stored) {
-        buf_printf(sql, "INSERT INTO manifest (project_id, manifest_no, units) VALUES (%u", pool->id);
+        buf_printf(sql, "INSERT INTO manifest (project_id, manifest_no, units) VALUES (%u",
+                   pool->id);
         add_uint(sql, manifest->number);
         buf_puts(sql, ",");
         add_units(sql, manifest);
@@ -352,8 +359,7 @@ static enum database_status run_if_large(struct database *database, struct buf *
     return status;
 }
 
-enum database_status store_write_pool(struct database *database, struct buf *sql,
-                                      struct pool *pool)
+enum database_status store_write_pool(struct database *database, struct buf *sql, struct pool *pool)
 {
     enum database_status status = DATABASE_OK;
 

@@ -7,16 +7,15 @@
 #define COUNT(table) (int)(sizeof(table) / sizeof(table)[0])
 
 static const char *const stack_states[] = {
-    [STACK_AVAILABLE] = "available",     [STACK_LEASED] = "leased",
-    [STACK_HELD] = "held",               [STACK_QUARANTINED] = "quarantined",
-    [STACK_DRAINING] = "draining",       [STACK_DELETED] = "deleted",
+    [STACK_AVAILABLE] = "available",     [STACK_LEASED] = "leased",     [STACK_HELD] = "held",
+    [STACK_QUARANTINED] = "quarantined", [STACK_DRAINING] = "draining", [STACK_DELETED] = "deleted",
 };
 
 static const char *const lease_states[] = {
-    [LEASE_WAITING] = "waiting",     [LEASE_ACTIVE] = "active",
-    [LEASE_RELEASED] = "released",   [LEASE_EXPIRED] = "expired",
-    [LEASE_REVOKED] = "revoked",     [LEASE_TIMED_OUT] = "timedOut",
-    [LEASE_ABANDONED] = "abandoned", [LEASE_CANCELLED] = "cancelled",
+    [LEASE_WAITING] = "waiting",       [LEASE_ACTIVE] = "active",
+    [LEASE_RELEASED] = "released",     [LEASE_EXPIRED] = "expired",
+    [LEASE_REVOKED] = "revoked",       [LEASE_TIMED_OUT] = "timedOut",
+    [LEASE_ABANDONED] = "abandoned",   [LEASE_CANCELLED] = "cancelled",
     [LEASE_SUPERSEDED] = "superseded",
 };
 

@@ -14,9 +14,9 @@ enum stack_state {
 enum lease_state {
     LEASE_WAITING,
     LEASE_ACTIVE,
-    LEASE_RELEASED, /* the job gave the stack back */
-    LEASE_EXPIRED,  /* its time was over */
-    LEASE_REVOKED,  /* an administrator took the stack */
+    LEASE_RELEASED,   /* the job gave the stack back */
+    LEASE_EXPIRED,    /* its time was over */
+    LEASE_REVOKED,    /* an administrator took the stack */
     LEASE_TIMED_OUT,  /* the wait was over */
     LEASE_ABANDONED,  /* the caller hung up while it waited */
     LEASE_CANCELLED,  /* cancelRequest, or its key was revoked */

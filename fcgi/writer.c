@@ -26,11 +26,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define WATCH_ALONE_MS   500 /* also the heartbeat: others take 2 s of silence for death */
+#define WATCH_ALONE_MS    500 /* also the heartbeat: others take 2 s of silence for death */
 #define WATCH_TOGETHER_MS 100
-#define RECONNECT_MS     200
-#define PURGE_MS         10000
-#define PURGE_MORE_MS    500
+#define RECONNECT_MS      200
+#define PURGE_MS          10000
+#define PURGE_MORE_MS     500
 
 struct writer {
     struct batch *batch;
