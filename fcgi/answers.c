@@ -75,7 +75,7 @@ void answers_refuse(struct answers *answers, struct project *project, enum resul
 {
     struct command *command;
 
-    while ((command = project_take(project)) != NULL) {
+    while ((command = command_list_pop(&project->commands)) != NULL) {
         answers_command(answers, NULL, command, result);
         command_free(command);
     }
@@ -150,7 +150,7 @@ void answers_project(struct answers *answers, struct project *project)
         answer_parked(answers, project, at);
     for (const struct lease *at = pool->ended_leases; at; at = at->next_dirty)
         answer_parked(answers, project, at);
-    while ((command = project_take(project)) != NULL) {
+    while ((command = command_list_pop(&project->commands)) != NULL) {
         answer_command(answers, project, command);
         command_free(command);
     }

@@ -3,6 +3,7 @@
 
 #include "buf.h"
 #include "pool.h"
+#include "text.h"
 #include "times.h"
 
 #include <stdio.h>
@@ -61,7 +62,7 @@ static void read_request_id(struct fields *fields, const struct request *request
     fields_text(fields, "requestId", FIELD_NAME_MAX, &command->request_id);
     if (header && command->request_id && strcmp(header, command->request_id) != 0)
         fields_fail(fields, "requestId", "differs from the header Idempotency-Key");
-    if (header && (strlen(header) > FIELD_NAME_MAX || !json_is_text(header)))
+    if (header && (strlen(header) > FIELD_NAME_MAX || !text_is_utf8(header, strlen(header))))
         fields_fail(fields, "requestId", "in the header Idempotency-Key is too long or not UTF-8");
     else if (header && !command->request_id)
         mem_replace(&command->request_id, header);
@@ -267,7 +268,7 @@ static bool set_filter(struct reader_filter *filter, const char *name, const cha
         filter->state = words_find_lease_state(value);
         return filter->state > LEASE_ACTIVE;
     }
-    if (strlen(value) > FIELD_NAME_MAX || !json_is_text(value))
+    if (strlen(value) > FIELD_NAME_MAX || !text_is_utf8(value, strlen(value)))
         return false;
     if (strcmp(name, "stackName") == 0)
         mem_replace(&filter->stack_name, value);

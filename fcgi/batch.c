@@ -1,13 +1,8 @@
 /* batch: one transaction for all that waits; see writer.c for the order of things. */
-#include "batch.h"
+#include "batch_parts.h"
 
-#include "answers.h"
 #include "buf.h"
-#include "clerk.h"
 #include "log.h"
-#include "parking.h"
-#include "project.h"
-#include "store.h"
 #include "times.h"
 
 #include <poll.h>
@@ -19,26 +14,6 @@
 #define RECONNECT_S   5   /* for an answer that is due: did the COMMIT happen? */
 #define LOADS_A_WATCH 16  /* projects that are looked at for the first time, per watch */
 #define BATCH_MAX     512 /* commands */
-
-struct batch {
-    struct store *store;
-    struct clerk clerk;
-    struct answers answers;
-    struct projects projects;
-    uint32_t waiting_per_project_max;
-    uint32_t waiting_max;
-
-    struct command *pending; /* in the order of their arrival */
-    struct command **pending_end;
-    size_t alone; /* of the pending commands, how many must run alone: their batch failed */
-
-    struct project **members; /* of the batch at work */
-    size_t member_count;
-
-    int64_t clock_us; /* the database's clock */
-    int64_t clock_ms; /* and ours at the same time */
-    bool committing;  /* the COMMIT was sent */
-};
 
 /* Setting up */
 
@@ -52,7 +27,6 @@ struct batch *batch_new(const struct config *config, struct gateway *gateway, in
                                   .startup_grace_us = config->startup_grace_s * TIMES_SECOND};
     batch->waiting_per_project_max = (uint32_t)config->max_waiting_per_project;
     batch->waiting_max = (uint32_t)config->max_waiting;
-    batch->pending_end = &batch->pending;
     batch->answers.gateway = gateway;
     batch->answers.parking = parking_new(waker);
     if (batch->answers.parking)
@@ -90,39 +64,12 @@ bool batch_connect(struct batch *batch)
 
 /* Work */
 
-static void push(struct batch *batch, struct command *command)
+void batch_add(struct batch *batch, struct command_list commands)
 {
-    command->next = NULL;
-    *batch->pending_end = command;
-    batch->pending_end = &command->next;
-}
+    struct command *command;
 
-static void push_first(struct batch *batch, struct command *command)
-{
-    command->next = batch->pending;
-    if (!batch->pending)
-        batch->pending_end = &command->next;
-    batch->pending = command;
-}
-
-static struct command *pop(struct batch *batch)
-{
-    struct command *command = batch->pending;
-
-    batch->pending = command->next;
-    if (!batch->pending)
-        batch->pending_end = &batch->pending;
-    command->next = NULL;
-    return command;
-}
-
-void batch_add(struct batch *batch, struct command *commands)
-{
-    while (commands) {
-        struct command *next = commands->next;
-        push(batch, commands);
-        commands = next;
-    }
+    while ((command = command_list_pop(&commands)) != NULL)
+        command_list_push(&batch->pending, command);
 }
 
 /* A command of our own about a request; runs before what callers sent later. */
@@ -135,7 +82,7 @@ static void push_own(struct batch *batch, const struct project *project, enum ve
     command->request_number = number;
     if (lease_id)
         memcpy(command->lease_id, lease_id, LEASE_ID_SIZE);
-    push_first(batch, command);
+    command_list_push_first(&batch->pending, command);
 }
 
 void batch_wait(struct batch *batch, int64_t timeout_ms)
@@ -163,7 +110,7 @@ static int64_t to_ms(const struct batch *batch, int64_t time_us)
 
 bool batch_has_work(const struct batch *batch)
 {
-    return batch->pending || batch->projects.due_count > 0;
+    return batch->pending.first || batch->projects.due_count > 0;
 }
 
 int64_t batch_deadline_ms(const struct batch *batch)
@@ -183,23 +130,15 @@ static void add_member(struct batch *batch, struct project *project)
     batch->members[batch->member_count++] = project;
 }
 
-static void remove_member(struct batch *batch, size_t at)
-{
-    struct project *project = batch->members[at];
-
-    project->is_member = false;
-    batch->members[at] = batch->members[--batch->member_count];
-}
-
 static void gather(struct batch *batch)
 {
     size_t most = batch->alone > 0 ? 1 : BATCH_MAX;
     struct project *project;
 
-    for (size_t count = 0; batch->pending && count < most; count++) {
-        struct command *command = pop(batch);
+    for (size_t count = 0; batch->pending.first && count < most; count++) {
+        struct command *command = command_list_pop(&batch->pending);
         project = projects_get(&batch->projects, command->project);
-        project_add(project, command);
+        command_list_push(&project->commands, command);
         add_member(batch, project);
     }
     if (batch->alone > 0) {
@@ -210,133 +149,10 @@ static void gather(struct batch *batch)
         add_member(batch, project);
 }
 
-/* Gives a member's commands back, before all that came later. */
-static void postpone(struct batch *batch, struct project *project)
-{
-    struct command *reversed = NULL;
-
-    while (project->commands) {
-        struct command *command = project_take(project);
-        command->next = reversed;
-        reversed = command;
-    }
-    while (reversed) {
-        struct command *next = reversed->next;
-        push_first(batch, reversed);
-        reversed = next;
-    }
-}
-
 static void forget_pools(struct batch *batch)
 {
     for (size_t i = 0; i < batch->member_count; i++)
         project_forget(batch->members[i]);
-}
-
-/* The project's row, if it could be locked. */
-static const struct store_project *find_row(const struct store_begin *begin, const char *name)
-{
-    for (size_t i = 0; i < begin->project_count; i++)
-        if (strcmp(begin->projects[i].name, name) == 0)
-            return &begin->projects[i];
-    return NULL;
-}
-
-/* A parked client whose request is no longer what it was: another host or the administrator's
- * tool changed it. */
-static enum database_status reconcile_one(struct batch *batch, struct project *project,
-                                          uint64_t number)
-{
-    struct lease *lease = pool_lease(project->pool, number);
-    struct past_request past;
-    enum database_status status;
-
-    if (lease && lease->state == LEASE_ACTIVE) {
-        answers_parked(&batch->answers, project, lease, RESULT_GRANTED);
-    } else if (lease && lease->instance == 0) {
-        lease->instance = batch->clerk.instance; /* we were taken for dead */
-        pool_touch_lease(project->pool, lease);
-    } else if (lease && lease->instance != batch->clerk.instance) {
-        answers_number(&batch->answers, project, number, RESULT_REPLACED);
-    } else if (!lease) {
-        status = store_find_ended(batch->store, project->pool, number, &past);
-        if (status != DATABASE_OK)
-            return status;
-        answers_number(&batch->answers, project, number,
-                       !past.number || past.state == LEASE_ABANDONED ? RESULT_SHUTTING_DOWN
-                       : past.state == LEASE_SUPERSEDED              ? RESULT_SUPERSEDED
-                                                                     : RESULT_CANCELLED);
-    }
-    return DATABASE_OK;
-}
-
-static enum database_status reconcile(struct batch *batch, struct project *project)
-{
-    size_t count;
-    uint64_t *numbers = project_parked_numbers(project, &count);
-    enum database_status status = DATABASE_OK;
-
-    for (size_t i = 0; i < count && status == DATABASE_OK; i++)
-        status = reconcile_one(batch, project, numbers[i]);
-    free(numbers);
-    return status;
-}
-
-/* Makes the remembered pool what the database has, under the row lock. */
-static enum database_status refresh_pool(struct batch *batch, struct project *project,
-                                         const struct store_project *row, int64_t now)
-{
-    enum database_status status = DATABASE_OK;
-
-    if (project->pool && (project->pool->id != row->id || project->pool->version != row->version))
-        project_forget(project);
-    if (project->pool) {
-        project->pool->now = now;
-        return DATABASE_OK;
-    }
-    project->pool = project_new_pool(row);
-    project->pool->now = now;
-    status = store_load(batch->store, project->pool);
-    if (status == DATABASE_OK)
-        status = reconcile(batch, project);
-    return status;
-}
-
-static enum database_status lock_members(struct batch *batch)
-{
-    const char **names = mem_alloc((batch->member_count + 1) * sizeof(char *));
-    struct store_begin begin;
-    enum database_status status;
-
-    for (size_t i = 0; i < batch->member_count; i++)
-        names[i] = batch->members[i]->name;
-    status = store_begin(batch->store, names, batch->member_count, &begin);
-    free(names);
-    free((void *)batch->clerk.others);
-    batch->clerk.others = begin.others;
-    batch->clerk.other_count = begin.other_count;
-    begin.others = NULL;
-    batch->clock_us = begin.now;
-    batch->clock_ms = times_monotonic_ms();
-    for (size_t i = batch->member_count; i-- > 0 && status == DATABASE_OK;) {
-        struct project *project = batch->members[i];
-        const struct store_project *row = find_row(&begin, project->name);
-
-        if (row) {
-            status = refresh_pool(batch, project, row, begin.now);
-            continue;
-        }
-        if (begin.busy_count > 0) { /* perhaps this one: it is another host's turn */
-            postpone(batch, project);
-            project->deadline_ms = batch->clock_ms + 2;
-        } else {
-            answers_no_project(&batch->answers, project);
-            project_forget(project);
-        }
-        remove_member(batch, i);
-    }
-    store_begin_free(&begin);
-    return status;
 }
 
 /* A leaseId that isn't the present one: was it ever right for that stack? */
@@ -364,7 +180,7 @@ static void grant(struct batch *batch, struct project *project)
 
     clerk_settle_due(&batch->clerk, pool);
     clerk_grant(&batch->clerk, pool);
-    for (struct command *at = project->commands; at; at = at->next)
+    for (struct command *at = project->commands.first; at; at = at->next)
         if (at->verb == VERB_REQUEST && at->answer.result == RESULT_NOT_NOW)
             clerk_grant_refresh(pool, at);
     batch->clerk.waiting_max = batch->waiting_per_project_max;
@@ -377,9 +193,10 @@ static void grant(struct batch *batch, struct project *project)
 
 static enum database_status run_project(struct batch *batch, struct project *project)
 {
-    enum database_status status = store_find_past(batch->store, project->pool, project->commands);
+    enum database_status status =
+        store_find_past(batch->store, project->pool, project->commands.first);
 
-    for (struct command *at = project->commands; at && status == DATABASE_OK; at = at->next) {
+    for (struct command *at = project->commands.first; at && status == DATABASE_OK; at = at->next) {
         if (batch->answers.draining)
             at->wait_s = 0;
         clerk_run(&batch->clerk, project->pool, at);
@@ -392,7 +209,7 @@ static enum database_status run_project(struct batch *batch, struct project *pro
 
 static enum database_status attempt(struct batch *batch)
 {
-    enum database_status status = lock_members(batch);
+    enum database_status status = batch_lock_members(batch);
     struct pool **pools;
 
     batch->committing = false;
@@ -455,14 +272,14 @@ static void give_up(struct batch *batch)
     for (size_t i = 0; i < batch->member_count; i++) {
         struct project *project = batch->members[i];
 
-        for (struct command *at = project->commands; at && batch->committing; at = at->next) {
+        for (struct command *at = project->commands.first; at && batch->committing; at = at->next) {
             const struct lease *lease = at->answer.lease;
             if (at->verb != VERB_REQUEST || !lease || at->answer.result == RESULT_REQUEST_MISMATCH)
                 continue;
             push_own(batch, project, VERB_HANG_UP, lease->number, NULL);
             push_own(batch, project, VERB_TAKE_BACK, lease->number, lease->lease_id);
         }
-        postpone(batch, project);
+        command_list_put_back(&batch->pending, &project->commands);
         project_forget(project);
         project->is_member = false;
         project->deadline_ms = 0;
@@ -479,12 +296,12 @@ static void isolate(struct batch *batch)
     store_rollback(batch->store);
     forget_pools(batch);
     for (size_t i = 0; i < batch->member_count; i++)
-        for (const struct command *at = batch->members[i]->commands; at; at = at->next)
+        for (const struct command *at = batch->members[i]->commands.first; at; at = at->next)
             count++;
     for (size_t i = 0; i < batch->member_count; i++) {
         struct project *project = batch->members[i];
         if (count > 1)
-            postpone(batch, project);
+            command_list_put_back(&batch->pending, &project->commands);
         else
             answers_refuse(&batch->answers, project, RESULT_NO_DATABASE);
         project->is_member = false;
@@ -567,23 +384,20 @@ bool batch_purge(struct batch *batch, int history_days, bool *more)
 
 void batch_refuse(struct batch *batch)
 {
-    struct command *kept = NULL;
-    struct command **kept_end = &kept;
+    struct command_list own = {0}; /* must be done once the database is back */
+    struct command *command;
     struct parked *over;
 
-    while (batch->pending) {
-        struct command *command = pop(batch);
-        if (command->has_client) {
-            answers_command(&batch->answers, NULL, command, RESULT_NO_DATABASE);
-            command_free(command);
-        } else { /* our own: must be done once the database is back */
-            *kept_end = command;
-            kept_end = &command->next;
+    while ((command = command_list_pop(&batch->pending)) != NULL) {
+        if (!command->has_client) {
+            command_list_push(&own, command);
+            continue;
         }
+        answers_command(&batch->answers, NULL, command, RESULT_NO_DATABASE);
+        command_free(command);
     }
+    batch->pending = own;
     batch->alone = 0;
-    batch->pending = kept;
-    batch->pending_end = kept_end;
     while ((over = projects_next_over(&batch->projects, times_monotonic_ms())) != NULL) {
         struct project *project = over->owner;
         uint64_t number = over->number;

@@ -19,8 +19,7 @@ void batch_free(struct batch *batch);
 
 /* Waits for the waker, for hang-ups (which become commands) or for the time. */
 void batch_wait(struct batch *batch, int64_t timeout_ms);
-/* Takes over a list of commands. */
-void batch_add(struct batch *batch, struct command *commands);
+void batch_add(struct batch *batch, struct command_list commands);
 bool batch_has_work(const struct batch *batch);
 /* When a project is due by itself, monotonic. */
 int64_t batch_deadline_ms(const struct batch *batch);

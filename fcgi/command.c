@@ -1,4 +1,4 @@
-/* command: memory of commands. */
+/* command: commands and lists of them. */
 #include "command.h"
 
 #include "buf.h"
@@ -35,4 +35,46 @@ void command_free(struct command *command)
     free(command->answer.added);
     manifest_unref(command->units);
     free(command);
+}
+
+void command_list_push(struct command_list *list, struct command *command)
+{
+    command->next = NULL;
+    if (list->last)
+        list->last->next = command;
+    else
+        list->first = command;
+    list->last = command;
+}
+
+void command_list_push_first(struct command_list *list, struct command *command)
+{
+    command->next = list->first;
+    list->first = command;
+    if (!list->last)
+        list->last = command;
+}
+
+struct command *command_list_pop(struct command_list *list)
+{
+    struct command *command = list->first;
+
+    if (!command)
+        return NULL;
+    list->first = command->next;
+    if (!list->first)
+        list->last = NULL;
+    command->next = NULL;
+    return command;
+}
+
+void command_list_put_back(struct command_list *list, struct command_list *from)
+{
+    if (!from->first)
+        return;
+    from->last->next = list->first;
+    list->first = from->first;
+    if (!list->last)
+        list->last = from->last;
+    *from = (struct command_list){0};
 }

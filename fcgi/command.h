@@ -138,4 +138,16 @@ struct command {
 struct command *command_new(enum verb verb);
 void command_free(struct command *command);
 
+/* Commands in line; zeroed means empty. */
+struct command_list {
+    struct command *first;
+    struct command *last;
+};
+
+void command_list_push(struct command_list *list, struct command *command);
+void command_list_push_first(struct command_list *list, struct command *command);
+struct command *command_list_pop(struct command_list *list); /* NULL: empty */
+/* Moves all of `from` before what is in `list`, in its order. */
+void command_list_put_back(struct command_list *list, struct command_list *from);
+
 #endif

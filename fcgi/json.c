@@ -5,6 +5,7 @@
  */
 #include "json.h"
 
+#include "text.h"
 #include "times.h"
 
 #include <errno.h>
@@ -47,47 +48,6 @@ static int fail(struct json_document *document, const char *why)
     return 0;
 }
 
-/* RFC 3629: shortest form only, no surrogates, nothing above U+10FFFF. */
-static size_t utf8_sequence(const unsigned char *at, size_t left)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t len = at[0] < 0x80   ? 1
-                 : at[0] < 0xc0 ? 0
-                 : at[0] < 0xe0 ? 2
-                 : at[0] < 0xf0 ? 3
-                 : at[0] < 0xf8 ? 4
-                                : 0;
-    uint32_t point;
-
-    if (len < 2 || len > left)
-        return len <= left ? len : 0;
-    point = at[0] & (0xffu >> (len + 1));
-    for (size_t i = 1; i < len; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-        point = point << 6 | (at[i] & 0x3fu);
-    }
-    if (point < least[len] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff))
-        return 0;
-    return len;
-}
-
-static bool is_utf8(const unsigned char *text, size_t len)
-{
-    for (size_t i = 0; i < len;) {
-        size_t step = utf8_sequence(text + i, len - i);
-        if (!step)
-            return false;
-        i += step;
-    }
-    return true;
-}
-
-bool json_is_text(const char *text)
-{
-    return is_utf8((const unsigned char *)text, strlen(text));
-}
-
 static char *take_string(struct json_document *document, const unsigned char *text, size_t len)
 {
     char *copy;
@@ -96,7 +56,7 @@ static char *take_string(struct json_document *document, const unsigned char *te
         fail(document, "a string holds a NUL character");
         return NULL;
     }
-    if (!is_utf8(text, len)) {
+    if (!text_is_utf8((const char *)text, len)) {
         fail(document, "a string is not valid UTF-8");
         return NULL;
     }
@@ -254,40 +214,6 @@ static const yajl_callbacks callbacks = {
     .yajl_end_array = on_end_array,
 };
 
-static unsigned escape_value(const char *digits, size_t left)
-{
-    static const char hex[] = "0123456789abcdef";
-    unsigned value = 0;
-
-    for (size_t i = 0; i < 4; i++) {
-        const char *at = i < left ? memchr(hex, digits[i] | 0x20, 16) : NULL;
-        if (!at)
-            return 0; /* a syntax error, which yajl finds itself */
-        value = value * 16 + (unsigned)(at - hex);
-    }
-    return value;
-}
-
-/* yajl turns half a surrogate pair into a question mark; here it is an error. */
-static bool has_half_pair(const char *text, size_t len)
-{
-    bool wants_low = false;
-
-    for (size_t i = 0; i < len; i++) {
-        bool is_escape = text[i] == '\\';
-        unsigned value = is_escape && i + 1 < len && text[i + 1] == 'u'
-                             ? escape_value(text + i + 2, len - i - 2)
-                             : 0;
-        bool is_low = value >= 0xdc00 && value <= 0xdfff;
-
-        if (is_low != wants_low)
-            return true;
-        wants_low = value >= 0xd800 && value <= 0xdbff;
-        i += is_escape ? (value ? 5 : 1) : 0;
-    }
-    return wants_low;
-}
-
 static bool is_blank(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++)
@@ -321,7 +247,7 @@ struct json_document *json_parse(const char *text, size_t len, char *why, size_t
         add_value(document, JSON_OBJECT);
         return document;
     }
-    if (has_half_pair(text, len))
+    if (text_has_half_pair(text, len))
         fail(document, "a string holds half a surrogate pair");
     else if (run_parser(document, text, len))
         return document;

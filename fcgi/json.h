@@ -40,9 +40,6 @@ struct json_document *json_parse(const char *text, size_t len, char *why, size_t
 void json_free(struct json_document *document);
 const struct json_value *json_root(const struct json_document *document);
 
-/* Whether a text from elsewhere is valid UTF-8 (RFC 3629). */
-bool json_is_text(const char *text);
-
 /* The member of that name, NULL if there is none. */
 const struct json_value *json_member(const struct json_value *object, const char *name);
 

@@ -11,7 +11,6 @@ static struct project *project_new(const char *name)
     struct project *project = mem_zalloc(sizeof *project);
 
     project->name = mem_strdup(name);
-    project->commands_end = &project->commands;
     project->deadline_ms = INT64_MAX;
     return project;
 }
@@ -98,26 +97,6 @@ void projects_free(struct projects *projects)
     }
     map_free(&projects->by_name);
     free(projects->due);
-}
-
-void project_add(struct project *project, struct command *command)
-{
-    command->next = NULL;
-    *project->commands_end = command;
-    project->commands_end = &command->next;
-}
-
-struct command *project_take(struct project *project)
-{
-    struct command *command = project->commands;
-
-    if (!command)
-        return NULL;
-    project->commands = command->next;
-    if (!project->commands)
-        project->commands_end = &project->commands;
-    command->next = NULL;
-    return command;
 }
 
 void project_forget(struct project *project)

@@ -17,13 +17,12 @@
 
 struct project {
     char *name;
-    struct pool *pool;        /* NULL: must be loaded */
-    struct map lot;           /* parked clients by request number */
-    struct command *commands; /* of the batch at work */
-    struct command **commands_end;
-    int64_t deadline_ms;       /* monotonic */
-    bool is_member;            /* of the batch at work */
-    struct project *next_same; /* another name with the same hash */
+    struct pool *pool;            /* NULL: must be loaded */
+    struct map lot;               /* parked clients by request number */
+    struct command_list commands; /* of the batch at work */
+    int64_t deadline_ms;          /* monotonic */
+    bool is_member;               /* of the batch at work */
+    struct project *next_same;    /* another name with the same hash */
 };
 
 struct projects {
@@ -46,9 +45,7 @@ struct project *projects_next_due(struct projects *projects, int64_t now_ms);
 /* A parked client whose wait is over by our own clock. */
 struct parked *projects_next_over(const struct projects *projects, int64_t now_ms);
 
-void project_add(struct project *project, struct command *command);
-struct command *project_take(struct project *project); /* the first; NULL: none */
-void project_forget(struct project *project);          /* its pool */
+void project_forget(struct project *project); /* its pool */
 struct pool *project_new_pool(const struct store_project *row);
 /* The caller frees the result. */
 uint64_t *project_parked_numbers(const struct project *project, size_t *count);

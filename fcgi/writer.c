@@ -39,8 +39,7 @@ struct writer {
     int waker;
 
     pthread_mutex_t lock; /* guards the inbox only; never held over I/O */
-    struct command *inbox;
-    struct command **inbox_end;
+    struct command_list inbox;
 
     atomic_bool draining;
     atomic_bool stopping;
@@ -62,28 +61,25 @@ void writer_submit(struct writer *writer, struct command *command)
 {
     bool first;
 
-    command->next = NULL;
     command->arrived_ms = times_monotonic_ms();
     pthread_mutex_lock(&writer->lock);
-    first = writer->inbox == NULL;
-    *writer->inbox_end = command;
-    writer->inbox_end = &command->next;
+    first = writer->inbox.first == NULL;
+    command_list_push(&writer->inbox, command);
     pthread_mutex_unlock(&writer->lock);
     if (first) /* otherwise it is awake, or about to be */
         wake(writer);
 }
 
-static struct command *empty_inbox(struct writer *writer)
+static struct command_list empty_inbox(struct writer *writer)
 {
-    struct command *commands;
+    struct command_list commands;
     uint64_t count;
 
     if (read(writer->waker, &count, sizeof count) < 0 && errno != EAGAIN)
         log_error("eventfd: cannot be read");
     pthread_mutex_lock(&writer->lock);
     commands = writer->inbox;
-    writer->inbox = NULL;
-    writer->inbox_end = &writer->inbox;
+    writer->inbox = (struct command_list){0};
     pthread_mutex_unlock(&writer->lock);
     return commands;
 }
@@ -159,7 +155,7 @@ static bool is_done(struct writer *writer)
     if (!atomic_load(&writer->stopping))
         return false;
     pthread_mutex_lock(&writer->lock);
-    empty = writer->inbox == NULL;
+    empty = writer->inbox.first == NULL;
     pthread_mutex_unlock(&writer->lock);
     return empty && (!atomic_load(&writer->ready) || !batch_has_work(writer->batch));
 }
@@ -179,7 +175,6 @@ struct writer *writer_start(const struct config *config, struct gateway *gateway
     struct writer *writer = mem_zalloc(sizeof *writer);
 
     writer->history_days = config->history_days;
-    writer->inbox_end = &writer->inbox;
     pthread_mutex_init(&writer->lock, NULL);
     writer->waker = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     writer->batch = writer->waker < 0 ? NULL : batch_new(config, gateway, writer->waker);

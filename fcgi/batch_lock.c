@@ -1,0 +1,121 @@
+/* batch_lock: the rows of the projects of a batch, and the pools that go with them. Writer's
+ * thread. */
+#include "batch_parts.h"
+
+#include "buf.h"
+#include "times.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The project's row, if it could be locked. */
+static const struct store_project *find_row(const struct store_begin *begin, const char *name)
+{
+    for (size_t i = 0; i < begin->project_count; i++)
+        if (strcmp(begin->projects[i].name, name) == 0)
+            return &begin->projects[i];
+    return NULL;
+}
+
+/* A parked client whose request is no longer what it was: another host or the administrator's
+ * tool changed it. */
+static enum database_status reconcile_one(struct batch *batch, struct project *project,
+                                          uint64_t number)
+{
+    struct lease *lease = pool_lease(project->pool, number);
+    struct past_request past;
+    enum database_status status;
+
+    if (lease && lease->state == LEASE_ACTIVE) {
+        answers_parked(&batch->answers, project, lease, RESULT_GRANTED);
+    } else if (lease && lease->instance == 0) {
+        lease->instance = batch->clerk.instance; /* we were taken for dead */
+        pool_touch_lease(project->pool, lease);
+    } else if (lease && lease->instance != batch->clerk.instance) {
+        answers_number(&batch->answers, project, number, RESULT_REPLACED);
+    } else if (!lease) {
+        status = store_find_ended(batch->store, project->pool, number, &past);
+        if (status != DATABASE_OK)
+            return status;
+        answers_number(&batch->answers, project, number,
+                       !past.number || past.state == LEASE_ABANDONED ? RESULT_SHUTTING_DOWN
+                       : past.state == LEASE_SUPERSEDED              ? RESULT_SUPERSEDED
+                                                                     : RESULT_CANCELLED);
+    }
+    return DATABASE_OK;
+}
+
+static enum database_status reconcile(struct batch *batch, struct project *project)
+{
+    size_t count;
+    uint64_t *numbers = project_parked_numbers(project, &count);
+    enum database_status status = DATABASE_OK;
+
+    for (size_t i = 0; i < count && status == DATABASE_OK; i++)
+        status = reconcile_one(batch, project, numbers[i]);
+    free(numbers);
+    return status;
+}
+
+/* Makes the remembered pool what the database has, under the row lock. */
+static enum database_status refresh_pool(struct batch *batch, struct project *project,
+                                         const struct store_project *row, int64_t now)
+{
+    enum database_status status = DATABASE_OK;
+
+    if (project->pool && (project->pool->id != row->id || project->pool->version != row->version))
+        project_forget(project);
+    if (project->pool) {
+        project->pool->now = now;
+        return DATABASE_OK;
+    }
+    project->pool = project_new_pool(row);
+    project->pool->now = now;
+    status = store_load(batch->store, project->pool);
+    if (status == DATABASE_OK)
+        status = reconcile(batch, project);
+    return status;
+}
+
+static void remove_member(struct batch *batch, size_t at)
+{
+    batch->members[at]->is_member = false;
+    batch->members[at] = batch->members[--batch->member_count];
+}
+
+enum database_status batch_lock_members(struct batch *batch)
+{
+    const char **names = mem_alloc((batch->member_count + 1) * sizeof(char *));
+    struct store_begin begin;
+    enum database_status status;
+
+    for (size_t i = 0; i < batch->member_count; i++)
+        names[i] = batch->members[i]->name;
+    status = store_begin(batch->store, names, batch->member_count, &begin);
+    free(names);
+    free((void *)batch->clerk.others);
+    batch->clerk.others = begin.others;
+    batch->clerk.other_count = begin.other_count;
+    begin.others = NULL;
+    batch->clock_us = begin.now;
+    batch->clock_ms = times_monotonic_ms();
+    for (size_t i = batch->member_count; i-- > 0 && status == DATABASE_OK;) {
+        struct project *project = batch->members[i];
+        const struct store_project *row = find_row(&begin, project->name);
+
+        if (row) {
+            status = refresh_pool(batch, project, row, begin.now);
+            continue;
+        }
+        if (begin.busy_count > 0) { /* perhaps this one: it is another host's turn */
+            command_list_put_back(&batch->pending, &project->commands);
+            project->deadline_ms = batch->clock_ms + 2;
+        } else {
+            answers_no_project(&batch->answers, project);
+            project_forget(project);
+        }
+        remove_member(batch, i);
+    }
+    store_begin_free(&begin);
+    return status;
+}

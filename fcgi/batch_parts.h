@@ -1,0 +1,35 @@
+/* batch_parts: what the files of `batch` share and nobody else sees. */
+#ifndef BATCH_PARTS_H
+#define BATCH_PARTS_H
+
+#include "batch.h"
+
+#include "answers.h"
+#include "clerk.h"
+#include "project.h"
+#include "store.h"
+
+struct batch {
+    struct store *store;
+    struct clerk clerk;
+    struct answers answers;
+    struct projects projects;
+    uint32_t waiting_per_project_max;
+    uint32_t waiting_max;
+
+    struct command_list pending; /* in the order of their arrival */
+    size_t alone; /* of the pending commands, how many must run alone: their batch failed */
+
+    struct project **members; /* of the batch at work */
+    size_t member_count;
+
+    int64_t clock_us; /* the database's clock */
+    int64_t clock_ms; /* and ours at the same time */
+    bool committing;  /* the COMMIT was sent */
+};
+
+/* Locks the members' rows and brings their pools up to date. Members whose row is another host's
+ * at the moment, or that don't exist, are members no longer. */
+enum database_status batch_lock_members(struct batch *batch);
+
+#endif

@@ -1,0 +1,273 @@
+/* pool_leases: the leases of a pool: its queue, grants and ends. Writer's thread. */
+#include "pool_parts.h"
+
+#include "buf.h"
+#include "times.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+/* Weight of one more hold in the running mean. */
+#define HOLD_WEIGHT 0.1
+
+static int queue_of(const struct lease *lease)
+{
+    return lease->priority - PRIORITY_MIN;
+}
+
+static void queue_insert(struct pool *pool, struct lease *lease)
+{
+    struct lease **first = &pool->queue_first[queue_of(lease)];
+    struct lease **last = &pool->queue_last[queue_of(lease)];
+    struct lease *before = *last;
+
+    while (before && before->number > lease->number)
+        before = before->previous;
+    lease->previous = before;
+    lease->next = before ? before->next : *first;
+    *(lease->previous ? &lease->previous->next : first) = lease;
+    *(lease->next ? &lease->next->previous : last) = lease;
+    pool->waiting_count++;
+}
+
+static void queue_remove(struct pool *pool, struct lease *lease)
+{
+    *(lease->previous ? &lease->previous->next : &pool->queue_first[queue_of(lease)]) = lease->next;
+    *(lease->next ? &lease->next->previous : &pool->queue_last[queue_of(lease)]) = lease->previous;
+    lease->previous = lease->next = NULL;
+    pool->waiting_count--;
+}
+
+static uint64_t hash_request(const char *request_id)
+{
+    return mem_hash(request_id, strlen(request_id));
+}
+
+struct lease *pool_lease(const struct pool *pool, uint64_t number)
+{
+    return map_get(&pool->leases, number);
+}
+
+struct lease *pool_request(const struct pool *pool, const char *request_id)
+{
+    struct lease *lease = map_get(&pool->requests, hash_request(request_id));
+
+    while (lease && strcmp(lease->request_id, request_id) != 0)
+        lease = lease->next_same_id;
+    return lease;
+}
+
+static void index_lease(struct pool *pool, struct lease *lease)
+{
+    map_put(&pool->leases, lease->number, lease);
+    if (lease->request_id) {
+        uint64_t hash = hash_request(lease->request_id);
+        lease->next_same_id = map_get(&pool->requests, hash);
+        map_put(&pool->requests, hash, lease);
+    }
+}
+
+static void unindex_lease(struct pool *pool, struct lease *lease)
+{
+    map_remove(&pool->leases, lease->number);
+    if (lease->request_id) {
+        uint64_t hash = hash_request(lease->request_id);
+        struct lease *first = map_get(&pool->requests, hash);
+        struct lease **link = &first;
+
+        while (*link != lease)
+            link = &(*link)->next_same_id;
+        *link = lease->next_same_id;
+        if (first)
+            map_put(&pool->requests, hash, first);
+        else
+            map_remove(&pool->requests, hash);
+    }
+}
+
+void pool_add_lease(struct pool *pool, struct lease *lease)
+{
+    struct manifest *const used[] = {lease->units, lease->stack_content};
+
+    for (size_t i = 0; i < 2; i++) {
+        if (used[i]) {
+            used[i]->uses++;
+            manifest_ref(used[i]);
+        }
+    }
+    lease->stored = true;
+    index_lease(pool, lease);
+    if (lease->state == LEASE_WAITING) {
+        queue_insert(pool, lease);
+        pool_due_at(pool, lease->instance ? lease->wait_until : lease->place_until);
+    } else {
+        lease->stack->lease = lease;
+        pool_due_at(pool, lease->expires_at);
+    }
+}
+
+void pool_touch_lease(struct pool *pool, struct lease *lease)
+{
+    if (lease->dirty)
+        return;
+    lease->dirty = true;
+    lease->next_dirty = pool->dirty_leases;
+    pool->dirty_leases = lease;
+}
+
+void pool_enqueue(struct pool *pool, struct lease *lease, struct manifest *units)
+{
+    lease->number = pool->next_lease_number++;
+    lease->state = LEASE_WAITING;
+    lease->asked_at = pool->now;
+    lease->changed_units = -1;
+    lease->units = pool_use_manifest(pool, pool_intern_manifest(pool, units, lease->number));
+    index_lease(pool, lease);
+    queue_insert(pool, lease);
+    pool_touch_lease(pool, lease);
+    if (lease->wait_until > pool->now)
+        pool_due_at(pool, lease->wait_until);
+}
+
+static void new_lease_id(uint8_t lease_id[LEASE_ID_SIZE])
+{
+    while (getrandom(lease_id, LEASE_ID_SIZE, 0) != LEASE_ID_SIZE)
+        ;
+}
+
+void pool_activate(struct pool *pool, struct lease *lease, struct stack *stack, bool is_new)
+{
+    queue_remove(pool, lease);
+    lease->state = LEASE_ACTIVE;
+    lease->instance = 0;
+    lease->timed_out = false;
+    lease->stack = stack;
+    lease->fence = ++stack->fence;
+    lease->is_new = is_new;
+    lease->is_protected = lease->request_id != NULL;
+    new_lease_id(lease->lease_id);
+    mem_replace(&lease->stack_commit, stack->commit ? stack->commit : pool->initial_commit);
+    lease->stack_content = pool_use_manifest(pool, stack->content);
+    if (lease->units)
+        lease->changed_units = (int64_t)manifest_distance(lease->units, stack->content);
+    lease->granted_at = pool->now;
+    lease->renewed_at = pool->now;
+    lease->expires_at = pool->now + lease->lease_s * TIMES_SECOND;
+    lease->deployed_at = 0;
+    pool_touch_lease(pool, lease);
+    pool_due_at(pool, lease->expires_at);
+
+    stack->lease = lease;
+    mem_replace(&stack->branch, lease->branch);
+    pool_move_stack(pool, stack, STACK_LEASED);
+}
+
+/* Where a stack goes when its job gives it back, unless the job itself says otherwise. */
+static void return_stack(struct pool *pool, struct stack *stack)
+{
+    enum stack_state state = stack->next_state;
+
+    if (stack->state == STACK_DRAINING)
+        state = STACK_DELETED;
+    if (state == STACK_HELD)
+        stack->held_until = pool->now + stack->hold_s * TIMES_SECOND;
+    if (state == STACK_DELETED)
+        pool_set_content(pool, stack, NULL);
+    stack->lease = NULL;
+    pool_move_stack(pool, stack, state);
+}
+
+void pool_requeue(struct pool *pool, struct lease *lease)
+{
+    return_stack(pool, lease->stack);
+    pool_drop_manifest(pool, lease->stack_content);
+    lease->stack_content = NULL;
+    lease->stack = NULL;
+    lease->fence = 0;
+    lease->granted_at = 0;
+    lease->expires_at = 0;
+    lease->changed_units = -1;
+    lease->state = LEASE_WAITING;
+    queue_insert(pool, lease);
+    pool_touch_lease(pool, lease);
+}
+
+/* What the stack is known to run once its lease has ended. */
+static bool content_is_known(const struct lease *lease, enum outcome outcome)
+{
+    if (outcome == OUTCOME_NOT_DEPLOYED)
+        return true;
+    return lease->deployed_at && outcome != OUTCOME_DEPLOY_FAILED;
+}
+
+static void forget_lease(struct pool *pool, struct lease *lease)
+{
+    struct lease **link = &pool->dirty_leases;
+
+    if (lease->dirty) {
+        while (*link != lease)
+            link = &(*link)->next_dirty;
+        *link = lease->next_dirty;
+        lease->dirty = false;
+    }
+    unindex_lease(pool, lease);
+    lease->next_dirty = pool->ended_leases;
+    pool->ended_leases = lease;
+}
+
+void pool_end_lease(struct pool *pool, struct lease *lease, enum lease_state state,
+                    enum outcome outcome)
+{
+    if (lease->state == LEASE_WAITING) {
+        queue_remove(pool, lease);
+    } else {
+        double hold_s = (double)(pool->now - lease->granted_at) / (double)TIMES_SECOND;
+        double weight = pool->mean_hold_s > 0 ? HOLD_WEIGHT : 1;
+
+        pool->mean_hold_s += weight * (hold_s - pool->mean_hold_s);
+        if (!content_is_known(lease, outcome))
+            pool_set_content(pool, lease->stack, NULL);
+        return_stack(pool, lease->stack);
+    }
+    if (lease->units)
+        lease->units->uses--, pool_touch_manifest(pool, lease->units);
+    if (lease->stack_content)
+        lease->stack_content->uses--, pool_touch_manifest(pool, lease->stack_content);
+    lease->state = state;
+    lease->outcome = outcome;
+    lease->ended_at = pool->now;
+    forget_lease(pool, lease);
+}
+
+/* The queue's order */
+
+int64_t pool_rank(const struct pool *pool, const struct lease *lease)
+{
+    return lease->priority + (pool->now - lease->asked_at) / (60 * TIMES_SECOND);
+}
+
+uint32_t pool_position(const struct pool *pool, const struct lease *lease)
+{
+    int64_t rank = pool_rank(pool, lease);
+    uint32_t position = 1;
+
+    for (size_t i = 0; i < PRIORITY_COUNT; i++) {
+        for (const struct lease *at = pool->queue_first[i]; at; at = at->next) {
+            int64_t other = pool_rank(pool, at);
+            if (other < rank || (i == (size_t)queue_of(lease) && at == lease))
+                break; /* all behind it in this list rank lower still */
+            if (other > rank || at->number < lease->number)
+                position++;
+        }
+    }
+    return position;
+}
+
+int64_t pool_estimate_s(const struct pool *pool, uint32_t position)
+{
+    double hold_s = pool->mean_hold_s > 0 ? pool->mean_hold_s : pool->lease_s;
+    uint32_t stacks = pool->stack_count > 0 ? pool->stack_count : 1;
+    double estimate_s = hold_s * position / stacks;
+
+    return estimate_s < 1 ? 1 : (int64_t)(estimate_s + 0.5);
+}

@@ -1,0 +1,178 @@
+/* pool_stacks: the stacks of a pool; which are idle, and in what order. Writer's thread. */
+#include "pool_parts.h"
+
+#include "buf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct stack *pool_stack(const struct pool *pool, uint32_t number)
+{
+    struct stack *stack = number < pool->stacks_size ? pool->stacks[number] : NULL;
+    return stack && stack->state != STACK_DELETED ? stack : NULL;
+}
+
+struct stack *pool_stack_named(const struct pool *pool, const char *name)
+{
+    size_t prefix_len = strlen(pool->prefix);
+    unsigned long number;
+    char *end;
+
+    if (strncmp(name, pool->prefix, prefix_len) != 0)
+        return NULL;
+    name += prefix_len;
+    if (*name < '1' || *name > '9') /* no sign, no space, no leading zero */
+        return NULL;
+    number = strtoul(name, &end, 10);
+    return *end || number > STACK_NUMBER_MAX ? NULL : pool_stack(pool, (uint32_t)number);
+}
+
+struct stack *pool_last_stack(const struct pool *pool)
+{
+    for (size_t number = pool->stacks_size; number-- > 1;)
+        if (pool_stack(pool, (uint32_t)number))
+            return pool->stacks[number];
+    return NULL;
+}
+
+void pool_touch_stack(struct pool *pool, struct stack *stack)
+{
+    if (stack->dirty)
+        return;
+    stack->dirty = true;
+    stack->next_dirty = pool->dirty_stacks;
+    pool->dirty_stacks = stack;
+}
+
+static void idle_insert(struct pool *pool, struct stack *stack)
+{
+    struct stack *before = pool->idle_last;
+
+    /* Nearly always the last place: only the clock of another database host can go back. */
+    while (before && before->modified > stack->modified)
+        before = before->idle_previous;
+    stack->idle_previous = before;
+    stack->idle_next = before ? before->idle_next : pool->idle_first;
+    *(stack->idle_previous ? &stack->idle_previous->idle_next : &pool->idle_first) = stack;
+    *(stack->idle_next ? &stack->idle_next->idle_previous : &pool->idle_last) = stack;
+    pool->idle_count++;
+}
+
+static void idle_remove(struct pool *pool, struct stack *stack)
+{
+    *(stack->idle_previous ? &stack->idle_previous->idle_next : &pool->idle_first) =
+        stack->idle_next;
+    *(stack->idle_next ? &stack->idle_next->idle_previous : &pool->idle_last) =
+        stack->idle_previous;
+    stack->idle_previous = stack->idle_next = NULL;
+    pool->idle_count--;
+}
+
+static int compare_idle(const void *left, const void *right)
+{
+    const struct stack *a = *(struct stack *const *)left;
+    const struct stack *b = *(struct stack *const *)right;
+
+    if (a->modified != b->modified)
+        return a->modified < b->modified ? -1 : 1;
+    return a->number < b->number ? -1 : 1;
+}
+
+void pool_sort_idle(struct pool *pool)
+{
+    struct stack **idle = mem_alloc((pool->stack_count + 1) * sizeof(struct stack *));
+    size_t count = 0;
+
+    for (size_t i = 1; i < pool->stacks_size; i++)
+        if (pool->stacks[i] && pool->stacks[i]->state == STACK_AVAILABLE)
+            idle[count++] = pool->stacks[i];
+    qsort(idle, count, sizeof(struct stack *), compare_idle);
+    for (size_t i = 0; i < count; i++)
+        idle_insert(pool, idle[i]);
+    free(idle);
+}
+
+void pool_add_stack(struct pool *pool, struct stack *stack)
+{
+    if (stack->number >= pool->stacks_size) {
+        size_t size = pool->stacks_size ? pool->stacks_size : 16;
+        while (size <= stack->number)
+            size *= 2;
+        pool->stacks = mem_realloc(pool->stacks, size * sizeof(struct stack *));
+        memset(pool->stacks + pool->stacks_size, 0,
+               (size - pool->stacks_size) * sizeof(struct stack *));
+        pool->stacks_size = size;
+    }
+    pool->stacks[stack->number] = stack;
+    if (stack->state != STACK_DELETED)
+        pool->stack_count++;
+    if (stack->state == STACK_HELD)
+        pool_due_at(pool, stack->held_until);
+    if (stack->content) {
+        stack->content->uses++;
+        manifest_ref(stack->content);
+    }
+}
+
+void pool_move_stack(struct pool *pool, struct stack *stack, enum stack_state state)
+{
+    enum stack_state old = stack->state;
+
+    if (old == STACK_AVAILABLE)
+        idle_remove(pool, stack);
+    if ((old == STACK_DELETED) != (state == STACK_DELETED))
+        pool->stack_count += state == STACK_DELETED ? -1u : 1u;
+    stack->state = state;
+    stack->modified = pool->now;
+    if (state == STACK_AVAILABLE)
+        idle_insert(pool, stack);
+    if (state == STACK_HELD)
+        pool_due_at(pool, stack->held_until);
+    if (state != STACK_LEASED && state != STACK_DRAINING)
+        stack->next_state = STACK_AVAILABLE;
+    if (state == STACK_AVAILABLE || state == STACK_DELETED) {
+        mem_replace(&stack->owner, NULL);
+        mem_replace(&stack->reason, NULL);
+    }
+    pool_touch_stack(pool, stack);
+}
+
+uint32_t pool_free_number(const struct pool *pool)
+{
+    uint32_t number = 1;
+
+    if (pool->stack_count + pool->reserved_new >= pool->max_stacks)
+        return 0;
+    while (pool_stack(pool, number))
+        number++;
+    return number <= STACK_NUMBER_MAX ? number : 0;
+}
+
+struct stack *pool_create_stack(struct pool *pool, uint32_t number)
+{
+    struct stack *stack = number < pool->stacks_size ? pool->stacks[number] : NULL;
+
+    if (!stack) {
+        stack = mem_zalloc(sizeof *stack);
+        stack->number = number;
+        stack->state = STACK_DELETED;
+        pool_add_stack(pool, stack);
+    }
+    stack->created = pool->now;
+    mem_replace(&stack->branch, NULL);
+    mem_replace(&stack->commit, NULL);
+    pool_set_content(pool, stack, NULL);
+    pool_move_stack(pool, stack, STACK_AVAILABLE);
+    return stack;
+}
+
+void pool_set_content(struct pool *pool, struct stack *stack, struct manifest *content)
+{
+    struct manifest *old = stack->content;
+
+    if (old == content)
+        return;
+    stack->content = pool_use_manifest(pool, content);
+    pool_drop_manifest(pool, old);
+    pool_touch_stack(pool, stack);
+}

@@ -1,0 +1,258 @@
+/* store_load: what a batch reads once the rows are locked. Writer's thread. */
+#include "store_parts.h"
+
+#include "log.h"
+#include "map.h"
+#include "store_write.h"
+#include "times.h"
+
+#include <string.h>
+
+struct loading {
+    struct pool *pool;
+    struct map manifests; /* by number */
+    bool broken;
+};
+
+enum load_set { SET_MANIFESTS, SET_STACKS, SET_LEASES, SET_HOLD };
+
+static void load_stack(struct loading *loading, const struct database_row *row)
+{
+    struct stack *stack = mem_zalloc(sizeof *stack);
+
+    stack->number = (uint32_t)database_uint(row, 0, 0);
+    stack->state = (enum stack_state)words_find_stack_state(row->values[1]);
+    stack->next_state =
+        row->values[2] ? (enum stack_state)words_find_stack_state(row->values[2]) : STACK_AVAILABLE;
+    stack->fence = database_uint(row, 3, 0);
+    stack->branch = mem_strdup(row->values[4]);
+    stack->commit = mem_strdup(row->values[5]);
+    stack->content = map_get(&loading->manifests, database_uint(row, 6, 0));
+    stack->owner = mem_strdup(row->values[7]);
+    stack->reason = mem_strdup(row->values[8]);
+    stack->hold_s = (uint32_t)database_uint(row, 9, 0);
+    stack->held_until = database_int(row, 10, 0);
+    stack->created = database_int(row, 11, 0);
+    stack->modified = database_int(row, 12, 0);
+    pool_add_stack(loading->pool, stack);
+}
+
+static void load_lease(struct loading *loading, const struct database_row *row)
+{
+    struct lease *lease = mem_zalloc(sizeof *lease);
+    unsigned at = 0;
+
+    lease->number = database_uint(row, at++, 0);
+    lease->state = (enum lease_state)words_find_lease_state(row->values[at++]);
+    lease->request_id = mem_strdup(row->values[at++]);
+    lease->key_name = mem_strdup(row->values[at++]);
+    lease->branch = mem_strdup(row->values[at++]);
+    lease->commit = mem_strdup(row->values[at++]);
+    lease->units = map_get(&loading->manifests, database_uint(row, at++, 0));
+    lease->purpose = (enum purpose)words_find_purpose(row->values[at++]);
+    lease->job_url = mem_strdup(row->values[at++]);
+    lease->job_name = mem_strdup(row->values[at++]);
+    lease->job_user = mem_strdup(row->values[at++]);
+    lease->priority = (int)database_int(row, at++, 0);
+    lease->lease_s = (uint32_t)database_uint(row, at++, 0);
+    lease->passed_over = (uint32_t)database_uint(row, at++, 0);
+    lease->asked_at = database_int(row, at++, 0);
+    lease->instance = database_uint(row, at++, 0);
+    lease->wait_until = database_int(row, at++, 0);
+    lease->place_until = database_int(row, at++, 0);
+    lease->timed_out = database_uint(row, at++, 0) != 0;
+    if (row->values[at] && row->lengths[at] == LEASE_ID_SIZE)
+        memcpy(lease->lease_id, row->values[at], LEASE_ID_SIZE);
+    at++;
+    lease->is_protected = database_uint(row, at++, 0) != 0;
+    lease->stack = pool_stack(loading->pool, (uint32_t)database_uint(row, at++, 0));
+    lease->fence = database_uint(row, at++, 0);
+    lease->is_new = database_uint(row, at++, 0) != 0;
+    lease->stack_commit = mem_strdup(row->values[at++]);
+    lease->stack_content = map_get(&loading->manifests, database_uint(row, at++, 0));
+    lease->changed_units = database_int(row, at++, -1);
+    lease->granted_at = database_int(row, at++, 0);
+    lease->renewed_at = lease->granted_at;
+    lease->expires_at = database_int(row, at++, 0);
+    lease->deployed_at = database_int(row, at++, 0);
+    if (lease->state == LEASE_ACTIVE && !lease->stack) {
+        log_error("database: lease %llu has no stack", (unsigned long long)lease->number);
+        loading->broken = true;
+        lease->units = lease->stack_content = NULL; /* not counted yet */
+        lease_free(lease);
+        return;
+    }
+    pool_add_lease(loading->pool, lease);
+}
+
+static void load_manifest(struct loading *loading, const struct database_row *row)
+{
+    struct manifest *manifest =
+        store_read_manifest(row->values[1], row->lengths[1], database_uint(row, 0, 0));
+
+    if (!manifest) {
+        log_error("database: the units of manifest %s are broken", row->values[0]);
+        loading->broken = true;
+        return;
+    }
+    map_put(&loading->manifests, manifest->number, manifest);
+}
+
+static void load_row(void *context, const struct database_row *row)
+{
+    struct loading *loading = context;
+
+    switch ((enum load_set)row->set) {
+    case SET_MANIFESTS:
+        load_manifest(loading, row);
+        break;
+    case SET_STACKS:
+        load_stack(loading, row);
+        break;
+    case SET_LEASES:
+        load_lease(loading, row);
+        break;
+    case SET_HOLD:
+        loading->pool->mean_hold_s = (double)database_int(row, 0, 0) / (double)TIMES_SECOND;
+        break;
+    }
+}
+
+static void add_load_sql(struct buf *sql, uint32_t project)
+{
+    buf_printf(sql, "SELECT manifest_no, units FROM manifest WHERE project_id = %u;", project);
+    buf_printf(sql,
+               "SELECT stack_no, state, next_state, fence, branch, last_deployed_commit, content,"
+               " owner, reason, hold_s, " SQL_MICROSECONDS "held_until), " SQL_MICROSECONDS
+               "created), " SQL_MICROSECONDS
+               "modified) FROM stack WHERE project_id = %u ORDER BY stack_no;",
+               project);
+    buf_printf(sql,
+               "SELECT lease_no, state, request_id, key_name, branch, commit_id, units, purpose,"
+               " job_url, job_name, job_user, priority, lease_s, passed_over, " SQL_MICROSECONDS
+               "asked_at), instance_id, " SQL_MICROSECONDS "wait_until), " SQL_MICROSECONDS
+               "place_until), timed_out, lease_id, protected, stack_no, fence,"
+               " is_new, stack_commit, stack_content, changed_units, " SQL_MICROSECONDS
+               "granted_at), " SQL_MICROSECONDS "expires_at), " SQL_MICROSECONDS
+               "deployed_at) FROM lease WHERE project_id = %u ORDER BY lease_no;",
+               project);
+    buf_printf(sql,
+               "SELECT CAST(AVG(hold) AS SIGNED) FROM (SELECT"
+               " TIMESTAMPDIFF(MICROSECOND, granted_at, ended_at) AS hold FROM history"
+               " WHERE project_id = %u AND granted_at IS NOT NULL"
+               " ORDER BY ended_at DESC LIMIT 50) AS latest",
+               project);
+}
+
+enum database_status store_load(struct store *store, struct pool *pool)
+{
+    struct loading loading = {.pool = pool};
+    struct buf *sql = store_start_sql(store);
+    enum database_status status;
+    struct manifest *manifest;
+
+    add_load_sql(sql, pool->id);
+    status = database_run(store->database, sql, load_row, &loading);
+    for (size_t at = 0; (manifest = map_next(&loading.manifests, &at));)
+        pool_add_manifest(pool, manifest);
+    map_free(&loading.manifests);
+    pool_sort_idle(pool);
+    return status == DATABASE_OK && loading.broken ? DATABASE_ERROR : status;
+}
+
+/* Looking up */
+
+static void take_past(void *context, const struct database_row *row)
+{
+    struct past_request *past = context;
+
+    past->number = database_uint(row, 0, 0);
+    past->ended = row->values[1] != NULL;
+    if (past->ended) {
+        past->state = (enum lease_state)words_find_lease_state(row->values[1]);
+        past->outcome =
+            row->values[2] ? (enum outcome)words_find_outcome(row->values[2]) : OUTCOME_NONE;
+        past->ended_at = database_int(row, 3, 0);
+    }
+}
+
+struct finding {
+    const struct pool *pool;
+    struct command *commands;
+};
+
+static bool needs_past(const struct pool *pool, const struct command *command)
+{
+    return command->request_id && !pool_request(pool, command->request_id) &&
+           (command->verb == VERB_REQUEST || command->verb == VERB_CANCEL);
+}
+
+static void take_found(void *context, const struct database_row *row)
+{
+    struct finding *finding = context;
+
+    for (struct command *at = finding->commands; at; at = at->next)
+        if (needs_past(finding->pool, at) && strcmp(at->request_id, row->values[4]) == 0)
+            take_past(&at->past, row);
+}
+
+enum database_status store_find_past(struct store *store, const struct pool *pool,
+                                     struct command *commands)
+{
+    struct finding finding = {.pool = pool, .commands = commands};
+    struct buf *sql = store_start_sql(store);
+    const char *separator = "";
+    enum database_status status = DATABASE_OK;
+
+    buf_printf(sql,
+               "SELECT k.lease_no, h.state, h.outcome, " SQL_MICROSECONDS
+               "h.ended_at), k.request_id"
+               " FROM request_key k JOIN history h USING (project_id, lease_no)"
+               " WHERE h.ended_at > UTC_TIMESTAMP(6) - INTERVAL 1 DAY"
+               " AND k.project_id = %u AND k.request_id IN (",
+               pool->id);
+    for (struct command *at = commands; at; at = at->next) {
+        at->past = (struct past_request){0};
+        if (needs_past(pool, at)) {
+            buf_puts(sql, separator);
+            sql_text(sql, at->request_id);
+            separator = ",";
+        }
+    }
+    buf_puts(sql, ")");
+    if (*separator)
+        status = database_run(store->database, sql, take_found, &finding);
+    return status;
+}
+
+enum database_status store_find_ended(struct store *store, const struct pool *pool, uint64_t number,
+                                      struct past_request *past)
+{
+    struct buf *sql = store_start_sql(store);
+
+    *past = (struct past_request){0};
+    buf_printf(sql,
+               "SELECT lease_no, state, outcome, " SQL_MICROSECONDS "ended_at) FROM history"
+               " WHERE project_id = %u AND lease_no = %llu",
+               pool->id, (unsigned long long)number);
+    return database_run(store->database, sql, take_past, past);
+}
+
+enum database_status store_was_leased(struct store *store, const struct pool *pool,
+                                      const struct stack *stack, const uint8_t *lease_id,
+                                      bool *was_leased)
+{
+    struct buf *sql = store_start_sql(store);
+    enum database_status status;
+    int64_t count = 0;
+
+    /* Bounded: a guesser must not make us read years of history. */
+    buf_printf(sql,
+               "SELECT COUNT(*) FROM (SELECT lease_id FROM history WHERE project_id = %u"
+               " AND stack_no = %u ORDER BY lease_no DESC LIMIT 1000) AS latest WHERE lease_id = ",
+               pool->id, stack->number);
+    sql_bytes(sql, lease_id, LEASE_ID_SIZE);
+    status = database_run(store->database, sql, store_take_number, &count);
+    *was_leased = count > 0;
+    return status;
+}
