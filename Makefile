@@ -63,7 +63,7 @@ LIBRARIES = -lfcgi $(DATABASE_LIBS) $(YAJL_LIBS) -lm $(LDLIBS)
 export SAN BUILD DATABASE_CNF
 
 .PHONY: all help setup run stop test check lint lint-format lint-tidy lint-cppcheck lint-shell format \
-	unit unit-tests guards api race clean FORCE
+	unit unit-tests guards api ctl race clean FORCE
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -115,10 +115,13 @@ stop: ## end what `make run` started
 
 # --- Test. The last line of each run is `N passed, N failed`. ---
 
-test: ## everything: lint, guards, unit, API and race tests
+# Suites are directories of tests/; tests/run says what may stand in one.
+SUITES := guards unit ctl api ci race
+
+test: ## everything: lint, guards, unit, API, CI and race tests
 	@scripts/setup
 	@$(MAKE) --no-print-directory all unit-tests
-	@tests/run guards unit api race
+	@tests/run $(SUITES)
 
 check: unit-tests ## the quick part, without servers
 	@tests/run guards unit
@@ -132,14 +135,18 @@ unit: unit-tests ## pure modules
 api: all ## the API, through nginx and a real database
 	@tests/run api
 
+ctl: all ## scripts/orchestratorctl, scripts/local and nginx
+	@tests/run ctl
+
 race: all ## many callers, few stacks
 	@tests/run race
 
 # --- Lint ---
 
 C_FILES := $(wildcard fcgi/*.[ch] tests/unit/*.[ch] tests/race/*.[ch] tests/lib/*.[ch])
-SHELL_FILES = $(shell grep -lIE '^\#!.*\b(ba)?sh\b' -r .ci scripts tests)
+SHELL_FILES = $(shell grep -lIE '^\#!.*\b(ba)?sh\b' -r .ci scripts tests --exclude='*.bats' --exclude='*.bash')
 BATS_FILES := $(wildcard tests/*/*.bats)
+BATS_HELPERS := $(wildcard tests/*/*.bash)
 TIDY := $(patsubst %.c,build/lint/%.tidy,$(filter %.c,$(C_FILES)))
 
 lint: lint-format lint-shell lint-cppcheck lint-tidy ## style and static analysis
@@ -152,7 +159,10 @@ format: ## format the C files as lint-format wants them
 
 lint-shell:
 	@for file in $(SHELL_FILES); do bash -n "$$file" || exit 1; done
-	shellcheck -x $(SHELL_FILES) $(BATS_FILES)
+	shellcheck -x $(SHELL_FILES)
+	# bats runs each test in a subshell of its own, with what `load` brought from a helper.
+	shellcheck -e SC2016,SC2030,SC2031,SC2154 $(BATS_FILES)
+	shellcheck -e SC2016,SC2034,SC2154 $(BATS_HELPERS)
 
 lint-cppcheck:
 	@mkdir -p build/lint/cppcheck

@@ -1,0 +1,291 @@
+#!/usr/bin/env bats
+# orchestratorctl against a real database and a real nginx.
+
+bats_require_minimum_version 1.5.0
+load helpers
+
+setup_file()
+{
+    start_instance "$instance"
+    ctl project create shop --max-stacks 2 --wait-seconds 20
+}
+
+teardown_file()
+{
+    stop_instance
+}
+
+@test "a project has the settings that it was created with" {
+    ctl project create defaults
+    ctl project create full --prefix pr. --initial-commit "it's \"é\" \\" --max-stacks 0 --wait-seconds 0 \
+        --lease-seconds 1 --max-lease-seconds 86400
+    run ctl project list --json
+    jq -e '.[] | select(.name == "defaults") | .prefix == "test-" and .initialCommit == null and .maxStacks == 10
+        and .waitSeconds == 600 and .leaseSeconds == 3600 and .maxLeaseSeconds == 86400 and .stacks == 0' <<<"$output"
+    jq -e '.[] | select(.name == "full") | .prefix == "pr." and .initialCommit == "it'\''s \"é\" \\"
+        and .maxStacks == 0 and .waitSeconds == 0 and .leaseSeconds == 1
+        and (.created | test("^20..-..-..T..:..:..\\....Z$"))' <<<"$output"
+    run ctl project list
+    grep -E '^full +pr\.N ' <<<"$output"
+}
+
+@test "a project's name is taken once" {
+    run ctl project create shop
+    [ "$status" -eq 1 ]
+    [ "$output" = 'orchestratorctl: there is a project shop already' ]
+}
+
+@test "an update changes what it names, and the version" {
+    ctl project create changing --initial-commit old
+    local before
+    before=$(database "SELECT version FROM project WHERE name = 'changing'")
+    ctl project update changing --max-stacks 7 --initial-commit '' --prefix new-
+    [ "$(database "SELECT CONCAT_WS(' ', prefix, max_stacks, COALESCE(initial_commit, 'none'), wait_s, version - $before) FROM project WHERE name = 'changing'")" = 'new- 7 none 600 1' ]
+}
+
+@test "what is out of bounds changes nothing" {
+    local before bad
+    before=$(database 'SELECT * FROM project')
+    for bad in '--max-stacks 100001' '--max-stacks -1' '--max-stacks 1x' '--max-stacks 0x10' '--wait-seconds 3601' \
+        '--lease-seconds 0' '--lease-seconds 86401' '--max-lease-seconds 0' '--prefix a/b' '--prefix' '--what 1' \
+        '--lease-seconds 3600 --max-lease-seconds 3599' "--prefix $(printf 'x%.0s' {1..64})" ''; do
+        # shellcheck disable=SC2086
+        run ctl project update shop $bad
+        [ "$status" -ne 0 ] || { echo "accepted: $bad" && return 1; }
+    done
+    run ctl project update shop --initial-commit $'a\nb'
+    [ "$status" -ne 0 ]
+    run ctl project update shop --initial-commit $'\xff'
+    [ "$status" -ne 0 ]
+    run ctl project update nowhere --max-stacks 1
+    [ "$output" = 'orchestratorctl: there is no project nowhere' ]
+    for bad in '' 'a b' "x'; DROP TABLE project; -- " 'ü' '%' "$(printf 'x%.0s' {1..65})"; do
+        run ctl project create "$bad"
+        [ "$status" -ne 0 ]
+        run ctl project delete "$bad"
+        [ "$status" -ne 0 ]
+    done
+    [ "$(database 'SELECT * FROM project')" = "$before" ]
+}
+
+@test "the prefix stays while the project has stacks" {
+    ctl project create stacked
+    database "INSERT INTO stack (project_id, stack_no, state, created, modified)
+        SELECT project_id, 1, 'available', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6) FROM project WHERE name = 'stacked'"
+    run ctl project update stacked --prefix other-
+    [ "$status" -eq 1 ]
+    ctl project update stacked --prefix test- --max-stacks 3
+    database "UPDATE stack SET state = 'deleted' WHERE project_id = (SELECT project_id FROM project WHERE name = 'stacked')"
+    ctl project update stacked --prefix other-
+}
+
+@test "a project with live leases is deleted by force only, its keys with it" {
+    local key
+    ctl project create doomed
+    key=$(ctl key create doomed ci doomed-ci)
+    [ "$(status "$key" /requestStack --request POST)" = 200 ]
+    run ctl project delete doomed
+    [ "$status" -eq 1 ]
+    [[ $output == *'1 live lease'* ]]
+    [ "$(status "$key" /listStacks)" = 200 ]
+    ctl project delete doomed --force
+    [ "$(status "$key" /listStacks)" = 401 ]
+    [ -z "$(database "SELECT name FROM project WHERE name = 'doomed'")" ]
+    run ctl key list
+    [[ $output != *doomed* ]]
+}
+
+@test "key create prints only the key, which works at once; key list never shows it" {
+    local key
+    key=$(ctl key create shop viewer watcher 2>"$BATS_TEST_TMPDIR/errors")
+    [ "$(status "$key" /listStacks)" = 200 ]
+    [[ $key =~ ^[0-9a-f]{64}$ ]]
+    [ ! -s "$BATS_TEST_TMPDIR/errors" ]
+    [ "$(stat -c %a "$VAR_DIR/etc/keys.map")" = 600 ]
+    run ctl key list
+    grep -E '^watcher +shop +viewer +20' <<<"$output"
+    [[ $output != *"$key"* ]]
+    run ctl key list --json
+    jq -e '.[] | select(.name == "watcher") | .project == "shop" and .role == "viewer"' <<<"$output"
+    [[ $output != *"$key"* ]]
+}
+
+@test "a key's name is taken once, its role and project must exist" {
+    ctl key create shop ci once
+    run ctl key create shop admin once
+    [ "$status" -eq 1 ]
+    run ctl key create shop boss another
+    [ "$status" -eq 1 ]
+    run ctl key create nowhere ci another
+    [ "$status" -eq 1 ]
+    run ctl key create shop ci 'a"; x'
+    [ "$status" -eq 1 ]
+    [ "$(grep -c ' once";' "$VAR_DIR/etc/keys.map")" = 1 ]
+}
+
+@test "keys created at the same time are all there" {
+    local i pids=()
+    for i in 1 2 3 4 5; do
+        ctl key create shop ci "crowd-$i" >"$BATS_TEST_TMPDIR/key-$i" 3>&- &
+        pids+=($!)
+    done
+    for i in "${pids[@]}"; do wait "$i"; done
+    for i in 1 2 3 4 5; do
+        [ "$(status "$(<"$BATS_TEST_TMPDIR/key-$i")" /listStacks)" = 200 ]
+    done
+}
+
+# Borrows both stacks of shop with key $1, and leaves request $2 waiting in the background: its
+# answer goes to waiting.json, its process number is $waiter.
+fill_shop()
+{
+    call "$1" /requestStack --request POST >/dev/null
+    call "$1" /requestStack --request POST >/dev/null
+    call "$2" /requestStack --request POST --data-raw '{"branch": "waits"}' >"$BATS_TEST_TMPDIR/waiting.json" 3>&- &
+    waiter=$!
+    wait_for waiting_is 1
+}
+
+waiting_is()
+{
+    [ "$(database "SELECT COUNT(*) FROM lease WHERE state = 'waiting'")" = "$1" ]
+}
+
+empty_shop()
+{
+    call "$1" /releaseStack --request POST --data-raw '{"stackName": "test-1"}'
+    call "$1" /releaseStack --request POST --data-raw '{"stackName": "test-2"}'
+}
+
+@test "a new key drops no waiting request" {
+    local key waiter
+    key=$(ctl key create shop ci patient)
+    fill_shop "$key" "$key"
+    ctl key create shop ci newcomer >/dev/null
+    waiting_is 1
+    call "$key" /releaseStack --request POST --data-raw '{"stackName": "test-1"}'
+    wait "$waiter"
+    [ "$(tail -n 1 "$BATS_TEST_TMPDIR/waiting.json")" = 200 ]
+    [ "$(head -n 1 "$BATS_TEST_TMPDIR/waiting.json" | jq -r .stackName)" = test-1 ]
+    empty_shop "$key"
+}
+
+@test "a revoked key is refused at once, and its waiting requests end" {
+    local key other waiter
+    key=$(ctl key create shop ci revoked)
+    other=$(ctl key create shop ci stays)
+    fill_shop "$other" "$key"
+    run ctl key revoke revoked
+    [ "$status" -eq 0 ]
+    [[ $output == *'ended 1 waiting request'* ]]
+    [ "$(status "$key" /listStacks)" = 401 ]
+    [ "$(status "$other" /listStacks)" = 200 ]
+    waiting_is 0
+    wait "$waiter"
+    [ "$(tail -n 1 "$BATS_TEST_TMPDIR/waiting.json")" != 200 ]
+    [ "$(database "SELECT state FROM history WHERE key_name = 'revoked'")" = cancelled ]
+    run ctl key revoke revoked
+    [ "$status" -eq 1 ]
+    empty_shop "$other"
+}
+
+@test "a configuration that nginx refuses leaves the keys as they were" {
+    local before
+    before=$(<"$VAR_DIR/etc/keys.map")
+    cp "$VAR_DIR/etc/nginx.conf" "$BATS_TEST_TMPDIR/nginx.conf"
+    echo 'garbage' >>"$VAR_DIR/etc/nginx.conf"
+    run ctl key create shop ci unlucky
+    cp "$BATS_TEST_TMPDIR/nginx.conf" "$VAR_DIR/etc/nginx.conf"
+    [ "$status" -eq 1 ]
+    [[ $output == *'no key was changed'* ]]
+    [ "$(<"$VAR_DIR/etc/keys.map")" = "$before" ]
+    [ -z "$(find "$VAR_DIR/etc" -name 'keys.map.*' ! -name '*.lock')" ]
+}
+
+@test "no secret stands in a command line or in the environment of a program" {
+    local name
+    mkdir "$BATS_TEST_TMPDIR/bin"
+    for name in mariadb mysql nginx; do
+        command -v "$name" >/dev/null || continue
+        printf '#!/bin/sh\n{ printf "%%s\\n" "$0 $*"; env; } >>"%s"\nexec "%s" "$@"\n' \
+            "$BATS_TEST_TMPDIR/seen" "$(command -v "$name")" >"$BATS_TEST_TMPDIR/bin/$name"
+        chmod +x "$BATS_TEST_TMPDIR/bin/$name"
+    done
+    PATH=$BATS_TEST_TMPDIR/bin:$PATH
+    name=$(ctl key create shop ci secret)
+    ctl database create --admin "$VAR_DIR/etc/admin.cnf"
+    ctl key revoke secret
+    grep -q defaults-file "$BATS_TEST_TMPDIR/seen"
+    run ! grep -qF -e "$name" -e "$(<"$VAR_DIR/etc/migration.password")" -e "$(<"$VAR_DIR/etc/program.password")" "$BATS_TEST_TMPDIR/seen"
+}
+
+@test "the program's user changes rows and nothing else" {
+    database_as program "UPDATE project SET version = version WHERE name = 'shop'; SELECT COUNT(*) FROM lease"
+    local statement
+    for statement in 'CREATE TABLE extra (a INT)' 'ALTER TABLE stack ADD COLUMN extra INT' 'DROP TABLE stack' \
+        'TRUNCATE TABLE history' 'CREATE INDEX extra ON stack (fence)' 'SELECT * FROM mysql.user' \
+        'GRANT SELECT ON stack TO CURRENT_USER' 'CREATE USER extra' 'SET GLOBAL max_connections = 10' \
+        "SELECT LOAD_FILE('/etc/passwd') IS NULL OR 1 INTO OUTFILE '/tmp/stack-orchestrator-outfile'"; do
+        run database_as program "$statement"
+        [ "$status" -ne 0 ] || { echo "allowed: $statement" && return 1; }
+    done
+}
+
+@test "the migration user changes tables of its own database and nothing else" {
+    database_as migration 'CREATE TABLE extra (a INT); ALTER TABLE extra ADD COLUMN b INT; DROP TABLE extra'
+    local statement
+    for statement in 'CREATE DATABASE extra' 'SELECT * FROM mysql.user' 'GRANT SELECT ON stack TO CURRENT_USER' \
+        'CREATE USER extra' 'SET GLOBAL max_connections = 10'; do
+        run database_as migration "$statement"
+        [ "$status" -ne 0 ] || { echo "allowed: $statement" && return 1; }
+    done
+    # _ in the database's name is no wildcard.
+    database "CREATE DATABASE IF NOT EXISTS \`$(setting database_name | tr _ x)\`"
+    run database_as migration "CREATE TABLE \`$(setting database_name | tr _ x)\`.extra (a INT)"
+    database "DROP DATABASE \`$(setting database_name | tr _ x)\`"
+    [ "$status" -ne 0 ]
+}
+
+@test "a fault in the config file is named with its line" {
+    printf '# fine\ndatabase_name = a\nwrong = 1\n' >"$BATS_TEST_TMPDIR/conf"
+    run "$root/scripts/orchestratorctl" -c "$BATS_TEST_TMPDIR/conf" project list
+    [ "$status" -eq 1 ]
+    [[ $output == *"/conf:3: there is no setting \"wrong\"" ]]
+    echo 'database_name = a; DROP' >"$BATS_TEST_TMPDIR/conf"
+    run "$root/scripts/orchestratorctl" -c "$BATS_TEST_TMPDIR/conf" project list
+    [ "$status" -eq 1 ]
+    run "$root/scripts/orchestratorctl" -c "$BATS_TEST_TMPDIR/missing" project list
+    [ "$status" -eq 1 ]
+}
+
+@test "a database that is down is named, and nothing happens" {
+    sed 's/^database_host = .*/database_host = unix:\/nowhere\/a.sock, 127.0.0.1:1/' "$VAR_DIR/etc/stack-orchestrator.conf" >"$BATS_TEST_TMPDIR/conf"
+    run "$root/scripts/orchestratorctl" -c "$BATS_TEST_TMPDIR/conf" key create shop ci lost
+    [ "$status" -eq 1 ]
+    [[ $output == *'no database at unix:/nowhere/a.sock, 127.0.0.1:1'* ]]
+    run ! grep -q ' lost"' "$VAR_DIR/etc/keys.map"
+}
+
+@test "the first database that answers is used" {
+    sed 's/^database_host = \(.*\)/database_host = unix:\/nowhere\/a.sock, \1/' "$VAR_DIR/etc/stack-orchestrator.conf" >"$BATS_TEST_TMPDIR/conf"
+    run "$root/scripts/orchestratorctl" -c "$BATS_TEST_TMPDIR/conf" project list --json
+    [ "$status" -eq 0 ]
+    jq -e 'any(.[]; .name == "shop")' <<<"$output"
+}
+
+@test "every command explains itself, and a wrong one is refused" {
+    local words
+    for words in '' migrate project 'project create' 'project list' 'project update' 'project delete' key 'key create' \
+        'key list' 'key revoke' database 'database create'; do
+        # shellcheck disable=SC2086
+        run ctl $words --help
+        [ "$status" -eq 0 ]
+        [[ $output == Usage:* ]]
+    done
+    for words in '' 'nonsense' 'project' 'project settings' 'key nonsense' 'project list x' 'key list x' 'key revoke' \
+        'key revoke a b' '--nonsense' 'migrate x' 'database drop'; do
+        # shellcheck disable=SC2086
+        run ctl $words
+        [ "$status" -eq 2 ] || { echo "'$words' ended with $status: $output" && return 1; }
+    done
+}
