@@ -1,0 +1,462 @@
+#!/usr/bin/env bats
+# ci-stack against the real service: what a job goes through.
+
+bats_require_minimum_version 1.5.0
+load helpers
+
+setup_file() { start_service; }
+teardown_file() { stop_service; }
+setup() { new_app; }
+
+@test "run: request, deploy, migrate, mark, test, release" {
+    new_project 2
+    run "$ci_stack" run "${units[@]}" --deploy 'echo "deploy $STACK_NAME" $STACK_CHANGED_UNITS' \
+        --migrate 'echo "migrate $STACK_NAME"' --test 'echo "test $STACK_NAME $STACK_COMMIT"'
+    [ "$status" = 0 ]
+    contains "deploy test-1 services/mail services/orders services/users"
+    contains "migrate test-1"
+    contains "test test-1 $(git rev-parse HEAD)"
+    contains "test-1 is released (success)"
+    [ "$(api GET /listStacks | jq -r '.stacks[0].lastDeployedCommit')" = "$(git rev-parse HEAD)" ]
+    [ "$(api GET '/history' | jq -r '.requests[0] | .branch + " " + .state + " " + .outcome')" = "main released success" ]
+    [ "$(stat -c %a .ci-stack-state.json)" = 600 ]
+
+    # The same commit again: nothing to do but the tests.
+    run "$ci_stack" run "${units[@]}" --deploy 'echo DEPLOYED' --migrate 'echo MIGRATED' --test 'echo TESTED'
+    [ "$status" = 0 ]
+    lacks DEPLOYED
+    lacks MIGRATED
+    contains TESTED
+    contains "nothing changed"
+
+    # One unit changed; then only the migrations.
+    change services/users
+    run "$ci_stack" run "${units[@]}" --deploy 'echo "deploy" $STACK_CHANGED_UNITS' --migrate 'echo MIGRATED' --test true
+    contains "deploy services/users"
+    lacks MIGRATED
+    contains "1 of 3 units"
+    change migrations
+    run "$ci_stack" run "${units[@]}" --deploy 'echo DEPLOYED' --migrate 'echo MIGRATED' --test true
+    lacks DEPLOYED
+    contains MIGRATED
+}
+
+@test "a failed deploy: its status, and the stack's content is unknown" {
+    new_project 1
+    "$ci_stack" run "${units[@]}" --deploy true
+    change services/users
+    run "$ci_stack" run "${units[@]}" --deploy 'exit 37' --test 'echo TESTED'
+    [ "$status" = 37 ]
+    lacks TESTED
+    [ "$(last_outcome)" = deployFailed ]
+    run "$ci_stack" run "${units[@]}" --deploy true
+    contains "3 of 3 units"
+}
+
+@test "a failed migration is run again: the mark comes after it" {
+    new_project 1
+    "$ci_stack" run "${units[@]}" --deploy true --migrate true
+    first=$(git rev-parse HEAD)
+    change migrations
+    run "$ci_stack" run "${units[@]}" --deploy true --migrate 'exit 4' --test 'echo TESTED'
+    [ "$status" = 4 ]
+    lacks TESTED
+    [ "$(api GET /listStacks | jq -r '.stacks[0].lastDeployedCommit')" = "$first" ]
+    run "$ci_stack" run "${units[@]}" --deploy true --migrate 'echo MIGRATED'
+    contains MIGRATED
+}
+
+@test "failed tests: their status, and the content stays known" {
+    new_project 1
+    run "$ci_stack" run "${units[@]}" --deploy true --test 'exit 9'
+    [ "$status" = 9 ]
+    [ "$(last_outcome)" = failed ]
+    run "$ci_stack" run "${units[@]}" --deploy 'echo DEPLOYED' --test true
+    lacks DEPLOYED
+}
+
+@test "on-failure hold keeps the stack; commands of several lines end at the first failure" {
+    new_project 2
+    run "$ci_stack" run "${units[@]}" --deploy true --test $'false\necho WENT ON' --on-failure hold=1h
+    [ "$status" = 1 ]
+    lacks "WENT ON"
+    is_state test-1 held
+    api GET /status | jq -e '.stacks[0].hold.reason == "test failed with status 1"'
+}
+
+@test "deploy-unit runs once a unit, in parallel, and passes a failure on" {
+    new_project 1
+    # Each waits for all three: only together they end.
+    run "$ci_stack" run "${units[@]}" --jobs 3 --deploy-unit 'touch "$STACK_NAME-$(basename {}).log"
+        for try in $(seq 200); do [ "$(ls test-1-*.log | wc -l)" = 3 ] && exit; sleep 0.05; done; exit 1'
+    [ "$status" = 0 ]
+    contains "services/users"
+    change services/users
+    change services/mail
+    run "$ci_stack" run "${units[@]}" --deploy-unit 'echo "one $STACK_UNIT"; [ {} != services/mail ] || exit 12'
+    [ "$status" = 12 ]
+    contains "one services/mail"
+    lacks "one services/users" # nothing new is begun after a failure
+    lacks "one services/orders"
+}
+
+@test "shallow clones, rebased and force-pushed branches deploy only what differs" {
+    new_project 1
+    git init -q --bare "$BATS_TEST_TMPDIR/origin"
+    git remote add origin "$BATS_TEST_TMPDIR/origin"
+    git checkout -q -b feature
+    change services/users
+    git push -q origin main feature
+    git clone -q --depth 1 --branch feature "file://$BATS_TEST_TMPDIR/origin" "$BATS_TEST_TMPDIR/one"
+    cd "$BATS_TEST_TMPDIR/one"
+    run "$ci_stack" run "${units[@]}" --state ../state --deploy 'echo "deploy" $STACK_CHANGED_UNITS'
+    [ "$status" = 0 ]
+    old=$(git rev-parse HEAD)
+    # main moves on, the branch is rebased onto it and the old commit is nowhere any more
+    cd "$app"
+    git checkout -q main
+    change services/mail
+    git rebase -q main feature
+    git push -q --force origin main feature
+    git clone -q --depth 1 --branch feature "file://$BATS_TEST_TMPDIR/origin" "$BATS_TEST_TMPDIR/two"
+    cd "$BATS_TEST_TMPDIR/two"
+    run ! git cat-file -e "$old"
+    run "$ci_stack" run "${units[@]}" --state ../state --deploy 'echo "deploy" $STACK_CHANGED_UNITS "after $STACK_LAST_DEPLOYED_COMMIT"'
+    [ "$status" = 0 ]
+    contains "deploy services/mail after $old"
+    contains "1 of 3 units"
+}
+
+@test "shared paths change every unit; a removed unit is told" {
+    new_project 1
+    echo 1 >lock
+    commit_all lock
+    "$ci_stack" run "${units[@]}" --shared lock --deploy true
+    echo 2 >lock
+    commit_all lock
+    run "$ci_stack" run "${units[@]}" --shared lock --deploy 'echo "deploy" $STACK_CHANGED_UNITS'
+    contains "deploy services/mail services/orders services/users"
+    git rm -qr services/mail
+    git commit -qm remove
+    run "$ci_stack" run "${units[@]}" --shared lock --deploy 'echo "removed: $STACK_REMOVED_UNITS"'
+    contains "removed: services/mail"
+}
+
+@test "uncommitted changes in units are refused, or deployed whole and not marked" {
+    new_project 1
+    "$ci_stack" run "${units[@]}" --deploy true
+    first=$(api GET /listStacks | jq -r '.stacks[0].lastDeployedCommit')
+    git commit -q --allow-empty -m next
+    echo note >notes.txt # outside of the units: no matter
+    run "$ci_stack" run "${units[@]}" --deploy 'echo DEPLOYED'
+    [ "$status" = 0 ]
+    lacks DEPLOYED
+    first=$(api GET /listStacks | jq -r '.stacks[0].lastDeployedCommit')
+    git commit -q --allow-empty -m next
+    echo new >services/users/untracked
+    run "$ci_stack" run "${units[@]}" --deploy 'echo DEPLOYED'
+    [ "$status" = 64 ]
+    contains services/users/untracked
+    run "$ci_stack" run "${units[@]}" --allow-dirty --deploy 'echo "deploy" $STACK_CHANGED_UNITS'
+    [ "$status" = 0 ]
+    contains "deploy services/mail services/orders services/users"
+    [ "$(api GET /listStacks | jq -r '.stacks[0].lastDeployedCommit')" = "$first" ]
+    rm services/users/untracked
+    run "$ci_stack" run "${units[@]}" --deploy true
+    contains "3 of 3 units"
+}
+
+@test "step by step, with a settings file, and released by a separate step" {
+    new_project 1
+    printf '%s\n' '# of this repository' 'units = services/*' 'migrate-units = migrations' 'deploy = echo deploying' \
+        'migrate = echo migrating' 'wait = 5s' >.ci-stack
+    [ "$("$ci_stack" request)" = test-1 ]
+    run "$ci_stack" deploy
+    contains deploying
+    run "$ci_stack" migrate
+    contains migrating
+    run "$ci_stack" test -- sh -c 'echo "testing $STACK_NAME $1"; exit 3' sh 'a b'
+    [ "$status" = 3 ]
+    contains "testing test-1 a b"
+    run "$ci_stack" extend --seconds 20m
+    [ "$status" = 0 ]
+    contains "test-1: 1200 s"
+    run "$ci_stack" release
+    [ "$status" = 0 ]
+    [ "$(last_outcome)" = failed ]
+    is_state test-1 available
+    run "$ci_stack" release
+    [ "$status" = 0 ]
+    run "$ci_stack" test -- true
+    [ "$status" = 64 ]
+    rm .ci-stack-state.json
+    run "$ci_stack" release
+    [ "$status" = 0 ]
+}
+
+@test "without migrations deploy marks; a lease that deployed nothing says so" {
+    new_project 1
+    "$ci_stack" request "${units[@]}"
+    "$ci_stack" deploy --deploy true
+    "$ci_stack" release
+    "$ci_stack" request "${units[@]}"
+    run "$ci_stack" release
+    [ "$(last_outcome)" = notDeployed ]
+    run --separate-stderr "$ci_stack" request "${units[@]}" --json
+    jq -e '.changedUnits == []' <<<"$output"
+    "$ci_stack" release
+}
+
+@test "waits in the queue over several polls, keeps its place, tells it" {
+    new_project 1
+    "$ci_stack" request --state one --branch first
+    start_job run --state two --poll 1s --wait 60s --branch second --test 'echo SECOND'
+    await 10 someone_waits
+    env --default-signal "$ci_stack" run --state three --poll 1s --wait 60s --branch third --test 'echo THIRD' >third.log 2>&1 3>&- &
+    third=$!
+    await 10 someone_waits 2
+    await 10 grep -q 'place 2' third.log
+    await 10 sh -c '[ "$(grep -c "place 1" job.log)" -ge 2 ]'
+    "$ci_stack" release --state one
+    end_job
+    [ "$status" = 0 ]
+    contains SECOND
+    wait "$third"
+    # in order: the one that came first ended first
+    [ "$(api GET '/history?limit=2' | jq -r '[.requests[] | .branch] | join(" ")')" = "third second" ]
+}
+
+@test "no stack within --wait: a status of its own, and the place is given up" {
+    new_project 1
+    "$ci_stack" request --state one
+    run "$ci_stack" run --state two --poll 1s --wait 2s --test true
+    [ "$status" = 69 ]
+    contains "no stack within 2s"
+    [ "$(waiting)" = 0 ]
+    run "$ci_stack" run --state two --wait 0 --test true
+    [ "$status" = 69 ]
+}
+
+@test "a request that others end: superseded and cancelled have a status of their own" {
+    new_project 1
+    "$ci_stack" request --state one
+    start_job run --state two --branch same --test true
+    await 10 someone_waits
+    env --default-signal "$ci_stack" run --state three --branch same --supersede --test true >third.log 2>&1 3>&- &
+    third=$!
+    end_job
+    [ "$status" = 79 ]
+    await 10 someone_waits
+    api POST /cancelRequest "{\"requestNumber\": $(api GET /status | jq '.queue[0].requestNumber')}"
+    status=0
+    wait "$third" || status=$?
+    [ "$status" = 79 ]
+    "$ci_stack" release --state one
+    nobody_leases
+}
+
+@test "the service restarts under a waiting job and a lease" {
+    new_project 1
+    "$ci_stack" request --state one
+    start_job run --state two --poll 2s --wait 60s --test 'echo SECOND'
+    await 10 someone_waits
+    "$repo/scripts/local" kill program --var "$instance" 3>&-
+    "$repo/scripts/local" start --var "$instance" 3>&- >/dev/null 2>&1
+    run "$ci_stack" release --state one
+    [ "$status" = 0 ]
+    end_job
+    [ "$status" = 0 ]
+    contains SECOND
+    nobody_leases
+}
+
+@test "wrong key, wrong CA, nobody there" {
+    new_project 1
+    ORCHESTRATOR_KEY=$(printf 'f%.0s' {1..64}) run "$ci_stack" run --test true
+    [ "$status" = 77 ]
+    contains unauthorized
+    ORCHESTRATOR_CACERT='' run "$ci_stack" run --test true
+    [ "$status" = 75 ]
+    contains certificate
+    ORCHESTRATOR_URL=https://127.0.0.1:1 run "$ci_stack" run --wait 2s --test true
+    [ "$status" = 75 ]
+    run "$ci_stack" destroy --destroy true test-1
+    [ "$status" = 77 ]
+    contains forbidden
+}
+
+@test "the key is in no argument, no trace, no log, and no step gets it" {
+    new_project 1
+    mkdir bin
+    for tool in curl jq; do
+        printf '#!/bin/sh\nprintf "%%s\\n" "$0 $*" >>"%s/arguments.log"\nexec %s "$@"\n' "$app" "$(command -v "$tool")" >"bin/$tool"
+        chmod +x "bin/$tool"
+    done
+    PATH=$app/bin:$PATH run env SHELLOPTS=xtrace bash -x "$ci_stack" run "${units[@]}" --deploy 'env; jq -r .leaseId .ci-stack-state.json >lease.log' --test true
+    [ "$status" = 0 ]
+    grep -q bin/curl arguments.log
+    contains STACK_NAME=test-1
+    lacks "$ORCHESTRATOR_KEY"
+    lacks "$(cat lease.log)"
+    run ! grep -e "$ORCHESTRATOR_KEY" -e "$(cat lease.log)" arguments.log
+    run ! grep -rqF "$ORCHESTRATOR_KEY" .ci-stack-state.json
+}
+
+@test "a key file instead of the variable" {
+    new_project 1
+    (umask 077 && echo "$ORCHESTRATOR_KEY" >"$BATS_TEST_TMPDIR/key")
+    unset ORCHESTRATOR_KEY
+    run "$ci_stack" run --key-file "$BATS_TEST_TMPDIR/key" --test 'echo TESTED'
+    [ "$status" = 0 ]
+    contains TESTED
+}
+
+@test "state files: a live job's is refused, a dead one's stack is given back first" {
+    new_project 2
+    start_job run --state state --test 'touch running.log; sleep 300'
+    await 10 test -e running.log
+    run "$ci_stack" run --state state --test true
+    [ "$status" = 64 ]
+    contains "in use by process"
+    kill -KILL -- "-$job" # the keeper has a group of its own, and gives the stack back
+    end_job
+    await 10 nobody_leases
+    # As if the whole machine had gone: a lease that nobody renews.
+    "$ci_stack" request --state state
+    run "$ci_stack" request --state state
+    [ "$status" = 64 ]
+    contains "holds test-1 for another job"
+    run "$ci_stack" request --state state --replace
+    [ "$status" = 0 ]
+    [ "$(leased)" = 1 ]
+    jq '.owner = {pid: "4194304", host: $host, start: "1"}' --arg host "$(uname -n)" state >new && mv new state
+    run "$ci_stack" run --state state --test 'echo TESTED'
+    [ "$status" = 0 ]
+    contains "was left by a job"
+    nobody_leases
+    echo '{}' >state
+    run "$ci_stack" run --state state --test true
+    [ "$status" = 64 ]
+}
+
+@test "request --keep renews for as long as a process lives, and lets CI see the end of its output" {
+    new_project 1
+    sleep 300 3>&- &
+    leader=$!
+    # Command substitution waits for the end of the output: a keeper that held it open would hang here.
+    name=$(timeout 20 "$ci_stack" request --lease 10s --keep "$leader" 2>/dev/null)
+    [ "$name" = test-1 ]
+    expires() { api GET /status | jq -r '.stacks[0].lease.expiresAt'; }
+    before=$(expires)
+    renewed() { [ "$(expires)" != "$before" ]; }
+    await 15 renewed
+    kill "$leader"
+    "$ci_stack" release
+    nobody_leases
+}
+
+@test "status shows the pool and the queue, with links to the jobs" {
+    new_project 1
+    export GITLAB_CI=true CI_COMMIT_REF_NAME=feature/x CI_JOB_URL=https://ci.example.org/jobs/7 CI_JOB_NAME=integration GITLAB_USER_LOGIN=ann
+    "$ci_stack" request --state one
+    start_job run --state two --test true --priority 3
+    await 10 someone_waits
+    api GET /status | jq -e '.queue[0] | .branch == "feature/x" and .priority == 3 and .job == {url: "https://ci.example.org/jobs/7", name: "integration", user: "ann"}'
+    run "$ci_stack" status
+    [ "$status" = 0 ]
+    contains "test-1"
+    contains "https://ci.example.org/jobs/7"
+    contains "waiting"
+    run "$ci_stack" status --json
+    jq -e '.stacks[0].state == "leased"' <<<"$output"
+    "$ci_stack" release --state one
+    end_job
+    [ "$status" = 0 ]
+    contains "section_start"
+}
+
+@test "refresh deploys main to the stack that is furthest from it, and says when there is none to give" {
+    new_project 3
+    api POST /addStacks '{"count": 3}'
+    run "$ci_stack" refresh "${units[@]}" --deploy 'echo "deploy $STACK_NAME"' --count 10
+    [ "$status" = 0 ]
+    contains "run this commit already"
+    contains "3 refreshed"
+    change services/mail
+    run "$ci_stack" refresh "${units[@]}" --deploy 'echo "deploy $STACK_NAME" $STACK_CHANGED_UNITS'
+    contains "1 refreshed"
+    contains "services/mail"
+    for name in a b; do "$ci_stack" request --state "$name"; done
+    run "$ci_stack" refresh "${units[@]}" --deploy 'echo DEPLOYED'
+    [ "$status" = 0 ]
+    lacks DEPLOYED
+    contains "no stack to refresh now"
+    run "$ci_stack" refresh "${units[@]}" --deploy 'exit 5'
+    [ "$status" = 0 ]
+    for name in a b; do "$ci_stack" release --state "$name"; done
+    run "$ci_stack" refresh "${units[@]}" --deploy 'exit 5'
+    [ "$status" = 5 ]
+    nobody_leases
+}
+
+@test "warm adds stacks and deploys them before a job needs them" {
+    new_project 3
+    "$ci_stack" run "${units[@]}" --deploy true
+    ORCHESTRATOR_KEY=$admin_key run "$ci_stack" warm --add 2 "${units[@]}" --deploy 'echo "deploy $STACK_NAME"'
+    [ "$status" = 0 ]
+    contains "deploy test-2"
+    contains "deploy test-3"
+    lacks "deploy test-1"
+    contains "2 warmed"
+    run "$ci_stack" warm --count 5 "${units[@]}" --deploy 'echo DEPLOYED'
+    [ "$status" = 0 ]
+    lacks DEPLOYED
+    nobody_leases
+}
+
+@test "destroy waits for the job, removes the stack from the cloud, then gives up its name" {
+    new_project 2
+    "$ci_stack" request --state one
+    ORCHESTRATOR_KEY=$admin_key start_job destroy test-1 --wait 30s --destroy 'echo "remove $STACK_NAME"; touch removed.log'
+    await 10 grep -q 'waiting for its job' job.log
+    [ ! -e removed.log ]
+    "$ci_stack" release --state one
+    end_job
+    [ "$status" = 0 ]
+    contains "remove test-1"
+    [ -z "$(stack_state test-1)" ]
+
+    # What could not be removed stays out of the pool.
+    "$ci_stack" run --test true
+    ORCHESTRATOR_KEY=$admin_key run "$ci_stack" destroy test-1 --destroy 'exit 6'
+    [ "$status" = 6 ]
+    is_state test-1 quarantined
+    ORCHESTRATOR_KEY=$admin_key run "$ci_stack" destroy test-1 --destroy true
+    [ "$status" = 0 ]
+    [ -z "$(stack_state test-1)" ]
+
+    # A draining stack would be forgotten while it is still in the cloud.
+    "$ci_stack" request --state one
+    api POST /deleteStack '{"stackName": "test-1"}'
+    is_state test-1 draining
+    ORCHESTRATOR_KEY=$admin_key start_job destroy --draining --wait 30s --destroy 'echo "remove $STACK_NAME"'
+    await 10 grep -q 'waiting for its job' job.log
+    "$ci_stack" release --state one
+    end_job
+    [ "$status" = 0 ]
+    contains "remove test-1"
+    [ -z "$(stack_state test-1)" ]
+}
+
+@test "reports: JSON, JUnit, and groups in GitHub's log" {
+    new_project 1
+    GITHUB_ACTIONS=true run "$ci_stack" run "${units[@]}" --deploy true --test 'exit 2' --report-json report.log --report-junit junit.log
+    [ "$status" = 2 ]
+    contains "::group::deploy"
+    contains "::endgroup::"
+    jq -e '.status == 2 and .failedStep == "test" and .changedUnits == ["services/mail", "services/orders", "services/users"] and .outcome == "failed"
+        and ([.steps[].name] == ["request", "deploy", "test"])' report.log
+    run ! grep -q leaseId report.log
+    grep -q '<testsuite name="ci-stack" tests="3" failures="1"' junit.log
+    /usr/bin/python3 -c 'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])' junit.log
+}
