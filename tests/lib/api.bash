@@ -1,0 +1,343 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # the tests read what is set here
+# Harness of the API tests (bats): a private instance for each file, a project for each test, and
+# calls through nginx with curl. Keys and leaseIds go to curl by file, never by argument.
+
+bats_require_minimum_version 1.5.0
+ROOT=$(readlink -f "$BATS_TEST_DIRNAME/../..")
+# A sanitizer makes everything some times slower.
+PATIENCE=${PATIENCE:-$((${#SAN} ? 60 : 20))}
+
+# --- The instance ---
+
+# start_instance [--set NAME=VALUE ...]: for setup_file. No grace at the start, so that short leases
+# expire; all that the program can log, so that a secret in it is found.
+start_instance()
+{
+    export VAR=$BATS_FILE_TMPDIR/var
+    local options=(--set startup_grace_seconds=0 --set log_level=debug)
+
+    [[ -z ${SAN:-} ]] || options+=(--san "$SAN")
+    [[ -z ${DATABASE_CNF:-} ]] || options+=(--database-cnf "$DATABASE_CNF")
+    local_instance start --port 0 "${options[@]}" "$@" || return 1
+    URL=$(<"$VAR/url")
+    export URL KEYS=$BATS_FILE_TMPDIR/keys SECRETS=$BATS_FILE_TMPDIR/secrets
+    mkdir -p "$KEYS"
+    eventually is_ready
+}
+
+# For teardown_file. False if a sanitizer found something.
+stop_instance()
+{
+    local_instance stop --purge
+}
+
+# local_instance ACTION [PART] [OPTION ...]: scripts/local, without bats' own descriptors.
+local_instance()
+{
+    local words=("$1")
+
+    shift
+    [[ $# == 0 || $1 == --* ]] || { words+=("$1") && shift; }
+    "$ROOT/scripts/local" "${words[@]}" --var "$VAR" "$@" 3>&- 4>&-
+}
+
+ctl()
+{
+    "$ROOT/scripts/orchestratorctl" -c "$VAR/etc/stack-orchestrator.conf" "$@" 3>&-
+}
+
+is_ready()
+{
+    [[ $(curl --silent --max-time 5 --cacert "$VAR/tls/ca.pem" --output /dev/null --write-out '%{http_code}' "$URL/readyz") == 200 ]]
+}
+
+# --- Projects and keys ---
+
+# new_key ROLE [NAME]: a key of $PROJECT, which the calls that follow use.
+new_key()
+{
+    local name=${2:-$PROJECT-$1}
+
+    ctl key create "$PROJECT" "$1" "$name" >"$KEYS/new" || return 1
+    AS=$KEYS/$name
+    printf 'X-API-Key: %s\n' "$(<"$KEYS/new")" >"$AS"
+    cat "$KEYS/new" >>"$SECRETS"
+}
+
+# new_project [SETTING ...]: a project of this test's own, used with a key of role $ROLE.
+new_project()
+{
+    PROJECT=${NAME:-p${BATS_TEST_NUMBER:-}}
+    ctl project create "$PROJECT" "$@" || return 1
+    new_key "${ROLE:-admin}"
+}
+
+# as ROLE [PROJECT]: the calls that follow use that project's key.
+as()
+{
+    PROJECT=${2:-$PROJECT}
+    AS=$KEYS/$PROJECT-$1
+    [[ -e $AS ]]
+}
+
+# --- Calls ---
+
+# curl_to DIR CURL_ARGUMENT ...: leaves status, headers and body in DIR.
+curl_to()
+{
+    local dir=$1
+
+    shift
+    curl --silent --show-error --max-time $((PATIENCE * 2)) --cacert "$VAR/tls/ca.pem" \
+        --dump-header "$dir/headers" --output "$dir/body" --write-out '%{http_code}' "$@" >"$dir/status.new" 2>"$dir/curl"
+    mv "$dir/status.new" "$dir/status"
+}
+
+# Sets STATUS, BODY and HEADERS (a file) from what curl_to left.
+take_answer()
+{
+    local left
+
+    STATUS=$(<"$1/status")
+    HEADERS=$1/headers
+    BODY=
+    [[ ! -e $1/body ]] || { BODY=$(tr -d '\0' <"$1/body") && rm "$1/body"; }
+    left=$BODY
+    while [[ $left =~ \"leaseId\":\"([0-9a-f]{32})\"(.*) ]]; do
+        printf '%s\n' "${BASH_REMATCH[1]}" >>"$SECRETS"
+        left=${BASH_REMATCH[2]}
+    done
+}
+
+# call METHOD PATH [BODY [CURL_ARGUMENT ...]]: with the key $AS (empty: none).
+call()
+{
+    local dir=$BATS_TEST_TMPDIR/call arguments=(--request "$1" "$URL$2")
+
+    mkdir -p "$dir"
+    [[ $1 != HEAD ]] || arguments+=(--head)
+    [[ -z ${AS:-} ]] || arguments+=(--header "@$AS")
+    [[ -z ${3:-} ]] || { printf %s "$3" >"$dir/sent" && arguments+=(--data-binary "@$dir/sent"); }
+    curl_to "$dir" "${arguments[@]}" "${@:4}" || true
+    take_answer "$dir"
+}
+
+post()
+{
+    call POST "$@"
+}
+
+get()
+{
+    call GET "$1" '' "${@:2}"
+}
+
+# expect_each METHOD STATUS JQ_CONDITION PATH_AND_BODY ...: one call for each (a path, or a path, a space
+# and a body), all by one curl; each must get that status, JSON, and an answer for which the condition
+# holds. Much faster than as many calls.
+expect_each()
+{
+    local method=$1 status=$2 condition=$3 dir=$BATS_TEST_TMPDIR/each number=0 call answer
+
+    shift 3
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    for call; do
+        number=$((number + 1))
+        ((number == 1)) || printf 'next\n'
+        printf 'url = "%s"\npath-as-is\nrequest = %s\ncacert = "%s"\nmax-time = %s\n' "$URL${call%% *}" "$method" "$VAR/tls/ca.pem" "$PATIENCE"
+        printf 'output = "%s"\nwrite-out = "%%{http_code} %%{content_type}\\n"\n' "$dir/$number"
+        [[ -z ${AS:-} ]] || printf 'header = "@%s"\n' "$AS"
+        if [[ $call == *' '* ]]; then
+            printf %s "${call#* }" >"$dir/$number.sent"
+            printf 'data-binary = "@%s"\n' "$dir/$number.sent"
+        fi
+        : >"$dir/$number"
+    done >"$dir/config"
+    curl --silent --show-error --config "$dir/config" >"$dir/statuses" || true
+    # One line for each answer; what is no JSON becomes null.
+    for ((number = 1; number <= $#; number++)); do
+        tr '\n' ' ' <"$dir/$number"
+        printf '\n'
+    done | jq --raw-input "fromjson? // null | try ($condition) catch false | if . then true else false end" >"$dir/results"
+    paste -d ' ' "$dir/statuses" "$dir/results" >"$dir/answers"
+    number=0
+    for call; do
+        number=$((number + 1))
+        IFS= read -r answer
+        [[ $answer == "$status application/json true" ]] || {
+            printf 'for %s\nexpected: %s application/json, %s\ngot: %s\n%s\n' "${call:0:300}" "$status" "$condition" \
+                "$answer" "$(head -c 1000 "$dir/$number")" >&2
+            return 1
+        }
+    done <"$dir/answers"
+}
+
+# later NAME METHOD PATH [BODY [CURL_ARGUMENT ...]]: the same in the background; answer_of NAME.
+declare -gA LATER=()
+later()
+{
+    local dir=$BATS_TEST_TMPDIR/later-$1 arguments=(--request "$2" "$URL$3" --header "@$AS")
+
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    [[ -z ${4:-} ]] || { printf %s "$4" >"$dir/sent" && arguments+=(--data-binary "@$dir/sent"); }
+    # hang_up must reach curl itself.
+    (
+        exec 3>&-
+        trap 'kill "$child" 2>/dev/null' TERM
+        curl_to "$dir" "${arguments[@]}" "${@:5}" &
+        child=$!
+        wait "$child"
+    ) &
+    LATER[$1]=$!
+}
+
+has_answer()
+{
+    [[ -e $BATS_TEST_TMPDIR/later-$1/status ]]
+}
+
+# answer_of NAME: waits for it, a bounded time.
+answer_of()
+{
+    eventually has_answer "$1"
+    take_answer "$BATS_TEST_TMPDIR/later-$1"
+}
+
+no_answer_yet()
+{
+    ! has_answer "$1" || {
+        take_answer "$BATS_TEST_TMPDIR/later-$1"
+        complain "$1 was answered, and should wait"
+    }
+}
+
+# --- What must hold ---
+
+complain()
+{
+    printf '%s\n' "$@" "--- status $STATUS" >&2
+    [[ ! -e ${HEADERS:-} ]] || grep -viE '^(strict|x-content|referrer|content-sec|server|date)' "$HEADERS" >&2
+    printf '%s\n---\n' "${BODY:0:2000}" >&2
+    return 1
+}
+
+# expect STATUS [JQ_CONDITION ...]: of the latest answer.
+expect()
+{
+    local condition
+
+    [[ $STATUS == "$1" ]] || complain "expected status $1" || return 1
+    shift
+    for condition; do
+        jq --exit-status "$condition" <<<"$BODY" >/dev/null || complain "does not hold: $condition" || return 1
+    done
+}
+
+# expect_error STATUS CODE [JQ_CONDITION ...]: what every error has, and the rest of the latest answer.
+expect_error()
+{
+    expect "$1" ".error.code == \"$2\" and (.error.message | length > 0) and (keys == [\"error\"])" "${@:3}" || return 1
+    [[ $(header content-type) == application/json ]] || complain 'an error is not JSON' || return 1
+    case $1 in
+    503 | 429 | 502 | 504) [[ $(header retry-after) =~ ^[1-9][0-9]*$ ]] || complain 'no Retry-After' || return 1 ;;
+    405) [[ -n $(header allow) ]] || complain 'no Allow' || return 1 ;;
+    esac
+}
+
+# A header of the latest answer.
+header()
+{
+    sed -n "s/^$1: *\(.*\)\r$/\1/Ip" "$HEADERS" | head -n 1
+}
+
+value()
+{
+    jq -r "$1" <<<"$BODY"
+}
+
+# eventually COMMAND ...: repeats it until it succeeds, PATIENCE seconds long.
+eventually()
+{
+    local deadline=$((SECONDS + PATIENCE))
+
+    until "$@"; do
+        ((SECONDS < deadline)) || { printf 'in vain for %s s: %s\n' "$PATIENCE" "$*" >&2 && return 1; }
+        sleep 0.05
+    done
+}
+
+# The GET answer of $1, without touching the latest answer.
+peek()
+{
+    curl --silent --show-error --max-time 20 --cacert "$VAR/tls/ca.pem" --header "@$AS" "$URL$1"
+}
+
+# sees PATH JQ_CONDITION: whether it holds there; for `eventually`.
+sees()
+{
+    peek "$1" | jq --exit-status "$2" >/dev/null 2>&1
+}
+
+# waiting N: until N requests wait in the queue with a client connected.
+waiting()
+{
+    eventually sees /status "[.queue[] | select(.connected)] | length == $1"
+}
+
+# state_of STACK: as /status has it; `none` for one that is not there.
+state_of()
+{
+    peek /status | jq -r "[.stacks[] | select(.stackName == \"$1\")][0].state // \"none\""
+}
+
+is_in_state()
+{
+    [[ $(state_of "$1") == "$2" ]]
+}
+
+# --- Flows ---
+
+# take [BODY]: borrows a stack; sets STACK, LEASE and FENCE.
+take()
+{
+    post /requestStack "${1:-}"
+    expect 200 || return 1
+    lease_from_answer
+}
+
+lease_from_answer()
+{
+    read -r STACK LEASE FENCE <<<"$(value '"\(.stackName) \(.leaseId) \(.fence)"')"
+}
+
+# give [JSON_MEMBERS]: returns STACK with LEASE.
+give()
+{
+    post /releaseStack "{\"stackName\":\"$STACK\",\"leaseId\":\"$LEASE\"${1:+,$1}}"
+    expect 200 ".message == \"Stack $STACK released\""
+}
+
+# mark [COMMIT]: says that STACK runs the lease's units now.
+mark()
+{
+    post /setLastDeployedCommit "{\"stackName\":\"$STACK\",\"leaseId\":\"$LEASE\",\"lastDeployedCommit\":\"${1:-c1}\"}"
+    expect 200 ".message == \"Last commit of stack $STACK updated\""
+}
+
+# hang_up NAME: the client of a `later` call goes away.
+hang_up()
+{
+    kill "${LATER[$1]}"
+    wait "${LATER[$1]}" 2>/dev/null || true
+}
+
+# The last test of a file: no key and no leaseId that it used stands in any log.
+assert_no_secret_was_logged()
+{
+    [[ -s $SECRETS && -s $VAR/log/nginx-access.log && -s $VAR/log/program.log ]]
+    ! grep --recursive --ignore-case --files-with-matches --fixed-strings --file "$SECRETS" "$VAR/log" ||
+        complain 'a secret stands in the log files above'
+}
