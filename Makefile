@@ -141,6 +141,13 @@ ctl: all ## scripts/orchestratorctl, scripts/local and nginx
 race: all ## many callers, few stacks
 	@tests/run race
 
+# --- Bench ---
+
+# TRACE=file (or REPO=dir UNITS='services/*') K=stacks LOAD=real|30|60|90 REFRESH=1
+bench-affinity: all ## replay a CI history: how many units each job deploys; see tests/bench/affinity --help
+	@tests/bench/affinity $(if $(REPO),--repo '$(REPO)' --units '$(UNITS)',--trace '$(TRACE)') \
+		$(if $(K),--stacks '$(K)') $(if $(LOAD),--load '$(LOAD)') $(if $(REFRESH),--refresh)
+
 # --- Lint ---
 
 C_FILES := $(wildcard fcgi/*.[ch] tests/unit/*.[ch] tests/race/*.[ch] tests/lib/*.[ch])
