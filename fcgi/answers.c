@@ -42,7 +42,9 @@ void answers_command(struct answers *answers, const struct pool *pool, struct co
         return;
     command->answer.result = result;
     reply_command(pool, command, &response);
-    if (!send_reply(answers, command->client, &response) && result == RESULT_GRANTED)
+    /* A repeated request that finds its lease active has the grant from before. */
+    if (!send_reply(answers, command->client, &response) && result == RESULT_GRANTED &&
+        command->answer.lease->asker == command)
         note_undelivered(answers, command->answer.lease);
 }
 

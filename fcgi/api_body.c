@@ -254,27 +254,59 @@ static bool set_number(const char *value, uint64_t least, uint64_t most, uint64_
     return *end == '\0' && *number >= least && *number <= most;
 }
 
-static bool set_filter(struct reader_filter *filter, const char *name, const char *value)
+enum filter_name {
+    BY_LIMIT,
+    BY_BEFORE,
+    BY_SINCE,
+    BY_UNTIL,
+    BY_STATE,
+    BY_STACK,
+    BY_BRANCH,
+    BY_NONE
+};
+
+static const char *const filter_names[] = {"limit", "before",    "since", "until",
+                                           "state", "stackName", "branch"};
+
+static enum filter_name find_filter(const char *name)
 {
-    if (strcmp(name, "limit") == 0)
-        return set_number(value, 1, READER_LIMIT_MAX, &filter->limit);
-    if (strcmp(name, "before") == 0)
-        return set_number(value, 1, UINT64_MAX, &filter->before);
-    if (strcmp(name, "since") == 0)
-        return times_parse(value, &filter->since);
-    if (strcmp(name, "until") == 0)
-        return times_parse(value, &filter->until);
-    if (strcmp(name, "state") == 0) {
-        filter->state = words_find_lease_state(value);
-        return filter->state > LEASE_ACTIVE;
-    }
+    enum filter_name found = BY_LIMIT;
+
+    while (found < BY_NONE && strcmp(filter_names[found], name) != 0)
+        found++;
+    return found;
+}
+
+static bool set_text(char **field, const char *value)
+{
     if (strlen(value) > FIELD_NAME_MAX || !text_is_utf8(value, strlen(value)))
         return false;
-    if (strcmp(name, "stackName") == 0)
-        mem_replace(&filter->stack_name, value);
-    else if (strcmp(name, "branch") == 0)
-        mem_replace(&filter->branch, value);
-    return true; /* unknown ones are ignored, like unknown fields */
+    mem_replace(field, value);
+    return true;
+}
+
+static bool set_filter(struct reader_filter *filter, enum filter_name name, const char *value)
+{
+    switch (name) {
+    case BY_LIMIT:
+        return set_number(value, 1, READER_LIMIT_MAX, &filter->limit);
+    case BY_BEFORE:
+        return set_number(value, 1, UINT64_MAX, &filter->before);
+    case BY_SINCE:
+        return times_parse(value, &filter->since);
+    case BY_UNTIL:
+        return times_parse(value, &filter->until);
+    case BY_STATE:
+        filter->state = words_find_lease_state(value);
+        return filter->state > LEASE_ACTIVE;
+    case BY_STACK:
+        return set_text(&filter->stack_name, value);
+    case BY_BRANCH:
+        return set_text(&filter->branch, value);
+    case BY_NONE:
+        break;
+    }
+    return true;
 }
 
 bool api_query_filter(const char *query, struct reader_filter *filter, struct fields *fields)
@@ -287,11 +319,14 @@ bool api_query_filter(const char *query, struct reader_filter *filter, struct fi
     while ((pair = strsep(&rest, "&")) != NULL && fields_are_good(fields)) {
         char *value = strchr(pair, '=');
 
+        enum filter_name name;
+
         if (!value)
             continue;
         *value++ = '\0';
-        if (!decode(value) || !set_filter(filter, pair, value))
-            fields_fail(fields, pair, "in the query is not valid");
+        name = find_filter(pair); /* unknown ones are ignored, like unknown fields */
+        if (name != BY_NONE && (!decode(value) || !set_filter(filter, name, value)))
+            fields_fail(fields, filter_names[name], "in the query is not valid");
     }
     free(copy);
     return fields_are_good(fields);

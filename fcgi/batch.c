@@ -182,7 +182,7 @@ static void grant(struct batch *batch, struct project *project)
     clerk_grant(&batch->clerk, pool);
     for (struct command *at = project->commands.first; at; at = at->next)
         if (at->verb == VERB_REQUEST && at->answer.result == RESULT_NOT_NOW)
-            clerk_grant_refresh(pool, at);
+            clerk_grant_refresh(&batch->clerk, pool, at);
     batch->clerk.waiting_max = batch->waiting_per_project_max;
     if (room < batch->clerk.waiting_max)
         batch->clerk.waiting_max = (uint32_t)project->lot.count + room;
@@ -274,7 +274,7 @@ static void give_up(struct batch *batch)
 
         for (struct command *at = project->commands.first; at && batch->committing; at = at->next) {
             const struct lease *lease = at->answer.lease;
-            if (at->verb != VERB_REQUEST || !lease || at->answer.result == RESULT_REQUEST_MISMATCH)
+            if (at->verb != VERB_REQUEST || !lease || lease->asker != at)
                 continue;
             push_own(batch, project, VERB_HANG_UP, lease->number, NULL);
             push_own(batch, project, VERB_TAKE_BACK, lease->number, lease->lease_id);

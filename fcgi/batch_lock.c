@@ -31,6 +31,7 @@ static enum database_status reconcile_one(struct batch *batch, struct project *p
     } else if (lease && lease->instance == 0) {
         lease->instance = batch->clerk.instance; /* we were taken for dead */
         pool_touch_lease(project->pool, lease);
+        pool_due_at(project->pool, lease->wait_until);
     } else if (lease && lease->instance != batch->clerk.instance) {
         answers_number(&batch->answers, project, number, RESULT_REPLACED);
     } else if (!lease) {

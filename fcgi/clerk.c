@@ -51,6 +51,11 @@ static int64_t lease_end(const struct clerk *clerk, const struct lease *lease)
     return earliest;
 }
 
+bool clerk_is_over(const struct clerk *clerk, const struct pool *pool, const struct lease *lease)
+{
+    return lease->state == LEASE_ACTIVE && lease_end(clerk, lease) <= pool->now;
+}
+
 /* Likewise for callers that could not come back to their place. */
 static int64_t place_end(const struct clerk *clerk, const struct lease *lease)
 {
@@ -159,11 +164,16 @@ void clerk_grant(const struct clerk *clerk, struct pool *pool)
         clear_reservations(pool);
 }
 
-void clerk_grant_refresh(struct pool *pool, struct command *command)
+void clerk_grant_refresh(const struct clerk *clerk, struct pool *pool, struct command *command)
 {
     static const struct clerk nobody = {0};
-    struct stack *stack = match_refresh(pool, command->units);
+    struct stack *stack;
 
+    if (command->request_id && pool_request(pool, command->request_id)) {
+        clerk_request(clerk, pool, command); /* a twin of this batch was first */
+        return;
+    }
+    stack = match_refresh(pool, command->units);
     if (!stack)
         return;
     command->answer.lease = clerk_new_lease(&nobody, pool, command);
@@ -187,19 +197,24 @@ static bool is_wait_over(const struct clerk *clerk, const struct pool *pool,
            lease->wait_until <= pool->now;
 }
 
-/* Newest first, as the list of changed leases has them. */
+/* New requests: those that neither wait nor keep a place go, then those without room. Newest
+ * first, as the list of changed leases has them. */
 static void turn_away(const struct clerk *clerk, struct pool *pool)
 {
     struct lease *next;
 
     for (struct lease *at = pool->dirty_leases; at; at = next) {
         next = at->next_dirty;
-        if (is_wait_over(clerk, pool, at)) {
+        if (is_wait_over(clerk, pool, at) && !at->request_id)
             end_wait(clerk, pool, at);
-        } else if (pool->waiting_count > clerk->waiting_max && !at->stored &&
-                   at->state == LEASE_WAITING) {
+    }
+    for (struct lease *at = pool->dirty_leases; at; at = next) {
+        next = at->next_dirty;
+        if (pool->waiting_count > clerk->waiting_max && !at->stored && at->state == LEASE_WAITING) {
             at->queue_full = true;
             pool_end_lease(pool, at, LEASE_TIMED_OUT, OUTCOME_NONE);
+        } else if (is_wait_over(clerk, pool, at)) {
+            end_wait(clerk, pool, at);
         }
     }
 }

@@ -30,7 +30,7 @@ void clerk_settle_due(const struct clerk *clerk, struct pool *pool);
 /* Grants stacks to waiting requests. Afterwards clerk_grant_refresh() for each command whose
  * answer so far is RESULT_NOT_NOW: refreshes take only what nobody else wants. */
 void clerk_grant(const struct clerk *clerk, struct pool *pool);
-void clerk_grant_refresh(struct pool *pool, struct command *command);
+void clerk_grant_refresh(const struct clerk *clerk, struct pool *pool, struct command *command);
 
 /* Ends the waits that are over, and those of new requests that the queue has no room for. Then
  * notes when something is due next. */

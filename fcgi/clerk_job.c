@@ -81,6 +81,16 @@ static const char *mismatch(const struct lease *lease, const struct command *com
     return lease->purpose == command->purpose ? NULL : "purpose";
 }
 
+/* It ended in this very batch, so the database doesn't know yet. */
+static void note_ended(const struct lease *lease, struct past_request *past)
+{
+    *past = (struct past_request){.number = lease->number,
+                                  .ended = true,
+                                  .state = lease->state,
+                                  .outcome = lease->outcome,
+                                  .ended_at = lease->ended_at};
+}
+
 static void repeat_request(const struct clerk *clerk, struct pool *pool, struct lease *lease,
                            struct command *command)
 {
@@ -90,6 +100,10 @@ static void repeat_request(const struct clerk *clerk, struct pool *pool, struct 
     if (field) {
         command->answer.result = RESULT_REQUEST_MISMATCH;
         command->answer.field = field;
+    } else if (clerk_is_over(clerk, pool, lease)) {
+        pool_end_lease(pool, lease, LEASE_EXPIRED, OUTCOME_NONE);
+        note_ended(lease, &command->past);
+        command->answer.result = RESULT_REQUEST_ENDED;
     } else if (lease->state == LEASE_ACTIVE) {
         command->answer.result = RESULT_GRANTED;
     } else {
@@ -111,7 +125,11 @@ static bool may_ask_again(const struct past_request *past)
 void clerk_request(const struct clerk *clerk, struct pool *pool, struct command *command)
 {
     struct lease *lease = command->request_id ? pool_request(pool, command->request_id) : NULL;
+    struct lease *ended =
+        command->request_id ? pool_ended_request(pool, command->request_id) : NULL;
 
+    if (!lease && ended)
+        note_ended(ended, &command->past);
     if (lease) {
         repeat_request(clerk, pool, lease, command);
     } else if (!may_ask_again(&command->past)) {
@@ -159,7 +177,8 @@ void clerk_take_back(const struct clerk *clerk, struct pool *pool, struct comman
         return;
     if (lease->renewed_at != lease->granted_at || lease->deployed_at)
         return; /* somebody has its leaseId after all */
-    if (lease->request_id) {
+    pool_untouch(lease);
+    if (lease->request_id && lease->purpose == PURPOSE_TEST) {
         pool_requeue(pool, lease);
         clerk_disconnect(clerk, pool, lease, false);
     } else {
@@ -174,7 +193,9 @@ void clerk_cancel(const struct clerk *clerk, struct pool *pool, struct command *
 
     (void)clerk;
     command->answer.lease = lease;
-    if (!lease) {
+    if (!lease && command->request_id && pool_ended_request(pool, command->request_id)) {
+        command->answer.result = RESULT_NO_EFFECT;
+    } else if (!lease) {
         command->answer.result = command->past.number ? RESULT_NO_EFFECT : RESULT_NO_REQUEST;
     } else if (lease->state == LEASE_ACTIVE) {
         command->answer.result = RESULT_INVALID_STATE;
@@ -237,6 +258,8 @@ static void ask_to_hold(struct stack *stack, const struct lease *lease,
 
     if (!hold && command->outcome != OUTCOME_QUARANTINE)
         return;
+    if (hold && stack->next_state == STACK_QUARANTINED)
+        return; /* broken is the stronger word: it must not come back by itself */
     stack->next_state = hold ? STACK_HELD : STACK_QUARANTINED;
     stack->hold_s = command->lease_s < 0 ? CLERK_HOLD_S : (uint32_t)command->lease_s;
     mem_replace(&stack->owner, lease->job_user ? lease->job_user : command->key_name);

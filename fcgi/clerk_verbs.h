@@ -27,6 +27,8 @@ clerk_verb clerk_update_project;
 
 #define CLERK_HOLD_S 7200 /* how long a hold lasts that names no end */
 
+/* Whether an active lease's time is over, so that it ends in this batch. */
+bool clerk_is_over(const struct clerk *clerk, const struct pool *pool, const struct lease *lease);
 /* A lease for that request at the end of the queue. */
 struct lease *clerk_new_lease(const struct clerk *clerk, struct pool *pool,
                               const struct command *command);

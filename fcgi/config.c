@@ -142,20 +142,31 @@ static void set_standards(struct config *config)
 
 bool config_load(struct config *config, const char *path, char *why, size_t why_size)
 {
-    FILE *file = fopen(path, "re");
+    FILE *file;
     char line[4096];
     char fault[256];
     bool good = true;
 
     set_standards(config);
+    file = fopen(path, "re");
     if (!file) {
         snprintf(why, why_size, "%s: %s", path, strerror(errno));
         return false;
     }
     for (int number = 1; good && fgets(line, sizeof line, file); number++) {
-        good = read_line(config, line, fault, sizeof fault);
+        if (strlen(line) == sizeof line - 1) {
+            snprintf(fault, sizeof fault, "the line is too long (%zu bytes at most)",
+                     sizeof line - 2);
+            good = false;
+        } else {
+            good = read_line(config, line, fault, sizeof fault);
+        }
         if (!good)
             snprintf(why, why_size, "%s:%d: %s", path, number, fault);
+    }
+    if (good && ferror(file)) {
+        snprintf(why, why_size, "%s: %s", path, strerror(errno));
+        good = false;
     }
     fclose(file);
     return good;

@@ -2,6 +2,7 @@
 #include "fields.h"
 
 #include "buf.h"
+#include "text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -106,7 +107,8 @@ void fields_url(struct fields *fields, const char *name, char **url)
     if (strncmp(value->string, "https://", 8) != 0 && strncmp(value->string, "http://", 7) != 0)
         fields_fail(fields, name, "must be an http or https URL");
     for (size_t i = 0; i < value->length; i++)
-        if ((unsigned char)value->string[i] <= ' ' || strchr("\"<>\\^`{|}", value->string[i]))
+        if (value->string[i] <= ' ' || value->string[i] > '~' ||
+            strchr("\"<>\\^`{|}", value->string[i]))
             fields_fail(fields, name, "holds a character that no URL has (RFC 3986)");
     mem_replace(url, value->string);
 }
@@ -116,7 +118,8 @@ static bool check_unit(struct fields *fields, const char *name, const struct jso
     if (!unit->key[0] || strlen(unit->key) > FIELD_NAME_MAX)
         fields_fail(fields, name, "has a unit whose name is empty or too long (255 bytes at most)");
     else if (unit->type != JSON_STRING || unit->length == 0 || unit->length > FIELD_NAME_MAX)
-        fields_fail(fields, name, "must give \"%.60s\" a fingerprint of 1 to 255 bytes", unit->key);
+        fields_fail(fields, name, "must give \"%.*s\" a fingerprint of 1 to 255 bytes",
+                    text_fit(unit->key, 60), unit->key);
     else
         return true;
     return false;

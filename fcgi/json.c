@@ -182,7 +182,8 @@ static bool has_duplicate_key(struct json_document *document, const struct json_
         found = strcmp(members[i - 1]->key, members[i]->key) == 0;
         if (found)
             snprintf(document->failure, sizeof document->failure,
-                     "the name \"%.80s\" stands twice in one object", members[i]->key);
+                     "the name \"%.*s\" stands twice in one object", text_fit(members[i]->key, 80),
+                     members[i]->key);
     }
     free(members);
     return found;
@@ -242,13 +243,15 @@ static bool run_parser(struct json_document *document, const char *text, size_t 
 struct json_document *json_parse(const char *text, size_t len, char *why, size_t why_size)
 {
     struct json_document *document = mem_zalloc(sizeof *document);
+    const char *fault;
 
     if (is_blank(text, len)) {
         add_value(document, JSON_OBJECT);
         return document;
     }
-    if (text_has_half_pair(text, len))
-        fail(document, "a string holds half a surrogate pair");
+    fault = text_json_fault(text, len);
+    if (fault)
+        fail(document, fault);
     else if (run_parser(document, text, len))
         return document;
     snprintf(why, why_size, "%s", document->failure);

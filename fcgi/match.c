@@ -43,15 +43,18 @@ static size_t head_of_line(const struct pool *pool, struct lease *window[MATCH_W
 static struct stack *best_by_branch(const struct pool *pool, const char *branch)
 {
     struct stack *longest_idle = NULL;
+    struct stack *same_branch = NULL;
 
-    for (struct stack *at = pool->idle_last; at; at = at->idle_previous) {
+    for (struct stack *at = pool->idle_first; at; at = at->idle_next) {
         if (at->reserved)
             continue;
-        if (at->branch && strcmp(at->branch, branch) == 0)
-            return at;
-        longest_idle = at;
+        if (!longest_idle)
+            longest_idle = at;
+        if (at->branch && strcmp(at->branch, branch) == 0 &&
+            (!same_branch || at->number < same_branch->number))
+            same_branch = at;
     }
-    return longest_idle;
+    return same_branch ? same_branch : longest_idle;
 }
 
 /* Neighbours in the idle list often run the same: don't compare what was just compared. */
@@ -149,20 +152,28 @@ bool match_next(const struct pool *pool, struct match *match)
     return true;
 }
 
+/* How much nearer than the furthest a stack may be and still count as far: nothing as long as few
+ * units differ. Replayed histories of real repositories gave the figures. */
+static size_t far_enough(size_t most)
+{
+    return most < 5 ? most : most - most / 5 * 2;
+}
+
 struct stack *match_refresh(const struct pool *pool, const struct manifest *units)
 {
     struct lease *window[MATCH_WINDOW];
-    struct stack *furthest = NULL;
+    struct stack *at;
     size_t most = 0;
 
     if (pool->idle_count < 2 || head_of_line(pool, window) > 0)
         return NULL;
-    for (struct stack *at = pool->idle_first; at; at = at->idle_next) {
-        size_t distance = units ? manifest_distance(units, at->content) : 0;
-        if (!furthest || distance > most) {
-            furthest = at;
+    for (at = pool->idle_first; at && units; at = at->idle_next) {
+        size_t distance = manifest_distance(units, at->content);
+        if (distance > most)
             most = distance;
-        }
     }
-    return furthest;
+    for (at = pool->idle_first; at && units; at = at->idle_next)
+        if (manifest_distance(units, at->content) >= far_enough(most))
+            return at;
+    return pool->idle_first;
 }

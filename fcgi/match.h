@@ -5,7 +5,7 @@
  *    by number. One that nobody is connected for is passed over without counting.
  * 2. As long as there are stacks for all, each takes in turn the stack that fits it best: with
  *    units the one with the fewest that differ, then the one idle longest; without units the
- *    latest used one of its branch, else the one idle longest. With none idle, a new one.
+ *    first one last used by its branch, else the one idle longest. With none idle, a new one.
  * 3. With fewer stacks than requests, a stack may go to whichever of the first MATCH_WINDOW it
  *    fits best, but nobody is passed over more than MATCH_PASSES times.
  */
@@ -29,7 +29,8 @@ struct match {
  * once `reserved` is set on both sides because another program must carry it out. */
 bool match_next(const struct pool *pool, struct match *match);
 
-/* The stack for a scheduled refresh: the idle one furthest from `units` (NULL: idle longest).
+/* The stack for a scheduled refresh: the idle one furthest from `units` (NULL: idle longest). Where
+ * that is far, one that is nearly as far and idle for longer is better: nobody comes back for it.
  * NULL: not now, since fewer than two are idle or somebody waits. */
 struct stack *match_refresh(const struct pool *pool, const struct manifest *units);
 

@@ -28,9 +28,9 @@ void stack_free(struct stack *stack)
 
 void lease_free(struct lease *lease)
 {
-    char *const texts[] = {lease->request_id, lease->key_name,    lease->branch,
-                           lease->commit,     lease->job_url,     lease->job_name,
-                           lease->job_user,   lease->stack_commit};
+    char *const texts[] = {lease->request_id, lease->key_name,     lease->branch,
+                           lease->commit,     lease->job_url,      lease->job_name,
+                           lease->job_user,   lease->stack_commit, lease->previous_branch};
 
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         free(texts[i]);

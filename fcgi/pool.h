@@ -87,7 +87,8 @@ struct lease {
     int64_t deployed_at; /* 0: never */
     int64_t ended_at;
 
-    bool stored; /* the database has its row */
+    char *previous_branch; /* the stack's before the grant; NULL: none, or not remembered */
+    bool stored;           /* the database has its row */
     bool dirty;
     bool reserved;               /* during one match: another program will grant it */
     bool queue_full;             /* it ended because the queue had no room */
@@ -173,6 +174,8 @@ struct stack *pool_stack(const struct pool *pool, uint32_t number);
 struct stack *pool_stack_named(const struct pool *pool, const char *name);
 struct lease *pool_lease(const struct pool *pool, uint64_t number);
 struct lease *pool_request(const struct pool *pool, const char *request_id);
+/* The latest that ended in this batch. */
+struct lease *pool_ended_request(const struct pool *pool, const char *request_id);
 struct stack *pool_last_stack(const struct pool *pool);
 
 /* The one place where stacks change their state: keeps the idle list and the counts right. */
@@ -189,6 +192,8 @@ void pool_enqueue(struct pool *pool, struct lease *lease, struct manifest *units
 void pool_touch_lease(struct pool *pool, struct lease *lease);
 /* waiting → active: the stack is the lease's until it ends. */
 void pool_activate(struct pool *pool, struct lease *lease, struct stack *stack, bool is_new);
+/* Before a grant that nobody heard of is taken back: the stack's branch is what it was. */
+void pool_untouch(struct lease *lease);
 /* active → waiting, at its old place; the stack is free again and runs what it ran. */
 void pool_requeue(struct pool *pool, struct lease *lease);
 /* Ends a lease: it leaves the pool (its memory stays until pool_settle). */

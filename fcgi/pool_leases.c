@@ -48,6 +48,15 @@ struct lease *pool_lease(const struct pool *pool, uint64_t number)
     return map_get(&pool->leases, number);
 }
 
+struct lease *pool_ended_request(const struct pool *pool, const char *request_id)
+{
+    struct lease *lease = pool->ended_leases;
+
+    while (lease && (!lease->request_id || strcmp(lease->request_id, request_id) != 0))
+        lease = lease->next_dirty;
+    return lease;
+}
+
 struct lease *pool_request(const struct pool *pool, const char *request_id)
 {
     struct lease *lease = map_get(&pool->requests, hash_request(request_id));
@@ -99,11 +108,10 @@ void pool_add_lease(struct pool *pool, struct lease *lease)
     index_lease(pool, lease);
     if (lease->state == LEASE_WAITING) {
         queue_insert(pool, lease);
-        pool_due_at(pool, lease->instance ? lease->wait_until : lease->place_until);
     } else {
         lease->stack->lease = lease;
-        pool_due_at(pool, lease->expires_at);
     }
+    pool_due_at(pool, pool->now); /* the first batch looks what is due */
 }
 
 void pool_touch_lease(struct pool *pool, struct lease *lease)
@@ -158,6 +166,7 @@ void pool_activate(struct pool *pool, struct lease *lease, struct stack *stack, 
     pool_due_at(pool, lease->expires_at);
 
     stack->lease = lease;
+    mem_replace(&lease->previous_branch, stack->branch);
     mem_replace(&stack->branch, lease->branch);
     pool_move_stack(pool, stack, STACK_LEASED);
 }
@@ -175,6 +184,12 @@ static void return_stack(struct pool *pool, struct stack *stack)
         pool_set_content(pool, stack, NULL);
     stack->lease = NULL;
     pool_move_stack(pool, stack, state);
+}
+
+void pool_untouch(struct lease *lease)
+{
+    if (lease->previous_branch || lease->is_new)
+        mem_replace(&lease->stack->branch, lease->previous_branch);
 }
 
 void pool_requeue(struct pool *pool, struct lease *lease)

@@ -54,21 +54,60 @@ static unsigned escape_value(const char *digits, size_t left)
     return value;
 }
 
-bool text_has_half_pair(const char *json, size_t len)
+/* A scan outside of strings; gives the byte after it, or sets `*fault`. */
+static size_t scan_plain(const char *json, size_t len, size_t at, const char **fault)
+{
+    while (at < len && json[at] != '"' && !*fault) {
+        if (json[at] == '\v' || json[at] == '\f')
+            *fault = "a control character stands outside of strings";
+        at++;
+    }
+    return at;
+}
+
+/* From behind the opening quotes to behind the closing ones. */
+static size_t scan_string(const char *json, size_t len, size_t at, const char **fault)
 {
     bool wants_low = false;
 
-    for (size_t i = 0; i < len; i++) {
-        bool is_escape = json[i] == '\\';
-        unsigned value = is_escape && i + 1 < len && json[i + 1] == 'u'
-                             ? escape_value(json + i + 2, len - i - 2)
-                             : 0;
-        bool is_low = value >= 0xdc00 && value <= 0xdfff;
+    while (at < len && !*fault) {
+        bool is_escape = json[at] == '\\';
+        bool is_unicode = is_escape && at + 1 < len && json[at + 1] == 'u';
+        unsigned value = is_unicode ? escape_value(json + at + 2, len - at - 2) : 0;
 
-        if (is_low != wants_low)
-            return true;
+        if ((value >= 0xdc00 && value <= 0xdfff) != wants_low)
+            *fault = "a string holds half a surrogate pair";
+        if (json[at] == '"')
+            return at + 1;
         wants_low = value >= 0xd800 && value <= 0xdbff;
-        i += is_escape ? (value ? 5 : 1) : 0;
+        at += is_escape ? 2 : 1;
+        at += value ? 4 : 0;
     }
-    return wants_low;
+    if (!*fault)
+        *fault = "it is cut short inside a string";
+    return at;
+}
+
+const char *text_json_fault(const char *json, size_t len)
+{
+    const char *fault = NULL;
+    size_t at = 0;
+
+    while (at < len && !fault) {
+        at = scan_plain(json, len, at, &fault);
+        if (at < len && !fault)
+            at = scan_string(json, len, at + 1, &fault);
+    }
+    return fault;
+}
+
+int text_fit(const char *text, int most)
+{
+    int len = (int)strnlen(text, (size_t)most + 1);
+
+    if (len <= most)
+        return len;
+    for (len = most; len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80; len--)
+        ;
+    return len;
 }

@@ -8,7 +8,12 @@
 /* Valid UTF-8: shortest forms, no surrogates, nothing above U+10FFFF (RFC 3629). */
 bool text_is_utf8(const char *text, size_t len);
 
-/* Whether JSON text escapes one half of a surrogate pair without the other (RFC 8259, 8.2). */
-bool text_has_half_pair(const char *json, size_t len);
+/* What a JSON text does that RFC 8259 forbids and yajl lets pass, NULL if nothing: one half of a
+ * surrogate pair without the other, an open string at the end, vertical tab or form feed as space.
+ */
+const char *text_json_fault(const char *json, size_t len);
+
+/* How many bytes of `text` to show where there is room for `most`, without cutting a character. */
+int text_fit(const char *text, int most);
 
 #endif

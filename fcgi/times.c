@@ -2,6 +2,7 @@
 #include "times.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 static int64_t split(int64_t time_us, struct tm *parts)
@@ -33,22 +34,60 @@ void times_sql(int64_t time_us, char text[TIMES_TEXT_SIZE])
     snprintf(text + len, TIMES_TEXT_SIZE - len, ".%06d", (int)rest_us);
 }
 
+/* `count` digits; -1: something else stands there. */
+static int read_digits(const char **text, int count)
+{
+    int number = 0;
+
+    for (; count > 0; count--, ++*text) {
+        if (**text < '0' || **text > '9')
+            return -1;
+        number = number * 10 + (**text - '0');
+    }
+    return number;
+}
+
+/* "2026-01-02T03:04:05"; a day that doesn't exist is refused. */
+static bool read_seconds(const char **text, struct tm *parts)
+{
+    static const char separators[] = "--T::";
+    int *const fields[] = {&parts->tm_year, &parts->tm_mon, &parts->tm_mday,
+                           &parts->tm_hour, &parts->tm_min, &parts->tm_sec};
+    struct tm given;
+    time_t seconds;
+
+    for (size_t i = 0; i < 6; i++) {
+        *fields[i] = read_digits(text, i == 0 ? 4 : 2);
+        if (*fields[i] < 0 || (i < 5 && *(*text)++ != separators[i]))
+            return false;
+    }
+    parts->tm_year -= 1900;
+    parts->tm_mon -= 1;
+    given = *parts;
+    seconds = timegm(parts);
+    gmtime_r(&seconds, parts);
+    return given.tm_mon == parts->tm_mon && given.tm_mday == parts->tm_mday &&
+           given.tm_hour == parts->tm_hour && given.tm_min == parts->tm_min &&
+           given.tm_sec == parts->tm_sec;
+}
+
 bool times_parse(const char *text, int64_t *time_us)
 {
     struct tm parts = {0};
-    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &parts);
     int64_t fraction_us = 0;
     int64_t scale = TIMES_SECOND;
 
-    if (!rest)
+    if (!read_seconds(&text, &parts))
         return false;
-    if (*rest == '.') {
-        for (rest++; *rest >= '0' && *rest <= '9' && scale > 1; rest++) {
-            scale /= 10;
-            fraction_us += (*rest - '0') * scale;
+    if (*text == '.') {
+        if (text[1] < '0' || text[1] > '9')
+            return false;
+        for (text++; *text >= '0' && *text <= '9'; text++) {
+            scale /= 10; /* below a microsecond: nothing */
+            fraction_us += (*text - '0') * scale;
         }
     }
-    if (rest[0] != 'Z' || rest[1] != '\0')
+    if (strcmp(text, "Z") != 0)
         return false;
     *time_us = (int64_t)timegm(&parts) * TIMES_SECOND + fraction_us;
     return true;
