@@ -122,14 +122,11 @@ letters()
 }
 
 @test "wrong keys are limited by address; good keys and open paths are not" {
-    local i seen=''
-    for ((i = 0; i < 60; i++)); do
-        run status wrong /listStacks
-        seen+=" ${lines[-1]}"
+    local i
+    for ((i = 0; i < 200; i++)); do
+        run answer --header 'X-API-Key: wrong' "$(<"$VAR_DIR/url")/listStacks"
+        [[ $output != *' 401'* ]] && break
     done
-    [[ $seen == *429* ]]
-    [[ $seen != *' 200'* ]]
-    run answer --header 'X-API-Key: wrong' "$(<"$VAR_DIR/url")/listStacks"
     is_error 429 tooManyRequests
     grep -qi '^retry-after: 1$' <<<"$output"
     [ "$(status "$key" /listStacks)" = 200 ]
