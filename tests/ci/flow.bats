@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # ci-stack against the real service: what a job goes through.
+# shellcheck disable=SC2154,SC2016,SC2028 # variables come from helpers; steps expand their own
 
 bats_require_minimum_version 1.5.0
 load helpers
@@ -344,7 +345,7 @@ setup() { new_app; }
     sleep 300 3>&- &
     leader=$!
     # Command substitution waits for the end of the output: a keeper that held it open would hang here.
-    name=$(timeout 20 "$ci_stack" request --lease 10s --keep "$leader" 2>/dev/null)
+    name=$(timeout 20 "$ci_stack" request --lease 5s --keep "$leader" 2>/dev/null)
     [ "$name" = test-1 ]
     expires() { api GET /status | jq -r '.stacks[0].lease.expiresAt'; }
     before=$(expires)

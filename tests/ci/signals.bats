@@ -1,0 +1,154 @@
+#!/usr/bin/env bats
+# ci-stack: however a job ends, the step in the foreground is ended first and the stack comes back.
+# shellcheck disable=SC2154,SC2016,SC2028 # variables come from helpers; steps expand their own
+
+bats_require_minimum_version 1.5.0
+load helpers
+
+setup_file() { start_service; }
+teardown_file() { stop_service; }
+setup() { new_app; }
+
+# A step that tells its pid, and ends only when it is told to.
+busy='echo $$ >step.log; sleep 300 & wait'
+
+step_pid() { cat step.log; }
+
+ended_within() # SECONDS SINCE(EPOCHREALTIME)
+{
+    local took
+    took=$(echo "$2 $EPOCHREALTIME" | awk '{ print $2 - $1 }')
+    awk -v took="$took" -v most="$1" 'BEGIN { exit took > most }' || { echo "took $took s"; return 1; }
+}
+
+cancel_in() # STEP SIGNAL STATUS OUTCOME
+{
+    local -a steps=(--deploy true --migrate true --test true)
+    case $1 in
+        deploy) steps+=(--deploy "$busy") ;;
+        migrate) steps+=(--migrate "$busy") ;;
+        test) steps+=(--test "$busy") ;;
+        exports) steps+=(--from-command "$busy") ;;
+    esac
+    new_project 1
+    start_job run "${units[@]}" "${steps[@]}" --on-failure hold
+    await 20 test -s step.log
+    begun=$EPOCHREALTIME
+    kill "-$2" "$job"
+    end_job
+    ended_within 4 "$begun" # a cancelled job has about five seconds in all
+    [ "$status" = "$3" ]
+    gone "$(step_pid)"
+    nobody_leases
+    [ "$(last_outcome)" = "$4" ] # a cancelled job's stack is not held
+    contains "ended by a signal"
+}
+
+@test "TERM while it deploys" { cancel_in deploy TERM 143 deployFailed; }
+@test "TERM while it reads the exports" { cancel_in exports TERM 143 deployFailed; }
+@test "TERM while it migrates" { cancel_in migrate TERM 143 deployFailed; }
+@test "TERM while it tests" { cancel_in test TERM 143 failed; }
+@test "INT while it tests" { cancel_in test INT 130 failed; }
+@test "HUP while it deploys" { cancel_in deploy HUP 129 deployFailed; }
+
+@test "TERM while it waits in the queue" {
+    new_project 1
+    "$ci_stack" request --state one
+    start_job run --state two --test true
+    await 10 someone_waits
+    begun=$EPOCHREALTIME
+    kill -TERM "$job"
+    end_job
+    ended_within 4 "$begun"
+    [ "$status" = 143 ]
+    [ "$(waiting)" = 0 ]
+    [ "$(leased)" = 1 ]
+}
+
+@test "a step that ignores TERM is killed, with what it started" {
+    new_project 1
+    start_job run --grace 1s --test 'trap "" TERM; echo $$ >step.log; sleep 300; sleep 300'
+    await 20 test -s step.log
+    kill -TERM "$job"
+    kill -TERM "$job" # and a second signal disturbs nothing
+    end_job
+    [ "$status" = 143 ]
+    gone "$(step_pid)"
+    nobody_leases
+}
+
+@test "what a step leaves behind ends with it" {
+    new_project 1
+    run timeout 20 "$ci_stack" run --test 'sleep 300 & echo $! >step.log'
+    [ "$status" = 0 ]
+    gone "$(step_pid)"
+}
+
+@test "KILL: the keeper ends the step and gives the stack back" {
+    new_project 1
+    start_job run "${units[@]}" --deploy "$busy"
+    await 20 test -s step.log
+    kill -KILL "$job"
+    end_job
+    await 10 nobody_leases
+    await 10 gone "$(step_pid)"
+    [ "$(last_outcome)" = deployFailed ]
+}
+
+@test "a lost lease ends the running step, with a status of its own" {
+    new_project 1
+    start_job run "${units[@]}" --lease 5s --deploy "$busy"
+    await 20 test -s step.log
+    api POST /revokeLease '{"stackName": "test-1", "reason": "needed elsewhere"}'
+    end_job
+    [ "$status" = 76 ]
+    contains "the lease of test-1 is lost"
+    gone "$(step_pid)"
+}
+
+@test "a service out of reach: the step ends before the lease does" {
+    new_project 1
+    start_job run "${units[@]}" --lease 5s --deploy "$busy"
+    await 20 test -s step.log
+    begun=$EPOCHREALTIME
+    "$repo/scripts/local" kill nginx --var "$instance" 3>&-
+    end_job
+    [ "$status" = 76 ]
+    contains "not renewed in time"
+    gone "$(step_pid)"
+    ended_within 8 "$begun" # renewed at most once after `begun`
+    "$repo/scripts/local" start --var "$instance" 3>&- >/dev/null 2>&1
+}
+
+@test "heartbeats keep a lease that is shorter than its job" {
+    new_project 1
+    start_job run --lease 5s --test 'for i in $(seq 70); do sleep 0.1; done; echo FINISHED'
+    end_job
+    [ "$status" = 0 ]
+    contains FINISHED
+}
+
+@test "a separate test step is ended too when its lease is lost" {
+    new_project 1
+    "$ci_stack" request --lease 5s
+    start_job test --test "$busy"
+    await 20 test -s step.log
+    api POST /revokeLease '{"stackName": "test-1"}'
+    end_job
+    [ "$status" = 76 ]
+    gone "$(step_pid)"
+    run "$ci_stack" release
+    [ "$status" = 0 ]
+}
+
+@test "a release that fails is tried again" {
+    new_project 1
+    "$ci_stack" request
+    "$repo/scripts/local" kill nginx --var "$instance" 3>&-
+    start_job release
+    await 10 grep -q 'trying again' job.log
+    "$repo/scripts/local" start --var "$instance" 3>&- >/dev/null 2>&1
+    end_job
+    [ "$status" = 0 ]
+    nobody_leases
+}
