@@ -1,0 +1,618 @@
+/*
+ * walk: random commands, time and restarts on one pool, a batch at a time. After every step the
+ * whole pool is checked (check_pool.h), and each lease's change since the step before must be one
+ * that the life cycle in pool.h has, with a cause.
+ *
+ * When it fails it prints how to run the same walk again.
+ */
+#include "scene.h"
+
+#define MEMOS       400
+#define STACKS_SEEN 64
+
+/* A lease as it was before the batch. */
+struct memo {
+    uint64_t number;
+    enum lease_state state;
+    bool has_request_id;
+    uint64_t instance;
+    int64_t due;
+    int64_t wait_until;
+    uint32_t stack;
+    uint64_t fence;
+    uint32_t passed_over;
+    uint8_t lease_id[LEASE_ID_SIZE];
+};
+
+/* What the commands of the batch may have done. */
+struct causes {
+    bool released[STACKS_SEEN];
+    bool revoked[STACKS_SEEN];
+    bool extended[STACKS_SEEN];
+    bool taken_back;
+    bool hung_up;
+    bool cancelled;
+    bool superseded;
+};
+
+struct walk {
+    struct scene *scene;
+    struct chance chance;
+    struct memo memos[MEMOS];
+    size_t memo_count;
+    struct causes causes;
+    uint64_t fences[STACKS_SEEN]; /* the highest ever granted */
+    uint64_t requests;            /* how many requestIds there were */
+    uint64_t grants;
+    uint64_t steps;
+};
+
+static bool maybe(struct walk *walk, unsigned percent)
+{
+    return chance_percent(&walk->chance, percent);
+}
+
+static unsigned below(struct walk *walk, unsigned bound)
+{
+    return chance_below(&walk->chance, bound);
+}
+
+/* Before the batch */
+
+static void remember(struct walk *walk)
+{
+    struct scene *scene = walk->scene;
+    const struct lease *lease;
+
+    walk->memo_count = 0;
+    walk->causes = (struct causes){.taken_back = false};
+    for (size_t at = 0; (lease = map_next(&scene->pool->leases, &at)) != NULL;) {
+        struct memo *memo = &walk->memos[walk->memo_count++];
+        assert_true(walk->memo_count < MEMOS);
+        *memo = (struct memo){.number = lease->number,
+                              .state = lease->state,
+                              .has_request_id = lease->request_id != NULL,
+                              .instance = lease->instance,
+                              .due = lease_is_due(&scene->clerk, scene->pool, lease),
+                              .wait_until = lease->wait_until,
+                              .stack = lease->stack ? lease->stack->number : 0,
+                              .fence = lease->fence,
+                              .passed_over = lease->passed_over};
+        memcpy(memo->lease_id, lease->lease_id, LEASE_ID_SIZE);
+    }
+}
+
+static const struct memo *memo_of(const struct walk *walk, uint64_t number)
+{
+    for (size_t i = 0; i < walk->memo_count; i++)
+        if (walk->memos[i].number == number)
+            return &walk->memos[i];
+    return NULL;
+}
+
+static const struct memo *any_memo(struct walk *walk)
+{
+    return walk->memo_count ? &walk->memos[below(walk, (unsigned)walk->memo_count)] : NULL;
+}
+
+/* Commands */
+
+static const char *any_units(struct walk *walk)
+{
+    static const char *const sets[] = {
+        NULL, "", "a=1", "a=1 b=1 c=1", "a=2 b=1 c=1", "a=1 b=2 c=2", "a=2 b=2 c=2", "d=1"};
+    return sets[below(walk, COUNT(sets))];
+}
+
+static struct command *any_request(struct walk *walk)
+{
+    static const char *const branches[] = {"main", "feature", "fix"};
+    char request_id[32];
+    bool repeated = walk->requests > 0 && maybe(walk, 30);
+    uint64_t id =
+        repeated ? walk->requests - 1 - below(walk, 12) % walk->requests : walk->requests++;
+    struct command *command;
+
+    /* What a request says goes by its id, so that repeats mostly agree. */
+    struct chance of_id = chance_new(id * 977);
+    const char *branch = branches[chance_below(&of_id, COUNT(branches))];
+
+    snprintf(request_id, sizeof request_id, "r%llu", (unsigned long long)id);
+    command = ask(branch, maybe(walk, 60) ? request_id : NULL, NULL);
+    if (chance_percent(&of_id, 70)) {
+        static const char *const sets[] = {"", "a=1", "a=1 b=1 c=1", "a=2 b=1 c=1", "a=2 b=2 c=2"};
+        command->units =
+            units(maybe(walk, 2) ? any_units(walk) : sets[chance_below(&of_id, COUNT(sets))]);
+    }
+    command->wait_s = maybe(walk, 30) ? 0 : (int)below(walk, 400);
+    command->lease_s = maybe(walk, 30) ? -1 : 1 + (int)below(walk, 900);
+    command->priority = maybe(walk, 60) ? 0 : PRIORITY_MIN + (int)below(walk, PRIORITY_COUNT);
+    command->supersede = maybe(walk, 5);
+    command->purpose = chance_percent(&of_id, 8) ? PURPOSE_REFRESH : PURPOSE_TEST;
+    if (command->supersede)
+        walk->causes.superseded = true;
+    return command;
+}
+
+static struct command *on_any_stack(struct walk *walk, enum verb verb, uint32_t *number)
+{
+    char name[32];
+    struct command *command;
+    const struct memo *memo = any_memo(walk);
+
+    *number = memo && memo->stack && maybe(walk, 70) ? memo->stack : 1 + below(walk, 9);
+    snprintf(name, sizeof name, "test-%u", *number);
+    command = on(verb, name, NULL);
+    for (size_t i = 0; i < walk->memo_count; i++) {
+        if (walk->memos[i].stack == *number && maybe(walk, 80)) {
+            command->has_lease_id = true;
+            memcpy(command->lease_id, walk->memos[i].lease_id, LEASE_ID_SIZE);
+            command->lease_id[0] ^= (uint8_t)maybe(walk, 5);
+        }
+    }
+    command->revoke = maybe(walk, 30);
+    command->lease_s = maybe(walk, 50) ? -1 : 1 + (int)below(walk, 600);
+    command->owner = maybe(walk, 30) ? mem_strdup("owner") : NULL;
+    command->reason = maybe(walk, 30) ? mem_strdup("reason") : NULL;
+    return command;
+}
+
+static struct command *by_number(struct walk *walk, enum verb verb)
+{
+    struct command *command = command_new(verb);
+    const struct memo *memo = any_memo(walk);
+
+    command->request_number = memo ? memo->number : below(walk, 20);
+    if (memo)
+        memcpy(command->lease_id, memo->lease_id, LEASE_ID_SIZE);
+    return command;
+}
+
+static struct command *any_update(struct walk *walk)
+{
+    struct command *command = command_new(VERB_UPDATE_PROJECT);
+
+    command->change.max_stacks = maybe(walk, 80) ? 1 + (int)below(walk, 7) : -1;
+    command->change.lease_s = maybe(walk, 30) ? 1 + (int)below(walk, 600) : -1;
+    command->change.max_lease_s = maybe(walk, 30) ? 100 + (int)below(walk, 900) : -1;
+    command->change.wait_s = maybe(walk, 30) ? (int)below(walk, 300) : -1;
+    command->change.has_initial_commit = maybe(walk, 10);
+    command->change.prefix = maybe(walk, 10) ? mem_strdup("other-") : NULL;
+    return command;
+}
+
+static struct command *any_command(struct walk *walk)
+{
+    struct command *command;
+    uint32_t number;
+    unsigned dice = below(walk, 100);
+
+    if (dice < 42)
+        return any_request(walk);
+    if (dice < 62) {
+        command = on_any_stack(walk, VERB_RELEASE, &number);
+        command->outcome = maybe(walk, 60) ? OUTCOME_NONE : (enum outcome)below(walk, 7);
+        walk->causes.released[number] = true;
+    } else if (dice < 73) {
+        command = on_any_stack(walk, VERB_MARK, &number);
+        command->commit = mem_strdup(maybe(walk, 50) ? "c1" : "c2");
+    } else if (dice < 79) {
+        command = on_any_stack(walk, VERB_EXTEND, &number);
+        walk->causes.extended[number] = true;
+    } else if (dice < 83) {
+        command = by_number(walk, VERB_HANG_UP);
+        walk->causes.hung_up = true;
+    } else if (dice < 86) {
+        command = by_number(walk, VERB_TAKE_BACK);
+        walk->causes.taken_back = true;
+    } else if (dice < 88) {
+        command = by_number(walk, VERB_CANCEL);
+        walk->causes.cancelled = true;
+    } else if (dice < 92) {
+        static const enum verb verbs[] = {VERB_HOLD, VERB_QUARANTINE, VERB_REVOKE};
+        command = on_any_stack(walk, verbs[below(walk, 3)], &number);
+        walk->causes.revoked[number] = true;
+    } else if (dice < 96) {
+        command = on_any_stack(walk, VERB_REINSTATE, &number);
+    } else if (dice < 97) {
+        command = on_any_stack(walk, VERB_DELETE_STACK, &number);
+    } else if (dice < 98) {
+        command = command_new(VERB_DELETE_LAST);
+    } else if (dice < 99) {
+        command = command_new(VERB_ADD_STACKS);
+        command->count = 1 + below(walk, 2);
+    } else {
+        command = any_update(walk);
+    }
+    return command;
+}
+
+/* Restarts: the pool as store_load() would find it. */
+
+static struct manifest *copy_manifest(struct map *copies, const struct manifest *manifest)
+{
+    struct manifest *copy;
+
+    if (!manifest)
+        return NULL;
+    copy = map_get(copies, manifest->number);
+    if (!copy) {
+        copy = manifest_new(manifest->units, manifest->count);
+        copy->number = manifest->number;
+        copy->stored = true;
+        map_put(copies, manifest->number, copy);
+    }
+    return copy;
+}
+
+static void copy_stack(struct pool *pool, struct map *manifests, const struct stack *stack)
+{
+    struct stack *copy = mem_alloc(sizeof *copy);
+
+    *copy = (struct stack){.number = stack->number,
+                           .state = stack->state,
+                           .next_state = stack->next_state,
+                           .fence = stack->fence,
+                           .branch = mem_strdup(stack->branch),
+                           .commit = mem_strdup(stack->commit),
+                           .content = copy_manifest(manifests, stack->content),
+                           .owner = mem_strdup(stack->owner),
+                           .reason = mem_strdup(stack->reason),
+                           .hold_s = stack->hold_s,
+                           .held_until = stack->held_until,
+                           .created = stack->created,
+                           .modified = stack->modified};
+    pool_add_stack(pool, copy);
+}
+
+static void copy_lease(struct pool *pool, struct map *manifests, const struct lease *lease)
+{
+    struct lease *copy = mem_alloc(sizeof *copy);
+
+    *copy = (struct lease){.number = lease->number,
+                           .state = lease->state,
+                           .request_id = mem_strdup(lease->request_id),
+                           .key_name = mem_strdup(lease->key_name),
+                           .branch = mem_strdup(lease->branch),
+                           .commit = mem_strdup(lease->commit),
+                           .units = copy_manifest(manifests, lease->units),
+                           .purpose = lease->purpose,
+                           .priority = lease->priority,
+                           .lease_s = lease->lease_s,
+                           .passed_over = lease->passed_over,
+                           .asked_at = lease->asked_at,
+                           .instance = lease->instance,
+                           .wait_until = lease->wait_until,
+                           .place_until = lease->place_until,
+                           .timed_out = lease->timed_out,
+                           .is_protected = lease->is_protected,
+                           .fence = lease->fence,
+                           .is_new = lease->is_new,
+                           .stack_commit = mem_strdup(lease->stack_commit),
+                           .stack_content = copy_manifest(manifests, lease->stack_content),
+                           .changed_units = lease->changed_units,
+                           .granted_at = lease->granted_at,
+                           .renewed_at = lease->granted_at,
+                           .expires_at = lease->expires_at,
+                           .deployed_at = lease->deployed_at};
+    memcpy(copy->lease_id, lease->lease_id, LEASE_ID_SIZE);
+    if (lease->stack)
+        copy->stack = pool_stack(pool, lease->stack->number);
+    pool_add_lease(pool, copy);
+}
+
+static void reload(struct walk *walk)
+{
+    const struct pool *old = walk->scene->pool;
+    struct pool *pool = scene_pool(old->max_stacks);
+    struct map manifests = {0};
+    const struct lease *lease;
+    struct manifest *manifest;
+
+    mem_replace(&pool->prefix, old->prefix);
+    mem_replace(&pool->initial_commit, old->initial_commit);
+    pool->lease_s = old->lease_s;
+    pool->max_lease_s = old->max_lease_s;
+    pool->wait_s = old->wait_s;
+    pool->next_lease_number = old->next_lease_number;
+    pool->mean_hold_s = old->mean_hold_s;
+    pool->now = old->now;
+    for (size_t i = 1; i < old->stacks_size; i++)
+        if (old->stacks[i])
+            copy_stack(pool, &manifests, old->stacks[i]);
+    for (size_t at = 0; (lease = map_next(&old->leases, &at)) != NULL;)
+        copy_lease(pool, &manifests, lease);
+    for (size_t at = 0; (manifest = map_next(&manifests, &at)) != NULL;)
+        pool_add_manifest(pool, manifest);
+    map_free(&manifests);
+    pool_sort_idle(pool);
+    pool_free(walk->scene->pool);
+    walk->scene->pool = pool;
+}
+
+/* Another host at work between two batches of ours: its own callers, its clerk. */
+static void lend_to_other(struct walk *walk)
+{
+    struct scene *scene = walk->scene;
+    uint64_t living = US;
+
+    reload(walk); /* it remembers nothing of ours */
+    scene->clerk.instance = OTHER;
+    scene->clerk.others = &living;
+    scene_add(scene, any_request(walk));
+    if (maybe(walk, 50))
+        scene_add(scene, any_request(walk));
+    scene_finish(scene);
+    scene->clerk.instance = US;
+    scene->clerk.others = scene->others;
+    reload(walk);
+    check_pool(&scene->clerk, scene->pool, true);
+}
+
+/* After the batch */
+
+static bool was_fresh_grant(const struct walk *walk, const struct lease *lease)
+{
+    const struct memo *memo = memo_of(walk, lease->number);
+    return !memo || memo->state != LEASE_ACTIVE || memo->fence != lease->fence;
+}
+
+static bool is_dead(const struct walk *walk, uint64_t instance)
+{
+    return instance == OTHER && walk->scene->clerk.other_count == 0;
+}
+
+static void check_live(struct walk *walk, const struct lease *lease)
+{
+    const struct clerk *clerk = &walk->scene->clerk;
+    const struct pool *pool = walk->scene->pool;
+    const struct memo *memo = memo_of(walk, lease->number);
+
+    assert_true(lease->passed_over <= 5);
+    if (memo)
+        assert_true(lease->passed_over >= memo->passed_over);
+    if (lease->state == LEASE_ACTIVE) {
+        if (was_fresh_grant(walk, lease)) {
+            assert_true(lease->fence > walk->fences[lease->stack->number]);
+            walk->fences[lease->stack->number] = lease->fence;
+            assert_int_equal(lease->granted_at, pool->now);
+            walk->grants++;
+            /* Nobody is granted whom nobody waits for. */
+            assert_true(!memo || memo->instance == US || lease->asker);
+        } else {
+            assert_int_equal(lease->stack->number, memo->stack);
+            assert_true(lease_is_due(clerk, pool, lease) > pool->now);
+        }
+        return;
+    }
+    if (memo && memo->state == LEASE_ACTIVE)
+        assert_true(walk->causes.taken_back);
+    assert_int_equal(lease->purpose, PURPOSE_TEST); /* refreshes never wait */
+    if (lease->instance == US)
+        assert_true(lease->wait_until > pool->now);
+    else if (!lease->instance)
+        assert_true(lease_is_due(clerk, pool, lease) > pool->now);
+    else
+        assert_true(lease->instance == OTHER && !is_dead(walk, OTHER));
+}
+
+static void check_ended(const struct walk *walk, const struct lease *lease)
+{
+    const struct memo *memo = memo_of(walk, lease->number);
+    const struct causes *causes = &walk->causes;
+    bool was_active = memo && memo->state == LEASE_ACTIVE;
+    int64_t now = walk->scene->pool->now;
+
+    switch (lease->state) {
+    case LEASE_RELEASED:
+        assert_true(was_active && (causes->released[memo->stack] || causes->taken_back));
+        break;
+    case LEASE_EXPIRED:
+        assert_true(was_active && (memo->due <= now || causes->extended[memo->stack]));
+        break;
+    case LEASE_REVOKED:
+        assert_true(was_active && causes->revoked[memo->stack]);
+        break;
+    case LEASE_TIMED_OUT:
+        assert_true(!was_active || causes->taken_back);
+        if (memo && memo->has_request_id)
+            assert_true(memo->due <= now || memo->instance);
+        break;
+    case LEASE_ABANDONED:
+        assert_true(memo && (!was_active || causes->taken_back));
+        assert_true(causes->hung_up || causes->taken_back || memo->due <= now ||
+                    is_dead(walk, memo->instance));
+        break;
+    case LEASE_CANCELLED:
+        assert_true(causes->cancelled && (!was_active || causes->taken_back));
+        break;
+    case LEASE_SUPERSEDED:
+        assert_true(causes->superseded && (!was_active || causes->taken_back));
+        break;
+    default:
+        fail();
+    }
+}
+
+static void check_told(const struct walk *walk, const struct command *command,
+                       const struct told *told)
+{
+    if (command->verb != VERB_REQUEST)
+        return;
+    if (told->result == RESULT_GRANTED) {
+        const struct causes *causes = &walk->causes;
+        if (told->state == LEASE_ACTIVE)
+            assert_int_equal(command->answer.lease->stack->fence, told->fence);
+        else if (told->state == LEASE_WAITING)
+            assert_true(causes->taken_back);
+        else if (told->state == LEASE_RELEASED) /* by a later command of the batch */
+            assert_true(causes->released[told->stack] || causes->taken_back);
+        else
+            assert_int_equal(told->state, LEASE_REVOKED); /* not expired: that is no grant */
+    }
+    if (told->result == RESULT_WAIT_OVER)
+        assert_true(told->position > 0 && command->answer.lease->estimate_s > 0);
+}
+
+/* No stack stays idle while somebody of ours waits, but for those due to other hosts' callers. */
+static void check_nobody_starves(const struct walk *walk)
+{
+    const struct pool *pool = walk->scene->pool;
+    uint32_t stacks = pool->idle_count;
+    uint32_t ours = 0;
+    uint32_t theirs = 0;
+
+    if (pool->stack_count < pool->max_stacks)
+        stacks += pool->max_stacks - pool->stack_count;
+    for (int i = 0; i < PRIORITY_COUNT; i++) {
+        for (const struct lease *at = pool->queue_first[i]; at; at = at->next) {
+            ours += at->instance == US;
+            theirs += at->instance == OTHER;
+        }
+    }
+    if (ours > 0)
+        assert_true(stacks <= theirs);
+}
+
+static void check_batch(struct walk *walk)
+{
+    const struct pool *pool = walk->scene->pool;
+    const struct lease *lease;
+
+    for (size_t at = 0; (lease = map_next(&pool->leases, &at)) != NULL;)
+        check_live(walk, lease);
+    for (lease = pool->ended_leases; lease; lease = lease->next_dirty)
+        check_ended(walk, lease);
+    for (size_t i = 0; i < walk->scene->count; i++)
+        check_told(walk, walk->scene->commands[i], &walk->scene->told[i]);
+    check_nobody_starves(walk);
+    assert_true(pool->waiting_count <= walk->scene->clerk.waiting_max ||
+                pool->waiting_count <= walk->memo_count);
+}
+
+/* The walk */
+
+static void pass_time(struct walk *walk)
+{
+    int64_t *now = &walk->scene->pool->now;
+
+    switch (below(walk, 10)) {
+    case 0:
+        *now += SECONDS(below(walk, 300));
+        break;
+    case 1: /* exactly when something is due */
+        if (walk->scene->pool->deadline > *now && walk->scene->pool->deadline != TIMES_NEVER)
+            *now = walk->scene->pool->deadline;
+        break;
+    case 2:
+        break; /* two batches in one microsecond */
+    default:
+        *now += below(walk, 3000000);
+    }
+}
+
+static void change_the_world(struct walk *walk)
+{
+    struct clerk *clerk = &walk->scene->clerk;
+
+    if (maybe(walk, 4))
+        lend_to_other(walk);
+    if (maybe(walk, 4))
+        reload(walk);
+    if (maybe(walk, 2)) { /* the other host dies, or comes back */
+        clerk->other_count = clerk->other_count ? 0 : 1;
+        walk->scene->others[0] = OTHER;
+        /* Noticed after 2 s at most. */
+        walk->scene->pool->now += SECONDS(2);
+    }
+    if (maybe(walk, 1))
+        clerk->up_since = walk->scene->pool->now;
+}
+
+static void step(struct walk *walk)
+{
+    struct scene *scene = walk->scene;
+
+    change_the_world(walk);
+    pass_time(walk);
+    remember(walk);
+    for (unsigned i = below(walk, 5); i > 0; i--)
+        scene_add(scene, any_command(walk));
+    scene_decide(scene);
+    check_batch(walk);
+    scene_settle(scene);
+}
+
+static struct walk *at_work; /* whose seed is told if it fails */
+static uint64_t at_work_salt;
+
+static int tell_seed(void **state)
+{
+    (void)state;
+    if (at_work)
+        print_error("walk: UNIT_SEED=%llu, salt %llu, step %llu\n",
+                    (unsigned long long)unit_setting("UNIT_SEED", 1),
+                    (unsigned long long)at_work_salt, (unsigned long long)at_work->steps);
+    return 0;
+}
+
+static void run_walk(uint64_t salt, uint32_t max_stacks, uint32_t waiting_max, uint64_t steps)
+{
+    static struct walk walk;
+
+    walk = (struct walk){.scene = scene_new(max_stacks), .chance = chance_new(salt)};
+    walk.scene->clerk.waiting_max = waiting_max;
+    at_work = &walk;
+    at_work_salt = salt;
+    for (; walk.steps < steps * unit_setting("UNIT_STEPS", 1); walk.steps++)
+        step(&walk);
+    at_work = NULL;
+    assert_true(walk.grants > steps / 20); /* something went on */
+    scene_free(walk.scene);
+}
+
+static void test_few_stacks(void **state)
+{
+    (void)state;
+    for (uint64_t salt = 100; salt < 110; salt++)
+        run_walk(salt, 2, 1000, 2000);
+}
+
+static void test_some_stacks(void **state)
+{
+    (void)state;
+    for (uint64_t salt = 200; salt < 210; salt++)
+        run_walk(salt, 5, 1000, 2000);
+}
+
+static void test_short_queue(void **state)
+{
+    (void)state;
+    for (uint64_t salt = 300; salt < 310; salt++)
+        run_walk(salt, 3, 4, 2000);
+}
+
+static void test_no_grace(void **state)
+{
+    static struct walk walk;
+
+    (void)state;
+    walk = (struct walk){.scene = scene_new(3), .chance = chance_new(400)};
+    walk.scene->clerk.request_grace_us = 0;
+    walk.scene->clerk.startup_grace_us = 0;
+    at_work = &walk;
+    at_work_salt = 400;
+    for (; walk.steps < 2000; walk.steps++) {
+        scene_add(walk.scene, any_command(&walk));
+        scene_finish(walk.scene);
+        pass_time(&walk);
+        remember(&walk);
+    }
+    at_work = NULL;
+    scene_free(walk.scene);
+}
+
+UNIT_MAIN(cmocka_unit_test_teardown(test_few_stacks, tell_seed),
+          cmocka_unit_test_teardown(test_some_stacks, tell_seed),
+          cmocka_unit_test_teardown(test_short_queue, tell_seed),
+          cmocka_unit_test_teardown(test_no_grace, tell_seed))
