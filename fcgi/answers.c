@@ -2,6 +2,7 @@
 #include "answers.h"
 
 #include "buf.h"
+#include "metrics.h"
 #include "times.h"
 
 #include <stdlib.h>
@@ -42,6 +43,7 @@ void answers_command(struct answers *answers, const struct pool *pool, struct co
         return;
     command->answer.result = result;
     reply_command(pool, command, &response);
+    metrics_count_answer(response.status, times_monotonic_us() - command->arrived_us);
     /* A repeated request that finds its lease active has the grant from before. */
     if (!send_reply(answers, command->client, &response) && result == RESULT_GRANTED &&
         command->answer.lease->asker == command)

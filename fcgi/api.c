@@ -4,6 +4,7 @@
 #include "api_body.h"
 #include "buf.h"
 #include "fields.h"
+#include "metrics.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,8 @@ static answer_function answer_list_stacks;
 static answer_function answer_status;
 static answer_function answer_history;
 static answer_function answer_actions;
+static answer_function answer_capacity;
+static answer_function answer_metrics;
 static answer_function answer_health;
 static answer_function answer_ready;
 
@@ -47,6 +50,8 @@ static const struct route routes[] = {
     {"/status", ROLE_VIEWER, answer_status, 0, NULL},
     {"/history", ROLE_VIEWER, answer_history, 0, NULL},
     {"/actions", ROLE_VIEWER, answer_actions, 0, NULL},
+    {"/capacity", ROLE_VIEWER, answer_capacity, 0, NULL},
+    {"/metrics", ROLE_VIEWER, answer_metrics, 0, NULL},
     {"/healthz", ROLE_NONE, answer_health, 0, NULL},
     {"/readyz", ROLE_NONE, answer_ready, 0, NULL},
 };
@@ -54,6 +59,9 @@ static const struct route routes[] = {
 static enum role role_of(const struct request *request)
 {
     static const char *const names[] = {"", "viewer", "ci", "admin"};
+
+    if (strcmp(request->role, "metrics") == 0 && strcmp(request->path, "/metrics") == 0)
+        return ROLE_VIEWER;
 
     for (enum role role = ROLE_ADMIN; role > ROLE_NONE; role--)
         if (strcmp(names[role], request->role) == 0 && request->project[0])
@@ -238,6 +246,36 @@ static void answer_history(const struct api *api, const struct request *request,
                            struct response *response)
 {
     answer_filtered(api, request, response, reader_history);
+}
+
+static void answer_capacity(const struct api *api, const struct request *request,
+                            struct response *response)
+{
+    struct fields fields = {.inside = ""};
+    struct json_writer *json;
+    uint64_t target_s = API_TARGET_S;
+
+    if (!api_query_target(request->query, &target_s, &fields)) {
+        fields_reply(&fields, response);
+        return;
+    }
+    json = response_open();
+    finish_reading(reader_capacity(api->reader, request->project, (double)target_s, json), json,
+                   response);
+}
+
+/* The role `metrics` is that of nginx's loopback listener, and sees all projects. */
+static void answer_metrics(const struct api *api, const struct request *request,
+                           struct response *response)
+{
+    const char *project = strcmp(request->role, "metrics") == 0 ? NULL : request->project;
+    struct buf text = {0};
+
+    metrics_put(&text, project, api->is_ready);
+    if (reader_gauges(api->reader, project, &text) != READER_OK)
+        buf_puts(&text, "# The gauges of stacks and requests need the database, which is away.\n");
+    response_raw(response, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
+    buf_free(&text);
 }
 
 static void answer_actions(const struct api *api, const struct request *request,

@@ -309,25 +309,62 @@ static bool set_filter(struct reader_filter *filter, enum filter_name name, cons
     return true;
 }
 
-bool api_query_filter(const char *query, struct reader_filter *filter, struct fields *fields)
+/* Calls `set` for each pair of the query that it may know by name; false ends it. */
+typedef bool set_pair(void *context, const char *name, char *value);
+
+static bool each_pair(const char *query, set_pair *set, void *context)
 {
     char *copy = mem_strdup(query);
     char *rest = copy;
     char *pair;
+    bool good = true;
 
-    *filter = (struct reader_filter){.limit = READER_LIMIT, .state = -1};
-    while ((pair = strsep(&rest, "&")) != NULL && fields_are_good(fields)) {
+    while (good && (pair = strsep(&rest, "&")) != NULL) {
         char *value = strchr(pair, '=');
-
-        enum filter_name name;
 
         if (!value)
             continue;
         *value++ = '\0';
-        name = find_filter(pair); /* unknown ones are ignored, like unknown fields */
-        if (name != BY_NONE && (!decode(value) || !set_filter(filter, name, value)))
-            fields_fail(fields, filter_names[name], "in the query is not valid");
+        good = set(context, pair, value);
     }
     free(copy);
-    return fields_are_good(fields);
+    return good;
+}
+
+struct filtering {
+    struct reader_filter *filter;
+    struct fields *fields;
+};
+
+static bool set_filter_pair(void *context, const char *name, char *value)
+{
+    struct filtering *filtering = context;
+    enum filter_name found = find_filter(name); /* unknown ones are ignored, like fields */
+
+    if (found == BY_NONE || (decode(value) && set_filter(filtering->filter, found, value)))
+        return true;
+    fields_fail(filtering->fields, filter_names[found], "in the query is not valid");
+    return false;
+}
+
+bool api_query_filter(const char *query, struct reader_filter *filter, struct fields *fields)
+{
+    struct filtering filtering = {.filter = filter, .fields = fields};
+
+    *filter = (struct reader_filter){.limit = READER_LIMIT, .state = -1};
+    return each_pair(query, set_filter_pair, &filtering);
+}
+
+static bool set_target_pair(void *context, const char *name, char *value)
+{
+    return strcmp(name, "targetSeconds") != 0 || set_number(value, 0, WAIT_MAX_S, context);
+}
+
+bool api_query_target(const char *query, uint64_t *target_s, struct fields *fields)
+{
+    if (each_pair(query, set_target_pair, target_s))
+        return true;
+    fields_fail(fields, "targetSeconds", "in the query must be a whole number from 0 to %d",
+                WAIT_MAX_S);
+    return false;
 }

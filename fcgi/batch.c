@@ -3,6 +3,7 @@
 
 #include "buf.h"
 #include "log.h"
+#include "metrics.h"
 #include "times.h"
 
 #include <poll.h>
@@ -130,12 +131,14 @@ static void add_member(struct batch *batch, struct project *project)
     batch->members[batch->member_count++] = project;
 }
 
-static void gather(struct batch *batch)
+/* How many commands it took. */
+static size_t gather(struct batch *batch)
 {
     size_t most = batch->alone > 0 ? 1 : BATCH_MAX;
     struct project *project;
+    size_t count;
 
-    for (size_t count = 0; batch->pending.first && count < most; count++) {
+    for (count = 0; batch->pending.first && count < most; count++) {
         struct command *command = command_list_pop(&batch->pending);
         project = projects_get(&batch->projects, command->project);
         command_list_push(&project->commands, command);
@@ -143,10 +146,11 @@ static void gather(struct batch *batch)
     }
     if (batch->alone > 0) {
         batch->alone--;
-        return;
+        return count;
     }
     while ((project = projects_next_due(&batch->projects, times_monotonic_ms())) != NULL)
         add_member(batch, project);
+    return count;
 }
 
 static void forget_pools(struct batch *batch)
@@ -252,6 +256,7 @@ static void settle(struct batch *batch)
         struct project *project = batch->members[i];
         struct undelivered *undelivered;
 
+        metrics_count_pool(project->pool);
         answers_project(&batch->answers, project);
         while ((undelivered = answers_next_undelivered(&batch->answers)) != NULL) {
             push_own(batch, project, VERB_TAKE_BACK, undelivered->number, undelivered->lease_id);
@@ -264,6 +269,7 @@ static void settle(struct batch *batch)
         projects_note(&batch->projects, project);
     }
     batch->member_count = 0;
+    metrics_set_parked(parking_count(batch->answers.parking));
 }
 
 /* Callers are told 503; should their grant have been committed after all, it goes back. */
@@ -326,8 +332,10 @@ static bool run_once(struct batch *batch)
 {
     enum database_status status = DATABASE_RETRY;
     bool committed = false;
+    size_t count;
+    int64_t started_us = times_monotonic_us();
 
-    gather(batch);
+    count = gather(batch);
     for (int try = 0; try < TRIES_MAX && batch->member_count > 0; try++) {
         status = attempt(batch);
         if (status == DATABASE_LOST) {
@@ -344,12 +352,14 @@ static bool run_once(struct batch *batch)
     }
     if (status == DATABASE_OK && batch->member_count == 0)
         wait_a_little(0); /* another host is at all of them */
-    if (status == DATABASE_OK)
+    if (status == DATABASE_OK) {
+        metrics_count_batch(count, times_monotonic_us() - started_us);
         settle(batch);
-    else if (status == DATABASE_LOST)
+    } else if (status == DATABASE_LOST) {
         give_up(batch);
-    else if (batch->member_count > 0)
+    } else if (batch->member_count > 0) {
         isolate(batch);
+    }
     return status != DATABASE_LOST;
 }
 

@@ -102,7 +102,7 @@ struct command {
     enum verb verb;
     bool has_client;
     struct client client;
-    int64_t arrived_ms; /* monotonic */
+    int64_t arrived_us; /* monotonic */
     char *trace;        /* nginx's request id */
     char *project;
     char *key_name;

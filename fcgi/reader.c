@@ -332,3 +332,41 @@ enum reader_status reader_actions(struct reader *reader, const char *project,
     buf_printf(sql, " ORDER BY t.action_id DESC LIMIT %llu", (unsigned long long)filter->limit + 1);
     return read_page(reader, "actions", "next", filter, visit_actions, json);
 }
+
+/* Gauges */
+
+static void visit_gauges(void *context, const struct database_row *row)
+{
+    static const char *const heads[] = {
+        "# HELP stack_orchestrator_stacks Stacks by state.\n"
+        "# TYPE stack_orchestrator_stacks gauge\n",
+        "# HELP stack_orchestrator_requests Live requests by state.\n"
+        "# TYPE stack_orchestrator_requests gauge\n",
+    };
+    static const char *const names[] = {"stacks", "requests"};
+    struct reading *reading = context;
+
+    for (; reading->open_set < (int)row->set; reading->open_set++)
+        buf_puts(reading->text, heads[reading->open_set + 1]);
+    buf_printf(reading->text, "stack_orchestrator_%s{project=\"%s\",state=\"%s\"} %s\n",
+               names[row->set], row->values[0], row->values[1], row->values[2]);
+}
+
+enum reader_status reader_gauges(struct reader *reader, const char *project, struct buf *out)
+{
+    struct reading reading = {.open_set = -1, .text = out};
+    struct buf *sql = &reader->sql;
+    enum reader_status status;
+
+    buf_clear(sql);
+    buf_puts(sql, "SELECT name, state, COUNT(*) FROM stack JOIN project USING (project_id)"
+                  " WHERE state <> 'deleted'");
+    add_text_filter(sql, " AND name = ", project);
+    buf_puts(sql, " GROUP BY name, state;"
+                  "SELECT name, state, COUNT(*) FROM lease JOIN project USING (project_id)"
+                  " WHERE TRUE");
+    add_text_filter(sql, " AND name = ", project);
+    buf_puts(sql, " GROUP BY name, state");
+    status = reader_run(reader, visit_gauges, &reading);
+    return status == READER_NO_DATABASE ? status : READER_OK;
+}

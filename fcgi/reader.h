@@ -5,6 +5,7 @@
 #ifndef READER_H
 #define READER_H
 
+#include "buf.h"
 #include "config.h"
 #include "json.h"
 
@@ -40,5 +41,10 @@ enum reader_status reader_history(struct reader *reader, const char *project,
                                   const struct reader_filter *filter, struct json_writer *json);
 enum reader_status reader_actions(struct reader *reader, const char *project,
                                   const struct reader_filter *filter, struct json_writer *json);
+/* `p95_wait_s`: the wait that 95 % of the jobs should at most have. */
+enum reader_status reader_capacity(struct reader *reader, const char *project, double p95_wait_s,
+                                   struct json_writer *json);
+/* Gauges of one project (NULL: of all) in Prometheus' text format: stacks and requests by state. */
+enum reader_status reader_gauges(struct reader *reader, const char *project, struct buf *out);
 
 #endif

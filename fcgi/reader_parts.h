@@ -28,6 +28,7 @@ struct reading {
     uint32_t stacks;
     uint32_t position;
     struct figures *figures;
+    struct buf *text;
 };
 
 /* Columns; NULL becomes null. */

@@ -39,6 +39,7 @@ static void start(struct response *response, int status, const char *type)
 {
     struct buf added = response->headers; /* those that were added before */
 
+    response->status = status;
     response->headers = (struct buf){0};
     buf_printf(&response->headers,
                "Status: %d %s\r\nContent-Type: %s\r\nCache-Control: no-store\r\n", status,

@@ -6,6 +6,7 @@
 #include "json.h"
 
 struct response {
+    int status;
     struct buf headers; /* whole lines ending in \r\n */
     struct buf body;
 };

@@ -93,9 +93,14 @@ bool times_parse(const char *text, int64_t *time_us)
     return true;
 }
 
-int64_t times_monotonic_ms(void)
+int64_t times_monotonic_us(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * TIMES_SECOND + now.tv_nsec / 1000;
+}
+
+int64_t times_monotonic_ms(void)
+{
+    return times_monotonic_us() / 1000;
 }

@@ -19,7 +19,8 @@ void times_sql(int64_t time_us, char text[TIMES_TEXT_SIZE]);
 /* Reads RFC 3339 in UTC ("Z"), with or without fraction; false if it is something else. */
 bool times_parse(const char *text, int64_t *time_us);
 
-/* This machine's monotonic clock, milliseconds; for time-outs only. */
+/* This machine's monotonic clock; for time-outs and durations only. */
 int64_t times_monotonic_ms(void);
+int64_t times_monotonic_us(void);
 
 #endif

@@ -4,8 +4,10 @@
 #include "api.h"
 #include "buf.h"
 #include "log.h"
+#include "metrics.h"
 #include "reader.h"
 #include "response.h"
+#include "times.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -26,6 +28,7 @@ static void handle(struct worker *worker, struct request *request)
 {
     const struct api api = {.reader = worker->reader, .is_ready = writer_is_ready(worker->writer)};
     struct response response = {0};
+    int64_t started_us = times_monotonic_us();
     struct command *command = api_handle(&api, request, &response);
 
     if (command) {
@@ -34,6 +37,7 @@ static void handle(struct worker *worker, struct request *request)
         writer_submit(worker->writer, command);
     } else {
         gateway_reply(worker->gateway, request->client, &response.headers, &response.body, true);
+        metrics_count_answer(response.status, times_monotonic_us() - started_us);
     }
     response_free(&response);
 }

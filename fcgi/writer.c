@@ -61,7 +61,7 @@ void writer_submit(struct writer *writer, struct command *command)
 {
     bool first;
 
-    command->arrived_ms = times_monotonic_ms();
+    command->arrived_us = times_monotonic_us();
     pthread_mutex_lock(&writer->lock);
     first = writer->inbox.first == NULL;
     command_list_push(&writer->inbox, command);

@@ -1,0 +1,138 @@
+/* capacity: see capacity.h. No state; any thread. */
+#include "capacity.h"
+
+#include "buf.h"
+#include "times.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HOUR_US (3600 * TIMES_SECOND)
+
+void capacity_measure(const struct capacity_job *jobs, size_t count, struct capacity_load *load)
+{
+    double sum_s = 0;
+    uint64_t held = 0;
+    size_t first = 0;
+
+    *load = (struct capacity_load){0};
+    for (size_t i = 0; i < count; i++) {
+        while (jobs[i].asked_at - jobs[first].asked_at >= HOUR_US)
+            first++;
+        if (i - first + 1 > load->busiest_hour_jobs) {
+            load->busiest_hour_jobs = i - first + 1;
+            load->busiest_hour_at = jobs[first].asked_at;
+        }
+        if (jobs[i].hold_us >= 0) {
+            sum_s += (double)jobs[i].hold_us / (double)TIMES_SECOND;
+            held++;
+        }
+    }
+    load->mean_hold_s = held ? sum_s / (double)held : 0;
+    load->offered_load = (double)load->busiest_hour_jobs / 3600 * load->mean_hold_s;
+}
+
+double capacity_erlang_wait_s(double jobs_per_s, double mean_hold_s, uint32_t stacks)
+{
+    double load = jobs_per_s * mean_hold_s;
+    double blocked = 1; /* Erlang B, by its recursion: no large powers */
+    double waits;
+
+    if (load >= stacks)
+        return -1;
+    for (uint32_t n = 1; n <= stacks; n++)
+        blocked = load * blocked / (n + load * blocked);
+    waits = blocked / (1 - load / stacks * (1 - blocked));
+    return waits * mean_hold_s / (stacks - load);
+}
+
+/* When each stack is free again: a heap with the soonest first. */
+static void replace_soonest(int64_t *heap, uint32_t size, int64_t value)
+{
+    uint32_t at = 0;
+
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+        if (child >= size)
+            break;
+        if (child + 1 < size && heap[child + 1] < heap[child])
+            child++;
+        if (heap[child] >= value)
+            break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = value;
+}
+
+static int compare(const void *left, const void *right)
+{
+    const int64_t *a = left;
+    const int64_t *b = right;
+    return *a < *b ? -1 : *a > *b;
+}
+
+static void summarise(int64_t *waits_us, size_t count, struct capacity_row *row)
+{
+    double sum_s = 0;
+
+    for (size_t i = 0; i < count; i++)
+        sum_s += (double)waits_us[i] / (double)TIMES_SECOND;
+    qsort(waits_us, count, sizeof *waits_us, compare);
+    row->mean_wait_s = sum_s / (double)count;
+    row->p95_wait_s = (double)waits_us[(count * 95 + 99) / 100 - 1] / (double)TIMES_SECOND;
+}
+
+void capacity_replay(const struct capacity_job *jobs, size_t count,
+                     const struct capacity_load *load, uint32_t stacks, struct capacity_row *row)
+{
+    int64_t *free_at = mem_alloc(stacks * sizeof *free_at);
+    int64_t *waits_us = mem_alloc((count + 1) * sizeof *waits_us);
+    int64_t mean_hold_us = (int64_t)(load->mean_hold_s * (double)TIMES_SECOND);
+    int64_t span_us = count ? jobs[count - 1].asked_at - jobs[0].asked_at : 0;
+    double used_us = 0;
+
+    *row = (struct capacity_row){.stacks = stacks};
+    for (uint32_t i = 0; i < stacks; i++)
+        free_at[i] = INT64_MIN;
+    for (size_t i = 0; i < count; i++) {
+        int64_t asked_at = jobs[i].asked_at;
+        int64_t start = free_at[0] > asked_at ? free_at[0] : asked_at;
+        int64_t hold_us = jobs[i].hold_us >= 0 ? jobs[i].hold_us : mean_hold_us;
+
+        waits_us[i] = start - asked_at;
+        if (jobs[i].hold_us < 0 && waits_us[i] > jobs[i].patience_us) {
+            waits_us[i] = jobs[i].patience_us; /* it leaves again */
+            continue;
+        }
+        used_us += (double)hold_us;
+        replace_soonest(free_at, stacks, start + hold_us);
+    }
+    if (count)
+        summarise(waits_us, count, row);
+    row->utilisation = span_us > 0 ? used_us / ((double)span_us * stacks) : 0;
+    row->erlang_wait_s =
+        capacity_erlang_wait_s((double)load->busiest_hour_jobs / 3600, load->mean_hold_s, stacks);
+    free(waits_us);
+    free(free_at);
+}
+
+uint32_t capacity_recommend(const struct capacity_job *jobs, size_t count,
+                            const struct capacity_load *load, double p95_wait_s, uint32_t most)
+{
+    uint32_t too_few = 0;
+    uint32_t enough = most;
+
+    /* More stacks never make anybody wait longer, so halving finds the fewest. */
+    while (enough - too_few > 1) {
+        uint32_t middle = too_few + (enough - too_few) / 2;
+        struct capacity_row row;
+
+        capacity_replay(jobs, count, load, middle, &row);
+        if (row.p95_wait_s <= p95_wait_s)
+            enough = middle;
+        else
+            too_few = middle;
+    }
+    return enough;
+}
