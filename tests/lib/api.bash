@@ -90,7 +90,9 @@ curl_to()
 
     shift
     curl --silent --show-error --max-time $((PATIENCE * 2)) --cacert "$VAR/tls/ca.pem" \
-        --dump-header "$dir/headers" --output "$dir/body" --write-out '%{http_code}' "$@" >"$dir/status.new" 2>"$dir/curl"
+        --dump-header "$dir/headers" --output "$dir/body" --write-out '%{http_code}' "$@" >"$dir/status.new" 2>"$dir/curl" &
+    printf '%s\n' "$!" >"$dir/pid"
+    wait "$!" || true
     mv "$dir/status.new" "$dir/status"
 }
 
@@ -119,7 +121,7 @@ call()
     [[ $1 != HEAD ]] || arguments+=(--head)
     [[ -z ${AS:-} ]] || arguments+=(--header "@$AS")
     [[ -z ${3:-} ]] || { printf %s "$3" >"$dir/sent" && arguments+=(--data-binary "@$dir/sent"); }
-    curl_to "$dir" "${arguments[@]}" "${@:4}" || true
+    curl_to "$dir" "${arguments[@]}" "${@:4}"
     take_answer "$dir"
 }
 
@@ -175,7 +177,6 @@ expect_each()
 }
 
 # later NAME METHOD PATH [BODY [CURL_ARGUMENT ...]]: the same in the background; answer_of NAME.
-declare -gA LATER=()
 later()
 {
     local dir=$BATS_TEST_TMPDIR/later-$1 arguments=(--request "$2" "$URL$3" --header "@$AS")
@@ -183,15 +184,10 @@ later()
     rm -rf "$dir"
     mkdir -p "$dir"
     [[ -z ${4:-} ]] || { printf %s "$4" >"$dir/sent" && arguments+=(--data-binary "@$dir/sent"); }
-    # hang_up must reach curl itself.
     (
         exec 3>&-
-        trap 'kill "$child" 2>/dev/null' TERM
-        curl_to "$dir" "${arguments[@]}" "${@:5}" &
-        child=$!
-        wait "$child"
+        curl_to "$dir" "${arguments[@]}" "${@:5}"
     ) &
-    LATER[$1]=$!
 }
 
 has_answer()
@@ -330,8 +326,8 @@ mark()
 # hang_up NAME: the client of a `later` call goes away.
 hang_up()
 {
-    kill "${LATER[$1]}"
-    wait "${LATER[$1]}" 2>/dev/null || true
+    kill "$(<"$BATS_TEST_TMPDIR/later-$1/pid")"
+    eventually has_answer "$1"
 }
 
 # The last test of a file: no key and no leaseId that it used stands in any log.
