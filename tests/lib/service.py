@@ -1,0 +1,213 @@
+"""A private instance of the service for tests in Python, and a small client for it.
+
+The instance has a directory, ports and sockets of its own, so it runs beside others. Environment:
+SAN and DATABASE_CNF as in the Makefile; KEEP=1 keeps the directory for a look afterwards.
+"""
+import atexit
+import http.client
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# Sanitizers slow the program down; every limit in time is stretched by this.
+SLOWNESS = {"address": 3, "thread": 8}.get(os.environ.get("SAN", ""), 1)
+# What a call may take that doesn't wait for a stack, on a busy machine.
+CALL_SECONDS = 20 * SLOWNESS
+
+
+class Instance:
+    """Database, program and nginx, from scripts/local. Ended when the test ends, however it does."""
+
+    def __init__(self, name, settings=None):
+        # A short path: there are sockets in it.
+        self.var = tempfile.mkdtemp(prefix="so-%s." % name, dir=os.environ.get("TMPDIR", "/tmp"))
+        self.has_own_database = not os.environ.get("DATABASE_CNF")
+        self.owner = os.getpid()
+        atexit.register(self.stop)
+        # A signal would skip atexit, and leave servers behind.
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: sys.exit(1))
+        arguments = ["start", "--port", "0"]
+        if os.environ.get("SAN"):
+            arguments += ["--san", os.environ["SAN"]]
+        if not self.has_own_database:
+            arguments += ["--database-cnf", os.environ["DATABASE_CNF"]]
+        defaults = {"nginx.key_rate": 100000, "nginx.key_burst": 100000}
+        for key, value in {**defaults, **(settings or {})}.items():
+            arguments += ["--set", "%s=%s" % (key, value)]
+        self.local(*arguments)
+        with open(os.path.join(self.var, "port"), encoding="ascii") as file:
+            self.port = int(file.read())
+        self.tls = ssl.create_default_context(cafile=os.path.join(self.var, "tls/ca.pem"))
+
+    def local(self, *arguments, check=True):
+        """scripts/local on this instance; returns what it printed."""
+        done = subprocess.run([os.path.join(ROOT, "scripts/local"), *arguments, "--var", self.var],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+        if check and done.returncode != 0:
+            raise RuntimeError("scripts/local %s: %s" % (" ".join(arguments), done.stdout))
+        return done.stdout
+
+    def ctl(self, *arguments):
+        done = subprocess.run([os.path.join(ROOT, "scripts/orchestratorctl"), "-c",
+                               os.path.join(self.var, "etc/stack-orchestrator.conf"), *arguments],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError("orchestratorctl %s: %s" % (" ".join(arguments), done.stderr))
+        return done.stdout.strip()
+
+    def project(self, name, *settings, roles=("ci", "admin")):
+        """A new project; returns a key for each role."""
+        self.ctl("project", "create", name, *settings)
+        return [self.ctl("key", "create", name, role, "%s-%s" % (name, role)) for role in roles]
+
+    def log(self, name="program", lines=30):
+        """The end of a part's log."""
+        try:
+            with open(os.path.join(self.var, "log", name + ".log"), encoding="utf-8",
+                      errors="replace") as file:
+                return file.read().splitlines()[-lines:]
+        except OSError:
+            return []
+
+    def sanitizer_reports(self):
+        return [line for line in self.log(lines=1000000)
+                if "Sanitizer" in line or "runtime error:" in line]
+
+    def stop(self):
+        if os.getpid() != self.owner or not os.path.isdir(self.var):
+            return
+        if os.environ.get("KEEP"):
+            self.local("stop", check=False)
+            print("# kept: %s" % self.var)
+            return
+        self.local("stop", "--purge", check=False)
+        shutil.rmtree(self.var, ignore_errors=True)
+
+
+class Cut(Exception):
+    """The connection ended before an answer came."""
+
+
+class Client:
+    """One caller's connection: HTTPS/1.1, kept alive between calls unless told otherwise."""
+
+    def __init__(self, instance, key):
+        self.instance = instance
+        self.key = key
+        self.connection = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        if self.connection:
+            self.connection.close()
+            self.connection = None
+
+    def connect(self):
+        """Opens the connection unless it is open. Raises OSError."""
+        # Between two calls only an end can have come: a server that was killed meanwhile.
+        if self.connection is not None and self.has_answer():
+            self.close()
+        if self.connection is None:
+            self.connection = http.client.HTTPSConnection(
+                "127.0.0.1", self.instance.port, timeout=CALL_SECONDS, context=self.instance.tls)
+            try:
+                self.connection.connect()
+                self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError:
+                self.close()
+                raise
+
+    def send(self, path, body=None, method=None, headers=None):
+        """Sends a request; receive() or close() must follow. Raises Cut."""
+        data = None
+        if body is not None:
+            data = body if isinstance(body, (bytes, str)) else json.dumps(body)
+            if isinstance(data, str):
+                data = data.encode()
+        try:
+            self.connect()
+            self.connection.request(method or ("POST" if body is not None else "GET"), path, data,
+                                    {"X-API-Key": self.key, **(headers or {})})
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise Cut(repr(error)) from error
+
+    def receive(self, timeout=CALL_SECONDS):
+        """Returns (status, the answer's JSON, headers). Raises Cut."""
+        try:
+            self.connection.sock.settimeout(timeout)
+            response = self.connection.getresponse()
+            text = response.read()
+            if response.will_close:
+                self.close()
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise Cut(repr(error)) from error
+        try:
+            return response.status, json.loads(text), response.headers
+        except ValueError:
+            return response.status, {"notJson": text[:300].decode("utf-8", "replace")}, \
+                response.headers
+
+    def call(self, path, body=None, method=None, headers=None, timeout=CALL_SECONDS):
+        """One exchange. A kept connection that the server has closed meanwhile counts as cut."""
+        self.send(path, body, method, headers)
+        return self.receive(timeout)
+
+    def has_answer(self, seconds=0.0):
+        """Whether an answer begins to come within that time. Only on a connection that has had an
+        answer before: on a fresh one TLS session tickets come first."""
+        sock = self.connection.sock
+        return sock.pending() > 0 or bool(select.select([sock], [], [], seconds)[0])
+
+
+def await_condition(seconds, condition, what, pause=0.02):
+    """Repeats condition() until it is true; returns its value. Raises TimeoutError."""
+    deadline = time.monotonic() + seconds * SLOWNESS
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise TimeoutError("not within %s s: %s" % (seconds * SLOWNESS, what))
+        time.sleep(pause)
+
+
+class Tap:
+    """Prints results as TAP, with explanations as comments."""
+
+    def __init__(self, planned):
+        self.count = 0
+        self.failed = 0
+        print("1..%d" % planned, flush=True)
+
+    def result(self, is_good, name, explanations=()):
+        self.count += 1
+        self.failed += not is_good
+        print("%s %d - %s" % ("ok" if is_good else "not ok", self.count, name))
+        for line in explanations:
+            print("# " + str(line).replace("\n", "\n# "))
+        sys.stdout.flush()
+
+    def note(self, text):
+        print("# " + text, flush=True)
+
+    def exit(self):
+        sys.exit(1 if self.failed else 0)
