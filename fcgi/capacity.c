@@ -74,13 +74,14 @@ static int compare(const void *left, const void *right)
 
 static void summarise(int64_t *waits_us, size_t count, struct capacity_row *row)
 {
+    size_t rank = (count * 95 + 99) / 100;
     double sum_s = 0;
 
     for (size_t i = 0; i < count; i++)
         sum_s += (double)waits_us[i] / (double)TIMES_SECOND;
     qsort(waits_us, count, sizeof *waits_us, compare);
     row->mean_wait_s = sum_s / (double)count;
-    row->p95_wait_s = (double)waits_us[(count * 95 + 99) / 100 - 1] / (double)TIMES_SECOND;
+    row->p95_wait_s = (double)waits_us[rank - 1] / (double)TIMES_SECOND;
 }
 
 void capacity_replay(const struct capacity_job *jobs, size_t count,

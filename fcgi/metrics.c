@@ -147,9 +147,13 @@ static void put_histogram(struct buf *out, const char *name, const char *label,
     }
     buf_printf(out, "stack_orchestrator_%s_bucket{%s%sle=\"+Inf\"} %llu\n", name, label, comma,
                (unsigned long long)histogram->count);
-    buf_printf(out, "stack_orchestrator_%s_sum{%s} %.6f\n", name, label, histogram->sum);
-    buf_printf(out, "stack_orchestrator_%s_count{%s} %llu\n", name, label,
-               (unsigned long long)histogram->count);
+    buf_printf(
+        out, *label ? "stack_orchestrator_%s_sum{%s} %.6f\n" : "stack_orchestrator_%s_sum%s %.6f\n",
+        name, label, histogram->sum);
+    buf_printf(out,
+               *label ? "stack_orchestrator_%s_count{%s} %llu\n"
+                      : "stack_orchestrator_%s_count%s %llu\n",
+               name, label, (unsigned long long)histogram->count);
 }
 
 static void put_program(struct buf *out, bool is_ready)
