@@ -220,6 +220,11 @@ static void answer_status(const struct api *api, const struct request *request,
                           struct response *response)
 {
     struct json_writer *json = response_open();
+
+    json_open_object(json, "key"); /* who asks, so that a page knows what it may offer */
+    json_put_string(json, "name", request->key_name);
+    json_put_string(json, "role", request->role);
+    json_close_object(json);
     finish_reading(reader_status_page(api->reader, request->project, json), json, response);
 }
 

@@ -229,8 +229,9 @@ static bool run_parser(struct json_document *document, const char *text, size_t 
     const unsigned char *bytes = (const unsigned char *)text;
     yajl_status status = yajl_parse(parser, bytes, len);
 
-    if (status == yajl_status_ok)
-        status = yajl_complete_parse(parser);
+    if (status == yajl_status_ok && yajl_complete_parse(parser) != yajl_status_ok &&
+        !document->failure[0])
+        fail(document, "it is cut short");
     if (status == yajl_status_error && !document->failure[0])
         snprintf(document->failure, sizeof document->failure, "syntax error near byte %zu",
                  yajl_get_bytes_consumed(parser));

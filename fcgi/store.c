@@ -55,9 +55,48 @@ void store_take_number(void *context, const struct database_row *row)
 
 /* Connecting */
 
-enum database_status store_connect(struct store *store, int64_t *reconnected)
+/* The newest migration that this program knows. */
+#define SCHEMA 1
+
+static void take_schema(void *context, const struct database_row *row)
+{
+    int64_t *schema = context;
+
+    schema[0] = database_int(row, 0, 0);
+    schema[1] = database_int(row, 1, 0);
+}
+
+/* Newer schemas are fine as long as they say that this program can live with them, so that several
+ * hosts can be upgraded one after the other. */
+static enum database_status check_schema(struct store *store)
 {
     struct buf *sql = store_start_sql(store);
+    int64_t schema[2] = {0, 0}; /* newest version, oldest program for it */
+    enum database_status status;
+
+    buf_puts(sql, "SELECT COALESCE(MAX(version), 0), COALESCE(MAX(oldest_program), 0)"
+                  " FROM schema_version WHERE finished IS NOT NULL");
+    status = database_run(store->database, sql, take_schema, schema);
+    if (status != DATABASE_OK)
+        return status;
+    if (schema[0] >= SCHEMA && schema[1] <= SCHEMA) {
+        store->schema_is_wrong = false;
+        return DATABASE_OK;
+    }
+    if (!store->schema_is_wrong && schema[0] < SCHEMA) /* once, not at every attempt */
+        log_error(
+            "the database has schema %lld, this program needs %d: run orchestratorctl migrate",
+            (long long)schema[0], SCHEMA);
+    else if (!store->schema_is_wrong)
+        log_error("the database's schema needs a program for schema %lld, this one is for %d",
+                  (long long)schema[1], SCHEMA);
+    store->schema_is_wrong = true;
+    return DATABASE_ERROR;
+}
+
+enum database_status store_connect(struct store *store, int64_t *reconnected)
+{
+    struct buf *sql;
     enum database_status status;
     char host[256] = "";
     int64_t now = 0;
@@ -65,8 +104,13 @@ enum database_status store_connect(struct store *store, int64_t *reconnected)
     if (database_is_connected(store->database))
         return DATABASE_OK;
     status = database_connect(store->database);
-    if (status != DATABASE_OK)
+    if (status == DATABASE_OK)
+        status = check_schema(store);
+    if (status != DATABASE_OK) {
+        database_disconnect(store->database);
         return status;
+    }
+    sql = store_start_sql(store);
     gethostname(host, sizeof host - 1);
     buf_printf(
         sql,

@@ -7,7 +7,8 @@
 struct store {
     struct database *database;
     uint64_t instance;
-    uint64_t batch; /* number of the latest batch sent */
+    uint64_t batch;       /* number of the latest batch sent */
+    bool schema_is_wrong; /* and was complained about */
     struct buf sql;
 };
 
