@@ -2,6 +2,7 @@
 # What bad input gets: a status, a code, a message that says which field and why; and it costs no
 # stack, no place in the queue, no thread and no connection.
 
+# shellcheck disable=SC2030,SC2031,SC2153 # bats: a test is a subshell; the harness sets STATUS and such
 load ../lib/api
 
 setup_file()

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # The queue: who waits, how long, in which order, and what becomes of those who go away.
 
+# shellcheck disable=SC2030,SC2031,SC2153 # bats: a test is a subshell; the harness sets STATUS and such
 load ../lib/api
 
 setup_file()

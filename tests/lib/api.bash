@@ -220,6 +220,12 @@ complain()
     return 1
 }
 
+# Bats takes no notice of a `!` before a command.
+refute()
+{
+    ! "$@"
+}
+
 # expect STATUS [JQ_CONDITION ...]: of the latest answer.
 expect()
 {
