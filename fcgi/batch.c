@@ -369,6 +369,19 @@ bool batch_run(struct batch *batch)
     return !batch_has_work(batch) || run_once(batch);
 }
 
+/* Projects that the database no longer has: their batch finds that out, and says so. */
+static void find_deleted(struct batch *batch)
+{
+    struct project *project;
+
+    for (size_t at = 0; (project = projects_next(&batch->projects, &at)) != NULL;) {
+        if (project->watched == batch->watches || (!project->pool && project->lot.count == 0))
+            continue;
+        project->deadline_ms = 0;
+        projects_note(&batch->projects, project);
+    }
+}
+
 bool batch_watch(struct batch *batch, bool *together)
 {
     struct store_version *versions = NULL;
@@ -376,13 +389,18 @@ bool batch_watch(struct batch *batch, bool *together)
     size_t loads = 0;
     enum database_status status = store_watch(batch->store, &versions, &count);
 
+    batch->watches++;
     for (size_t i = 0; i < count; i++) {
         struct project *project = projects_get(&batch->projects, versions[i].name);
+
+        project->watched = batch->watches;
         if (project->pool ? project->pool->version != versions[i].version : loads++ < LOADS_A_WATCH)
             project->deadline_ms = 0;
         projects_note(&batch->projects, project);
     }
     free(versions);
+    if (status == DATABASE_OK)
+        find_deleted(batch);
     *together = batch->clerk.other_count > 0 && parking_count(batch->answers.parking) > 0;
     return status == DATABASE_OK;
 }

@@ -23,6 +23,8 @@ struct batch {
     struct project **members; /* of the batch at work */
     size_t member_count;
 
+    uint64_t watches; /* how many there were */
+
     int64_t clock_us; /* the database's clock */
     int64_t clock_ms; /* and ours at the same time */
     bool committing;  /* the COMMIT was sent */

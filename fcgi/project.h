@@ -22,6 +22,7 @@ struct project {
     struct command_list commands; /* of the batch at work */
     int64_t deadline_ms;          /* monotonic */
     bool is_member;               /* of the batch at work */
+    uint64_t watched;             /* number of the latest watch that listed it */
     struct project *next_same;    /* another name with the same hash */
 };
 
