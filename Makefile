@@ -63,7 +63,7 @@ LIBRARIES = -lfcgi $(DATABASE_LIBS) $(YAJL_LIBS) -lm $(LDLIBS)
 export SAN BUILD DATABASE_CNF
 
 .PHONY: all help setup run stop test check lint lint-format lint-tidy lint-cppcheck lint-shell format \
-	unit unit-tests guards api ctl race clean FORCE
+	unit unit-tests guards api ctl race bench-affinity bench-leases bench-parked clean FORCE
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -148,9 +148,21 @@ bench-affinity: all ## replay a CI history: how many units each job deploys; see
 	@tests/bench/affinity $(if $(REPO),--repo '$(REPO)' --units '$(UNITS)',--trace '$(TRACE)') \
 		$(if $(K),--stacks '$(K)') $(if $(LOAD),--load '$(LOAD)') $(if $(REFRESH),--refresh)
 
+LOAD_TOOLS := $(BUILD)/tests/bench/load $(BUILD)/tests/bench/park
+$(LOAD_TOOLS): %: %.o $(BUILD)/tests/bench/https.o
+	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lssl -lcrypto
+
+-include $(LOAD_TOOLS:=.d) $(BUILD)/tests/bench/https.d
+
+bench-leases: all $(LOAD_TOOLS) ## leases/s with 1, 16 and 64 clients, beside the same without the database
+	@tests/bench/leases --load $(BUILD)/tests/bench/load
+
+bench-parked: all $(LOAD_TOOLS) ## N= requests that wait: memory, CPU, time from a release to the waiter's answer
+	@tests/bench/parked --park $(BUILD)/tests/bench/park $(if $(N),--count '$(N)')
+
 # --- Lint ---
 
-C_FILES := $(wildcard fcgi/*.[ch] tests/unit/*.[ch] tests/race/*.[ch] tests/lib/*.[ch])
+C_FILES := $(wildcard fcgi/*.[ch] tests/unit/*.[ch] tests/race/*.[ch] tests/lib/*.[ch] tests/bench/*.[ch])
 SHELL_FILES = $(shell grep -lIE '^\#!.*\b(ba)?sh\b' -r .ci scripts tests --exclude='*.bats' --exclude='*.bash')
 BATS_FILES := $(wildcard tests/*/*.bats)
 BATS_HELPERS := $(wildcard tests/*/*.bash)

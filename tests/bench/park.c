@@ -1,0 +1,279 @@
+/* park PORT CA_FILE KEY_FILE
+ *
+ * Callers that wait for the one stack of a project. Reads commands, one a line, and answers each
+ * with one line of JSON; times are in microseconds:
+ *
+ *   plain N    borrows the stack and gives it back N times, while nobody waits
+ *   park N     takes the stack, and lets callers wait for it until there are N
+ *   rounds N   N times gives the stack back, and takes the time until the first of them has it, who
+ *              then joins the end of the queue again
+ *   leave      all hang up */
+#include "https.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+
+#define ROUNDS_MAX 100000
+#define PATIENCE   30000
+
+static struct https_server server;
+static struct https holder; /* releases, and looks */
+static struct https *parked;
+static size_t parked_count;
+static size_t parked_size;
+static int poll_fd;
+static char stack_name[64];
+static char lease_id[64];
+static int is_held;
+
+struct times {
+    uint32_t us[ROUNDS_MAX];
+    size_t count;
+};
+
+static int compare(const void *left, const void *right)
+{
+    const uint32_t *a = left;
+    const uint32_t *b = right;
+    return *a < *b ? -1 : *a > *b;
+}
+
+static void add(struct times *times, int64_t from, int64_t to)
+{
+    if (times->count < ROUNDS_MAX)
+        times->us[times->count++] = (uint32_t)((to - from) / 1000);
+}
+
+static void print_times(const char *name, struct times *times)
+{
+    qsort(times->us, times->count, sizeof times->us[0], compare);
+    printf("\"%s\":{\"count\":%zu", name, times->count);
+    if (times->count)
+        printf(",\"p50\":%u,\"p99\":%u,\"max\":%u", times->us[times->count / 2],
+               times->us[(times->count - 1) * 99 / 100], times->us[times->count - 1]);
+    printf("}");
+}
+
+static void watch(struct https *https)
+{
+    /* An index: the array may move. SIZE_MAX: the holder. */
+    size_t index = https == &holder ? SIZE_MAX : (size_t)(https - parked);
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = index};
+
+    if (epoll_ctl(poll_fd, EPOLL_CTL_ADD, https->fd, &event) < 0)
+        https_die("epoll_ctl: %s", strerror(errno));
+}
+
+static void must_be_ok(const struct https *https, int status)
+{
+    if (status != 200)
+        https_die("status %d: %s", status, https->in);
+}
+
+static void take_lease(const struct https *https)
+{
+    if (!https_member(https, "stackName", stack_name, sizeof stack_name) ||
+        !https_member(https, "leaseId", lease_id, sizeof lease_id))
+        https_die("not a lease: %s", https->in);
+    if (is_held)
+        https_die("%s is lent twice", stack_name);
+    is_held = 1;
+}
+
+static void send_release(void)
+{
+    char body[256];
+
+    snprintf(body, sizeof body, "{\"stackName\":\"%s\",\"leaseId\":\"%s\"}", stack_name, lease_id);
+    is_held = 0;
+    https_send(&holder, &server, "/releaseStack", body);
+}
+
+/* Waits for the holder's answer, while nobody else expects one. */
+static void await_holder(void)
+{
+    struct epoll_event event;
+    int status = 0;
+
+    for (;;) {
+        switch (https_receive(&holder, &status)) {
+        case HTTPS_ANSWERED:
+            must_be_ok(&holder, status);
+            return;
+        case HTTPS_ENDED:
+            https_die("the server ended the connection");
+        case HTTPS_NOT_YET:
+            if (epoll_wait(poll_fd, &event, 1, PATIENCE) == 0)
+                https_die("no answer");
+            if (event.data.u64 != SIZE_MAX && parked[event.data.u64].in == NULL)
+                https_receive(&parked[event.data.u64], &status); /* a session ticket */
+        }
+    }
+}
+
+static void borrow(void)
+{
+    https_send(&holder, &server, "/requestStack", "{\"leaseSeconds\":86400}");
+    await_holder();
+    take_lease(&holder);
+}
+
+static void plain(size_t rounds)
+{
+    static struct times times;
+
+    times.count = 0;
+    if (is_held) {
+        send_release();
+        await_holder();
+    }
+    while (rounds--) {
+        int64_t from;
+        borrow();
+        from = https_now();
+        send_release();
+        await_holder();
+        add(&times, from, https_now());
+    }
+    printf("{");
+    print_times("release", &times);
+    printf("}\n");
+}
+
+static void ask(struct https *https)
+{
+    https_send(https, &server, "/requestStack", "{\"waitSeconds\":3600,\"leaseSeconds\":86400}");
+}
+
+static void park(size_t count)
+{
+    int64_t from = https_now();
+
+    if (!is_held)
+        borrow();
+    if (count > parked_size) {
+        parked = realloc(parked, count * sizeof *parked);
+        if (!parked)
+            https_die("out of memory");
+        parked_size = count;
+    }
+    while (parked_count < count) {
+        struct https *https = &parked[parked_count++];
+        https_open(https, &server);
+        ask(https);
+        watch(https);
+    }
+    printf("{\"parked\":%zu,\"seconds\":%.1f}\n", parked_count, (double)(https_now() - from) / 1e9);
+}
+
+/* With one waiter, it must stand in the queue before the stack is given back. */
+static void await_queue(void)
+{
+    do {
+        https_send(&holder, &server, "/status", NULL);
+        await_holder();
+    } while (!strstr(holder.in, "\"position\":1"));
+}
+
+/* One release; returns who got the stack. */
+static struct https *run_round(struct times *released, struct times *granted)
+{
+    struct https *winner = NULL;
+    int64_t from = https_now();
+    int is_released = 0;
+
+    send_release();
+    while (!winner || !is_released) {
+        struct epoll_event events[64];
+        int ready = epoll_wait(poll_fd, events, 64, PATIENCE);
+        if (ready == 0)
+            https_die("no answer");
+        for (int i = 0; i < ready; i++) {
+            struct https *https =
+                events[i].data.u64 == SIZE_MAX ? &holder : &parked[events[i].data.u64];
+            int status = 0;
+            switch (https_receive(https, &status)) {
+            case HTTPS_NOT_YET:
+                continue;
+            case HTTPS_ENDED:
+                https_die("the server ended a connection");
+            case HTTPS_ANSWERED:
+                must_be_ok(https, status);
+            }
+            add(https == &holder ? released : granted, from, https_now());
+            if (https == &holder) {
+                is_released = 1;
+            } else {
+                take_lease(https);
+                winner = https;
+            }
+        }
+    }
+    return winner;
+}
+
+static void run_rounds(size_t rounds)
+{
+    static struct times released;
+    static struct times granted;
+
+    released.count = granted.count = 0;
+    while (rounds--) {
+        if (parked_count == 1)
+            await_queue();
+        ask(run_round(&released, &granted));
+    }
+    printf("{");
+    print_times("release", &released);
+    printf(",");
+    print_times("grant", &granted);
+    printf("}\n");
+}
+
+static void leave(void)
+{
+    for (size_t i = 0; i < parked_count; i++)
+        https_close(&parked[i]);
+    printf("{\"left\":%zu}\n", parked_count);
+    parked_count = 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct rlimit limit;
+    char line[64];
+
+    if (argc != 4)
+        https_die("usage: park PORT CA_FILE KEY_FILE");
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    https_server_open(&server, (uint16_t)https_number(argv[1], UINT16_MAX), argv[2], argv[3]);
+    poll_fd = epoll_create1(EPOLL_CLOEXEC);
+    https_open(&holder, &server);
+    watch(&holder);
+    while (fgets(line, sizeof line, stdin)) {
+        char *count_text = line + strcspn(line, " \n");
+        size_t count = 0;
+        if (*count_text == ' ')
+            count = strtoul(count_text + 1, NULL, 10);
+        *count_text = 0;
+        if (strcmp(line, "plain") == 0)
+            plain(count);
+        else if (strcmp(line, "park") == 0)
+            park(count);
+        else if (strcmp(line, "rounds") == 0)
+            run_rounds(count);
+        else if (strcmp(line, "leave") == 0)
+            leave();
+        else
+            https_die("unknown command: %s", line);
+        fflush(stdout);
+    }
+    return 0;
+}
