@@ -169,9 +169,11 @@ int main(int argc, char **argv)
     if (!clients || !samples)
         https_die("out of memory");
     run(clients, count, (int64_t)(seconds * 1e9));
+    free(clients);
     qsort(samples, sample_count, sizeof *samples, compare);
     printf("{\"requests\":%zu,\"pairs\":%lu,\"seconds\":%.3f,\"p50\":%u,\"p99\":%u,\"doublyLent\":%"
            "lu}\n",
            sample_count, pairs, seconds, quantile(0.5), quantile(0.99), doubly_lent);
+    free(samples);
     return doubly_lent != 0;
 }
