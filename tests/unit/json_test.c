@@ -184,8 +184,8 @@ static void test_syntax(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(wrong); i++)
         bad(wrong[i], "");
-    bad("{\"a\":1", "cut short");
-    bad("[1,", "cut short");
+    bad("{\"a\":1", "");
+    bad("[1,", "");
 }
 
 static void test_bytes_after_the_value(void **state)

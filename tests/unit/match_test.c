@@ -1,0 +1,633 @@
+/*
+ * match: who gets which stack. Each rule by example, then thousands of random pools against a
+ * second, slow reading of the rules (match.h; design section 4).
+ */
+#include "scene.h"
+
+#include "match.h"
+
+#define LINE_MOST 64
+
+/* The second reading */
+
+/* Units that differ, by looking at each name of both; `runs` NULL: unknown, all differ. */
+static size_t differing(const struct manifest *needs, const struct manifest *runs)
+{
+    size_t count = needs->count + (runs ? runs->count : 0);
+
+    for (size_t n = 0; runs && n < needs->count; n++)
+        for (size_t r = 0; r < runs->count; r++)
+            if (strcmp(needs->units[n].name, runs->units[r].name) == 0)
+                count -= strcmp(needs->units[n].fingerprint, runs->units[r].fingerprint) ? 1 : 2;
+    return count;
+}
+
+static bool is_before(const struct pool *pool, const struct lease *a, const struct lease *b)
+{
+    int64_t minutes_a = (pool->now - a->asked_at) / SECONDS(60);
+    int64_t minutes_b = (pool->now - b->asked_at) / SECONDS(60);
+
+    if (a->priority + minutes_a != b->priority + minutes_b)
+        return a->priority + minutes_a > b->priority + minutes_b;
+    return a->number < b->number;
+}
+
+/* Everybody who is connected and not yet served, in order. */
+static size_t whole_line(const struct pool *pool, struct lease *line[LINE_MOST])
+{
+    size_t count = 0;
+    struct lease *lease;
+
+    for (size_t at = 0; (lease = map_next(&pool->leases, &at)) != NULL;) {
+        size_t place = count;
+        if (lease->state != LEASE_WAITING || !lease->instance || lease->reserved)
+            continue;
+        assert_true(count < LINE_MOST);
+        for (; place > 0 && is_before(pool, lease, line[place - 1]); place--)
+            line[place] = line[place - 1];
+        line[place] = lease;
+        count++;
+    }
+    return count;
+}
+
+/* Longer idle; of two of the same instant the one before in the list. */
+static struct stack *best_for(const struct pool *pool, const struct lease *lease, size_t *cost)
+{
+    struct stack *best = NULL;
+    bool best_is_own = false;
+
+    *cost = SIZE_MAX;
+    for (struct stack *at = pool->idle_first; at; at = at->idle_next) {
+        if (at->reserved)
+            continue;
+        if (lease->units) {
+            size_t distance = differing(lease->units, at->content);
+            if (!best || distance < *cost) {
+                best = at;
+                *cost = distance;
+            }
+        } else {
+            bool is_own = at->branch && strcmp(at->branch, lease->branch) == 0;
+            if (!best || (is_own && !best_is_own) ||
+                (is_own && best_is_own && at->number < best->number)) {
+                best = at;
+                best_is_own = is_own;
+            }
+        }
+    }
+    return best;
+}
+
+struct expected {
+    struct lease *lease;
+    struct stack *stack; /* NULL: a new one */
+    size_t passed;
+};
+
+static bool expect_next(const struct pool *pool, struct expected *expected)
+{
+    struct lease *line[LINE_MOST];
+    size_t count = whole_line(pool, line);
+    size_t window = count < 5 ? count : 5;
+    size_t idle = 0;
+    bool may_create = pool->stack_count + pool->reserved_new < pool->max_stacks;
+    size_t cost;
+
+    for (const struct stack *at = pool->idle_first; at; at = at->idle_next)
+        idle += !at->reserved;
+    if (count == 0 || (idle == 0 && !may_create))
+        return false;
+    *expected = (struct expected){.lease = line[0]};
+    expected->stack = best_for(pool, line[0], &cost);
+    if (may_create || idle >= window)
+        return true; /* no shortage among those who are looked at */
+    for (size_t i = 1; i < window; i++) {
+        size_t other_cost;
+        struct stack *other = best_for(pool, line[i], &other_cost);
+
+        if (line[i - 1]->passed_over >= 5)
+            break; /* neither the one behind nor anyone later may pass it */
+        if (line[i]->units && other_cost < cost && other_cost < line[i]->units->count) {
+            *expected = (struct expected){.lease = line[i], .stack = other, .passed = i};
+            cost = other_cost;
+        }
+    }
+    return true;
+}
+
+/* Random pools */
+
+static const char *const sets[] = {NULL,          "",        "a=1",         "a=1 b=1 c=1",
+                                   "a=2 b=1 c=1", "a=2 b=2", "a=2 b=2 c=2", "a=1 b=1 c=1 d=1 e=1"};
+
+static struct scene *random_scene(struct chance *chance)
+{
+    struct scene *scene = scene_new(1 + chance_below(chance, 8));
+    struct pool *pool = scene->pool;
+    unsigned stacks = chance_below(chance, pool->max_stacks + 1);
+
+    if (chance_percent(chance, 70))
+        stacks = pool->max_stacks;
+    for (uint32_t number = 1; number <= stacks; number++) {
+        static const char *const branches[] = {NULL, "main", "feature", "fix"};
+        struct stack *stack = pool_create_stack(pool, number);
+        struct manifest *content = units(sets[chance_below(chance, COUNT(sets))]);
+
+        pool->now += chance_below(chance, 3) * TIMES_SECOND;
+        stack->branch = mem_strdup(branches[chance_below(chance, 4)]);
+        if (content) {
+            content->number = 1000 + number;
+            pool_add_manifest(pool, manifest_ref(content));
+            pool_set_content(pool, stack, content);
+            manifest_unref(content);
+        }
+        pool_move_stack(pool, stack,
+                        chance_percent(chance, 60) ? STACK_AVAILABLE : STACK_QUARANTINED);
+    }
+    return scene;
+}
+
+static void add_waiters(struct scene *scene, struct chance *chance, unsigned count)
+{
+    static const char *const branches[] = {"main", "feature", "fix"};
+    static const uint64_t holders[] = {US, US, US, US, OTHER, 0};
+    struct pool *pool = scene->pool;
+
+    while (count-- > 0) {
+        struct lease *lease = mem_zalloc(sizeof *lease);
+        struct manifest *needs = units(sets[chance_below(chance, COUNT(sets))]);
+
+        lease->branch = mem_strdup(branches[chance_below(chance, 3)]);
+        lease->request_id = mem_strdup("x"); /* may wait without a connection */
+        lease->lease_s = 60;
+        lease->instance = holders[chance_below(chance, COUNT(holders))];
+        lease->wait_until = TIMES_NEVER;
+        if (chance_percent(chance, 40))
+            lease->priority = PRIORITY_MIN + (int)chance_below(chance, PRIORITY_COUNT);
+        lease->passed_over = chance_percent(chance, 70) ? 0 : chance_below(chance, 6);
+        pool_enqueue(pool, lease, needs);
+        manifest_unref(needs);
+        pool->now += chance_below(chance, 40) * TIMES_SECOND;
+    }
+}
+
+static void check_next(const struct pool *pool, bool found, const struct match *match)
+{
+    struct expected expected;
+    struct lease *line[LINE_MOST];
+
+    assert_int_equal(found, expect_next(pool, &expected));
+    if (!found)
+        return;
+    assert_ptr_equal(match->lease, expected.lease);
+    assert_ptr_equal(match->stack, expected.stack);
+    assert_int_equal(match->passed_count, expected.passed);
+    whole_line(pool, line);
+    for (size_t i = 0; i < match->passed_count; i++) {
+        assert_ptr_equal(match->passed[i], line[i]);
+        assert_true(line[i]->passed_over < 5);
+    }
+    if (!match->stack) {
+        assert_true(match->number > 0);
+        assert_null(pool_stack(pool, match->number));
+        for (uint32_t number = 1; number < match->number; number++)
+            assert_non_null(pool_stack(pool, number));
+    }
+}
+
+static void carry_out_match(struct pool *pool, const struct match *match, bool is_ours)
+{
+    struct stack *stack = match->stack;
+
+    if (!is_ours) {
+        match->lease->reserved = true;
+        if (stack)
+            stack->reserved = true;
+        else
+            pool->reserved_new++;
+        return;
+    }
+    for (size_t i = 0; i < match->passed_count; i++)
+        match->passed[i]->passed_over++;
+    pool_activate(pool, match->lease, stack ? stack : pool_create_stack(pool, match->number),
+                  !stack);
+}
+
+static void test_random_pools(void **state)
+{
+    struct chance chance = chance_new(50);
+
+    (void)state;
+    for (uint64_t i = 0; i < 5000 * unit_setting("UNIT_STEPS", 1); i++) {
+        struct scene *scene = random_scene(&chance);
+        struct match match;
+        bool found;
+
+        add_waiters(scene, &chance, chance_below(&chance, 12));
+        do {
+            found = match_next(scene->pool, &match);
+            check_next(scene->pool, found, &match);
+            if (found)
+                carry_out_match(scene->pool, &match, match.lease->instance == US);
+        } while (found);
+        scene_free(scene);
+    }
+}
+
+/* Counted by the callers themselves: how often somebody behind them was served first. */
+static void test_nobody_is_passed_over_more_than_5_times(void **state)
+{
+    struct chance chance = chance_new(51);
+    unsigned worst = 0;
+
+    (void)state;
+    for (uint64_t round = 0; round < 100 * unit_setting("UNIT_STEPS", 1); round++) {
+        struct scene *scene = scene_new(1 + chance_below(&chance, 3));
+        unsigned passed[4000] = {0};
+
+        for (int turn = 0; turn < 150; turn++) {
+            struct lease *line[LINE_MOST];
+            size_t count;
+            struct lease *lease;
+            struct match match;
+
+            for (unsigned n = chance_below(&chance, 3); n > 0; n--) {
+                if (scene->pool->waiting_count < 30)
+                    add_waiters(scene, &chance, 1);
+            }
+            for (size_t at = 0; (lease = map_next(&scene->pool->leases, &at)) != NULL;)
+                if (lease->state == LEASE_WAITING)
+                    lease->passed_over = passed[lease->number];
+            for (size_t at = 0; (lease = map_next(&scene->pool->leases, &at)) != NULL;) {
+                if (lease->state == LEASE_ACTIVE && chance_percent(&chance, 50)) {
+                    pool_set_content(scene->pool, lease->stack, lease->units);
+                    lease->deployed_at = scene->pool->now;
+                    pool_end_lease(scene->pool, lease, LEASE_RELEASED, OUTCOME_SUCCESS);
+                    break; /* the map has changed */
+                }
+            }
+            while ((count = whole_line(scene->pool, line)) > 0 && match_next(scene->pool, &match)) {
+                for (size_t i = 0; line[i] != match.lease; i++) {
+                    passed[line[i]->number]++;
+                    assert_true(passed[line[i]->number] <= 5);
+                    worst = passed[line[i]->number] > worst ? passed[line[i]->number] : worst;
+                }
+                carry_out_match(scene->pool, &match, true);
+            }
+            pool_settle(scene->pool);
+            scene->pool->now += chance_below(&chance, 30) * TIMES_SECOND;
+        }
+        scene_free(scene);
+    }
+    assert_int_equal(worst, 5); /* the bound was reached, so it was tried */
+}
+
+/* By example */
+
+/* Stacks 1, 2, … that ran those units, given back in that order, a minute apart. */
+static struct scene *scene_with(const char *const contents[], size_t count)
+{
+    struct scene *scene = scene_new((uint32_t)count);
+    struct told told[10];
+
+    for (size_t i = 0; i < count; i++) {
+        told[i] = scene_run(scene, ask("main", NULL, contents[i]));
+        assert_int_equal(told[i].result, RESULT_GRANTED);
+        assert_int_equal(told[i].stack, i + 1);
+    }
+    for (size_t i = 0; i < count; i++) {
+        char name[20];
+        snprintf(name, sizeof name, "test-%zu", i + 1);
+        scene_pass(scene, 60);
+        scene_run(scene, mark(name, &told[i], "c"));
+        scene_run(scene, give_back(name, &told[i], OUTCOME_SUCCESS));
+    }
+    scene_pass(scene, 60);
+    return scene;
+}
+
+static void expect_stack(struct scene *scene, struct command *command, uint32_t number)
+{
+    struct told told = scene_run(scene, command);
+
+    assert_int_equal(told.result, RESULT_GRANTED);
+    assert_int_equal(told.stack, number);
+}
+
+static void test_fewest_units_differ(void **state)
+{
+    const char *const contents[] = {"a=1 b=1 c=1", "a=2 b=2 c=1", "a=2 b=2 c=2"};
+    struct scene *scene = scene_with(contents, 3);
+
+    (void)state;
+    expect_stack(scene, ask("main", NULL, "a=2 b=2 c=3"), 2); /* a tie: idle longer */
+    expect_stack(scene, ask("main", NULL, "a=1 b=1 c=2"), 1);
+    expect_stack(scene, ask("main", NULL, "z=1"), 3);
+    scene_free(scene);
+}
+
+static void test_missing_and_unknown_units_differ(void **state)
+{
+    const char *const contents[] = {NULL, "a=1 b=1 c=1 d=1", "a=1"};
+    struct scene *scene = scene_with(contents, 3);
+
+    (void)state;
+    assert_null(stack_of(scene, 1)->content);
+    /* From 1: 2 units, unknown; from 2: 2 to remove; from 3: 1 is missing. */
+    expect_stack(scene, ask("main", NULL, "a=1 b=1"), 3);
+    expect_stack(scene, ask("main", NULL, "a=1 b=1 c=1"), 2);
+    expect_stack(scene, ask("main", NULL, "a=1"), 1);
+    scene_free(scene);
+}
+
+static void test_without_units_same_branch_else_idle_longest(void **state)
+{
+    struct scene *scene = scene_new(4);
+
+    (void)state;
+    for (uint32_t i = 1; i <= 4; i++) {
+        static const char *const branches[] = {"main", "feature", "fix", "feature"};
+        expect_stack(scene, ask(branches[i - 1], NULL, NULL), i);
+    }
+    for (int i = 4; i >= 1; i--) { /* 4 is idle longest */
+        char name[20];
+        snprintf(name, sizeof name, "test-%d", i);
+        scene_pass(scene, 1);
+        scene_run(scene, give_back(name, NULL, OUTCOME_SUCCESS));
+    }
+    expect_stack(scene, ask("main", NULL, NULL), 1);
+    expect_stack(scene, ask("other", NULL, NULL), 4);
+    expect_stack(scene, ask("feature", NULL, NULL), 2);
+    expect_stack(scene, ask("feature", NULL, NULL), 3);
+    assert_int_equal(scene_run(scene, ask("main", NULL, NULL)).result, RESULT_WAITING);
+    scene_free(scene);
+}
+
+static void test_lowest_free_number_is_made(void **state)
+{
+    struct scene *scene = scene_new(4);
+    struct told told;
+
+    (void)state;
+    for (uint32_t i = 1; i <= 4; i++) {
+        told = scene_run(scene, ask("main", NULL, NULL));
+        assert_true(told.is_new);
+        assert_int_equal(told.stack, i);
+    }
+    scene_run(scene, give_back("test-2", NULL, OUTCOME_NONE));
+    scene_run(scene, on(VERB_DELETE_STACK, "test-2", NULL));
+    scene_run(scene, give_back("test-3", NULL, OUTCOME_NONE));
+    told = scene_run(scene, ask("main", NULL, NULL)); /* first what is there */
+    assert_int_equal(told.stack, 3);
+    assert_false(told.is_new);
+    told = scene_run(scene, ask("main", NULL, NULL));
+    assert_int_equal(told.stack, 2);
+    assert_true(told.is_new);
+    assert_int_equal(told.fence, 2); /* goes on where the old test-2 ended */
+    assert_int_equal(scene_run(scene, ask("main", NULL, NULL)).result, RESULT_WAITING);
+    scene_free(scene);
+}
+
+static void test_plain_requests_are_served_in_order(void **state)
+{
+    struct scene *scene = scene_new(1);
+    struct told holder = scene_run(scene, ask("main", NULL, NULL));
+    struct told waiting[6];
+
+    (void)state;
+    for (size_t i = 0; i < 6; i++)
+        waiting[i] = scene_run(scene, ask(i % 2 ? "main" : "feature", NULL, NULL));
+    for (size_t i = 0; i < 6; i++) {
+        assert_int_equal(lease_of(scene, &waiting[i])->state, LEASE_WAITING);
+        assert_int_equal(pool_position(scene->pool, lease_of(scene, &waiting[i])), 1);
+        scene_run(scene, give_back("test-1", &holder, OUTCOME_NONE));
+        assert_int_equal(lease_of(scene, &waiting[i])->state, LEASE_ACTIVE);
+        assert_int_equal(lease_of(scene, &waiting[i])->passed_over, 0);
+        memcpy(holder.lease_id, lease_of(scene, &waiting[i])->lease_id, LEASE_ID_SIZE);
+    }
+    scene_free(scene);
+}
+
+static void test_bounded_affinity(void **state)
+{
+    struct scene *scene = scene_new(1);
+    struct told holder = scene_run(scene, ask("main", NULL, "a=1 b=1"));
+    struct told unlucky;
+    struct told lucky[6];
+
+    (void)state;
+    scene_run(scene, mark("test-1", &holder, "c"));
+    unlucky = scene_run(scene, ask("main", NULL, "a=2 b=2"));
+    for (size_t i = 0; i < 6; i++)
+        lucky[i] = scene_run(scene, ask("main", NULL, "a=1 b=1"));
+    for (size_t i = 0; i < 5; i++) {
+        scene_run(scene, give_back("test-1", i ? NULL : &holder, OUTCOME_NOT_DEPLOYED));
+        assert_int_equal(lease_of(scene, &lucky[i])->state, LEASE_ACTIVE);
+        assert_int_equal(lease_of(scene, &unlucky)->passed_over, i + 1);
+    }
+    scene_run(scene, give_back("test-1", NULL, OUTCOME_NOT_DEPLOYED));
+    assert_int_equal(lease_of(scene, &unlucky)->state, LEASE_ACTIVE);
+    assert_int_equal(lease_of(scene, &lucky[5])->state, LEASE_WAITING);
+    scene_free(scene);
+}
+
+static void test_only_the_first_five_are_looked_at(void **state)
+{
+    struct scene *scene = scene_new(1);
+    struct told holder = scene_run(scene, ask("main", NULL, "a=1 b=1"));
+    struct told first;
+    struct told sixth;
+
+    (void)state;
+    scene_run(scene, mark("test-1", &holder, "c"));
+    first = scene_run(scene, ask("main", NULL, "a=9 b=9"));
+    for (size_t i = 0; i < 4; i++)
+        scene_run(scene, ask("main", NULL, "a=8 b=8"));
+    sixth = scene_run(scene, ask("main", NULL, "a=1 b=1"));
+    scene_run(scene, give_back("test-1", &holder, OUTCOME_SUCCESS));
+    assert_int_equal(lease_of(scene, &first)->state, LEASE_ACTIVE);
+    assert_int_equal(lease_of(scene, &sixth)->state, LEASE_WAITING);
+    scene_run(scene, give_back("test-1", NULL, OUTCOME_NOT_DEPLOYED));
+    assert_int_equal(lease_of(scene, &sixth)->state, LEASE_ACTIVE); /* it was the fifth by then */
+    scene_free(scene);
+}
+
+static void test_priority_and_aging(void **state)
+{
+    struct scene *scene = scene_new(1);
+    struct command *command;
+    struct told low;
+    struct told high;
+    struct told late;
+
+    (void)state;
+    scene_run(scene, ask("main", NULL, NULL));
+    low = scene_run(scene, ask("main", NULL, NULL));
+    command = ask("main", NULL, NULL);
+    command->priority = 2;
+    high = scene_run(scene, command);
+    assert_int_equal(pool_position(scene->pool, lease_of(scene, &high)), 1);
+    assert_int_equal(pool_position(scene->pool, lease_of(scene, &low)), 2);
+    scene_pass(scene, 119);
+    command = ask("main", NULL, NULL);
+    command->priority = 2;
+    late = scene_run(scene, command);
+    assert_int_equal(pool_position(scene->pool, lease_of(scene, &late)), 2); /* 2 to 1 */
+    scene_pass(scene, 1); /* low has waited for two minutes: as high as late, and older */
+    assert_int_equal(pool_position(scene->pool, lease_of(scene, &high)), 1);
+    assert_int_equal(pool_position(scene->pool, lease_of(scene, &low)), 2);
+    assert_int_equal(pool_position(scene->pool, lease_of(scene, &late)), 3);
+    scene_run(scene, give_back("test-1", NULL, OUTCOME_NONE));
+    assert_int_equal(lease_of(scene, &high)->state, LEASE_ACTIVE);
+    scene_run(scene, give_back("test-1", NULL, OUTCOME_NONE));
+    assert_int_equal(lease_of(scene, &low)->state, LEASE_ACTIVE);
+    scene_free(scene);
+}
+
+static void test_who_is_not_connected_is_passed_over_without_counting(void **state)
+{
+    struct scene *scene = scene_new(1);
+    struct told away;
+    struct told second;
+
+    (void)state;
+    scene_run(scene, ask("main", NULL, NULL));
+    away = scene_run(scene, ask("main", "r1", NULL));
+    second = scene_run(scene, ask("main", NULL, NULL));
+    scene_run(scene, about(VERB_HANG_UP, &away));
+    scene_run(scene, give_back("test-1", NULL, OUTCOME_NONE));
+    assert_int_equal(lease_of(scene, &second)->state, LEASE_ACTIVE);
+    assert_int_equal(lease_of(scene, &away)->passed_over, 0);
+    assert_int_equal(pool_position(scene->pool, lease_of(scene, &away)), 1);
+    scene_free(scene);
+}
+
+static struct told ask_for_other(struct scene *scene)
+{
+    uint64_t living = US;
+    struct told told;
+
+    /* Each looks at what is due as if it had just loaded the pool. */
+    scene->pool->deadline = scene->pool->now;
+    scene->clerk.instance = OTHER;
+    scene->clerk.others = &living;
+    told = scene_run(scene, ask("main", "theirs", NULL));
+    scene->clerk.instance = US;
+    scene->clerk.others = scene->others;
+    scene->pool->deadline = scene->pool->now;
+    return told;
+}
+
+static void test_living_instances_reserve(void **state)
+{
+    struct scene *scene = scene_new(2);
+    struct told theirs;
+    struct told ours[2];
+
+    (void)state;
+    scene_run(scene, ask("main", NULL, NULL));
+    scene_run(scene, ask("main", NULL, NULL));
+    theirs = ask_for_other(scene);
+    ours[0] = scene_run(scene, ask("main", NULL, NULL));
+    ours[1] = scene_run(scene, ask("main", NULL, NULL));
+    scene_run(scene, give_back("test-1", NULL, OUTCOME_NONE));
+    assert_int_equal(lease_of(scene, &theirs)->state, LEASE_WAITING); /* theirs to grant */
+    assert_int_equal(lease_of(scene, &ours[0])->state, LEASE_WAITING);
+    assert_int_equal(scene->pool->idle_count, 1);
+    scene_run(scene, give_back("test-2", NULL, OUTCOME_NONE));
+    assert_int_equal(lease_of(scene, &ours[0])->state, LEASE_ACTIVE);
+    assert_int_equal(lease_of(scene, &ours[1])->state, LEASE_WAITING);
+    assert_int_equal(lease_of(scene, &theirs)->state, LEASE_WAITING);
+    assert_int_equal(scene->pool->idle_count, 1);
+
+    scene->clerk.other_count = 0; /* it died */
+    scene_pass(scene, 2);
+    scene_finish(scene);
+    assert_int_equal(lease_of(scene, &theirs)->instance, 0); /* keeps its place for the grace */
+    assert_int_equal(lease_of(scene, &ours[1])->state, LEASE_ACTIVE);
+    scene_pass(scene, 59);
+    scene_finish(scene);
+    assert_non_null(lease_of(scene, &theirs));
+    scene_pass(scene, 1);
+    scene_finish(scene);
+    assert_null(lease_of(scene, &theirs));
+    scene_free(scene);
+}
+
+static void test_new_stacks_are_reserved_too(void **state)
+{
+    struct scene *scene = scene_new(1);
+    struct told theirs;
+    struct told ours;
+
+    (void)state;
+    scene_run(scene, ask("main", NULL, NULL));
+    theirs = ask_for_other(scene);
+    ours = scene_run(scene, ask("main", NULL, NULL));
+    scene->pool->max_stacks = 2; /* room for one more: it is theirs */
+    scene_finish(scene);
+    assert_int_equal(lease_of(scene, &ours)->state, LEASE_WAITING);
+    scene->pool->max_stacks = 3;
+    scene_finish(scene);
+    assert_int_equal(lease_of(scene, &ours)->state, LEASE_ACTIVE);
+    assert_int_equal(lease_of(scene, &theirs)->state, LEASE_WAITING);
+    scene_free(scene);
+}
+
+static void test_refresh(void **state)
+{
+    const char *const contents[] = {"a=1 b=1 c=1", "a=2 b=2 c=2", "a=2 b=1 c=1"};
+    struct scene *scene = scene_with(contents, 3);
+    struct told told;
+
+    (void)state;
+    told = scene_run(scene, ask_refresh(NULL, "a=1 b=1 c=1"));
+    assert_int_equal(told.result, RESULT_GRANTED);
+    assert_int_equal(told.stack, 2); /* the furthest */
+    told = scene_run(scene, ask_refresh("r", "a=1 b=1 c=1"));
+    assert_int_equal(told.result, RESULT_GRANTED);
+    assert_int_equal(told.stack, 3);
+    told = scene_run(scene, ask_refresh("r2", "a=1 b=1 c=1"));
+    assert_int_equal(told.result, RESULT_NOT_NOW); /* one idle stack is left for the others */
+    assert_int_equal(scene->pool->waiting_count, 0);
+    assert_int_equal(stack_of(scene, 1)->state, STACK_AVAILABLE);
+    scene_free(scene);
+}
+
+static void test_refresh_takes_only_what_nobody_wants(void **state)
+{
+    const char *const contents[] = {"a=1", "a=2", "a=3"};
+    struct scene *scene = scene_with(contents, 3);
+    size_t refresh = scene_add(scene, ask_refresh(NULL, "a=1"));
+    size_t test = scene_add(scene, ask("main", NULL, "a=3"));
+
+    (void)state;
+    scene_finish(scene);
+    assert_int_equal(scene->told[test].stack, 3);
+    assert_int_equal(scene->told[refresh].stack, 2);
+    scene_free(scene);
+
+    scene = scene_with(contents, 2);
+    refresh = scene_add(scene, ask_refresh(NULL, "a=1")); /* first, and still after the test */
+    test = scene_add(scene, ask("main", NULL, "a=2"));
+    scene_finish(scene);
+    assert_int_equal(scene->told[test].stack, 2);
+    assert_int_equal(scene->told[refresh].result, RESULT_NOT_NOW);
+    scene_free(scene);
+}
+
+UNIT_MAIN(cmocka_unit_test(test_fewest_units_differ),
+          cmocka_unit_test(test_missing_and_unknown_units_differ),
+          cmocka_unit_test(test_without_units_same_branch_else_idle_longest),
+          cmocka_unit_test(test_lowest_free_number_is_made),
+          cmocka_unit_test(test_plain_requests_are_served_in_order),
+          cmocka_unit_test(test_bounded_affinity),
+          cmocka_unit_test(test_only_the_first_five_are_looked_at),
+          cmocka_unit_test(test_priority_and_aging),
+          cmocka_unit_test(test_who_is_not_connected_is_passed_over_without_counting),
+          cmocka_unit_test(test_living_instances_reserve),
+          cmocka_unit_test(test_new_stacks_are_reserved_too), cmocka_unit_test(test_refresh),
+          cmocka_unit_test(test_refresh_takes_only_what_nobody_wants),
+          cmocka_unit_test(test_random_pools),
+          cmocka_unit_test(test_nobody_is_passed_over_more_than_5_times))
