@@ -213,10 +213,11 @@ static enum database_status run_project(struct batch *batch, struct project *pro
 
 static enum database_status attempt(struct batch *batch)
 {
-    enum database_status status = batch_lock_members(batch);
     struct pool **pools;
+    enum database_status status;
 
     batch->committing = false;
+    status = batch_lock_members(batch);
     for (size_t i = 0; i < batch->member_count && status == DATABASE_OK; i++)
         status = run_project(batch, batch->members[i]);
     if (status != DATABASE_OK)
@@ -230,6 +231,16 @@ static enum database_status attempt(struct batch *batch)
     return status;
 }
 
+static enum database_status was_committed(struct batch *batch, bool *committed)
+{
+    const char **names = batch_member_names(batch);
+    enum database_status status =
+        store_was_committed(batch->store, names, batch->member_count, committed);
+
+    free(names);
+    return status;
+}
+
 /* The connection broke. Whether to go on, and `*committed`. */
 static bool reconnect(struct batch *batch, bool *committed)
 {
@@ -240,7 +251,7 @@ static bool reconnect(struct batch *batch, bool *committed)
         if (batch_connect(batch)) {
             if (!batch->committing)
                 return true;
-            if (store_was_committed(batch->store, committed) == DATABASE_OK)
+            if (was_committed(batch, committed) == DATABASE_OK)
                 return true;
         }
         /* With nothing in doubt nobody need wait for the answer. */

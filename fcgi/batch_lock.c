@@ -84,14 +84,21 @@ static void remove_member(struct batch *batch, size_t at)
     batch->members[at] = batch->members[--batch->member_count];
 }
 
-enum database_status batch_lock_members(struct batch *batch)
+const char **batch_member_names(const struct batch *batch)
 {
     const char **names = mem_alloc((batch->member_count + 1) * sizeof(char *));
-    struct store_begin begin;
-    enum database_status status;
 
     for (size_t i = 0; i < batch->member_count; i++)
         names[i] = batch->members[i]->name;
+    return names;
+}
+
+enum database_status batch_lock_members(struct batch *batch)
+{
+    const char **names = batch_member_names(batch);
+    struct store_begin begin;
+    enum database_status status;
+
     status = store_begin(batch->store, names, batch->member_count, &begin);
     free(names);
     free((void *)batch->clerk.others);

@@ -33,5 +33,7 @@ struct batch {
 /* Locks the members' rows and brings their pools up to date. Members whose row is another host's
  * at the moment, or that don't exist, are members no longer. */
 enum database_status batch_lock_members(struct batch *batch);
+/* The caller frees the list, not the names. */
+const char **batch_member_names(const struct batch *batch);
 
 #endif

@@ -21,8 +21,8 @@
 #include <unistd.h>
 
 #define DEFAULT_CONFIG  "/etc/stack-orchestrator/stack-orchestrator.conf"
-#define LINGER_MS       200 /* for requests that nginx had sent when the drain began */
-#define OWN_DESCRIPTORS 256 /* kept free of parked clients, so that releases come in */
+#define LINGER_MS       200  /* for requests that nginx had sent when the drain began */
+#define OWN_DESCRIPTORS 1024 /* beside the parked clients */
 
 #ifndef VERSION
 #define VERSION "0.0.0"
@@ -41,23 +41,24 @@ static const char usage[] =
     "waiting requests are answered with 503. Exit status: 0 after a drain, 1 if it\n"
     "could not start, 2 for wrong options or settings.\n";
 
-/* Each parked client takes a descriptor. */
+/* Each parked client takes a descriptor; some stay free, so that releases always come in. */
 static void fit_descriptors(struct config *config)
 {
+    const rlim_t wanted = (rlim_t)config->max_waiting + OWN_DESCRIPTORS;
     struct rlimit limit;
-    long most;
+    rlim_t own;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
-    limit.rlim_cur = limit.rlim_max;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
     setrlimit(RLIMIT_NOFILE, &limit);
     getrlimit(RLIMIT_NOFILE, &limit);
-    most = limit.rlim_cur > OWN_DESCRIPTORS ? (long)limit.rlim_cur - OWN_DESCRIPTORS : 0;
-    if (most < config->max_waiting) {
-        log_warning("max_waiting is lowered from %d to %ld: the limit on open files is %ld",
-                    config->max_waiting, most, (long)limit.rlim_cur);
-        config->max_waiting = (int)most;
-    }
+    if (limit.rlim_cur >= wanted)
+        return;
+    own = limit.rlim_cur < 4 * OWN_DESCRIPTORS ? limit.rlim_cur / 4 : OWN_DESCRIPTORS;
+    log_warning("max_waiting is lowered from %d to %ld: the limit on open files is %ld",
+                config->max_waiting, (long)(limit.rlim_cur - own), (long)limit.rlim_cur);
+    config->max_waiting = (int)(limit.rlim_cur - own);
 }
 
 /* Signals are taken by sigwait() in the main thread alone; all threads inherit the mask. */

@@ -264,16 +264,30 @@ enum database_status store_commit(struct store *store, struct pool *const pools[
     return database_run(store->database, sql, NULL, NULL);
 }
 
-enum database_status store_was_committed(struct store *store, bool *was_committed)
+static void take_last_batch(void *context, const struct database_row *row)
+{
+    enum { SET_BEGUN, SET_LOCKED, SET_LAST_BATCH };
+
+    if (row->set == SET_LAST_BATCH)
+        *(int64_t *)context = database_int(row, 0, -1);
+}
+
+enum database_status store_was_committed(struct store *store, const char *const names[],
+                                         size_t count, bool *was_committed)
 {
     struct buf *sql = store_start_sql(store);
     enum database_status status;
-    int64_t batch = 0;
+    int64_t batch = -1;
 
-    /* The row lock waits for the lost transaction, should the server still be at it. */
-    buf_printf(sql, "SELECT last_batch FROM instance WHERE instance_id = %llu FOR UPDATE",
+    /* The server may still be at the lost transaction: its locks are waited for first. */
+    buf_puts(sql, "START TRANSACTION;SELECT project_id FROM project WHERE name IN ");
+    add_names(sql, names, count);
+    buf_printf(sql,
+               " ORDER BY project_id FOR UPDATE;"
+               "SELECT last_batch FROM instance WHERE instance_id = %llu;"
+               "ROLLBACK",
                (unsigned long long)store->instance);
-    status = database_run(store->database, sql, store_take_number, &batch);
+    status = database_run(store->database, sql, take_last_batch, &batch);
     *was_committed = batch >= 0 && (uint64_t)batch == store->batch;
     return status;
 }

@@ -78,7 +78,10 @@ enum database_status store_was_leased(struct store *store, const struct pool *po
 /* Writes all that changed in the pools and commits. DATABASE_LOST: unknown whether it happened;
  * ask store_was_committed() after the next store_connect(). */
 enum database_status store_commit(struct store *store, struct pool *const pools[], size_t count);
-enum database_status store_was_committed(struct store *store, bool *was_committed);
+
+/* Whether the latest batch, which was of these projects, is in the database. */
+enum database_status store_was_committed(struct store *store, const char *const names[],
+                                         size_t count, bool *was_committed);
 void store_rollback(struct store *store);
 
 /* The versions of all projects, so that changes of other hosts are noticed. Also beats the
