@@ -117,7 +117,7 @@ end_job() # the status it ends with is in `status`, what it said in `output`
     output=$(cat job.log)
 }
 
-alive() { ! grep -q ') Z ' "/proc/$1/stat" && kill -0 "$1"; }
+alive() { [ -e "/proc/$1" ] && ! grep -q ") Z " "/proc/$1/stat" 2>/dev/null; }
 gone() { ! alive "$1"; }
 
 contains() # TEXT in $output

@@ -54,7 +54,7 @@ commit() # BRANCH TIME PARENTS UNIT CONTENT...
     jq -e '.pools[0].changedUnitsPerJob <= 2' <<<"$output"
     more=$("$ci_stack" plan --repo history --units 'services/*' --since 2020-01-01 --json --test-minutes 60 --max-stacks 40)
     jq -ne --argjson a "$output" --argjson b "$more" '$b.stacks > $a.stacks'
-    run "$ci_stack" plan --repo history --units 'services/*' --since 2020-01-01 --json --target-wait 2h
+    run "$ci_stack" plan --repo history --units 'services/*' --since 2020-01-01 --json --target-wait 5h
     jq -e '.stacks == 1' <<<"$output"
 }
 
