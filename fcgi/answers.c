@@ -2,15 +2,22 @@
 #include "answers.h"
 
 #include "buf.h"
+#include "log.h"
 #include "metrics.h"
 #include "times.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static bool send_reply(struct answers *answers, struct client client, struct response *response)
+/* Instead of a duration: the client waited for a stack. */
+#define WAITED (-1)
+
+static bool send_reply(struct answers *answers, struct client client, struct response *response,
+                       int64_t duration_us)
 {
     bool sent = gateway_reply(answers->gateway, client, &response->headers, &response->body, false);
+
+    metrics_count_answer(response->status, duration_us);
 
     response_free(response);
     return sent;
@@ -20,6 +27,8 @@ static void note_undelivered(struct answers *answers, const struct lease *lease)
 {
     struct undelivered *undelivered = mem_alloc(sizeof *undelivered);
 
+    log_info("request number %llu reached nobody and is taken back",
+             (unsigned long long)lease->number);
     *undelivered = (struct undelivered){.next = answers->undelivered, .number = lease->number};
     memcpy(undelivered->lease_id, lease->lease_id, LEASE_ID_SIZE);
     answers->undelivered = undelivered;
@@ -34,19 +43,28 @@ struct undelivered *answers_next_undelivered(struct answers *answers)
     return first;
 }
 
+static void log_answer(const struct command *command, int status)
+{
+    log_event(status >= 500 && command->answer.result != RESULT_WAIT_OVER ? LOG_WARNING : LOG_DEBUG,
+              "request=%s project=%s key=%s answered %d", command->trace, command->project,
+              command->key_name, status);
+}
+
 void answers_command(struct answers *answers, const struct pool *pool, struct command *command,
                      enum result result)
 {
     struct response response = {0};
+    bool sent;
 
     if (!command->has_client)
         return;
     command->answer.result = result;
     reply_command(pool, command, &response);
-    metrics_count_answer(response.status, times_monotonic_us() - command->arrived_us);
+    log_answer(command, response.status);
+    sent =
+        send_reply(answers, command->client, &response, times_monotonic_us() - command->arrived_us);
     /* A repeated request that finds its lease active has the grant from before. */
-    if (!send_reply(answers, command->client, &response) && result == RESULT_GRANTED &&
-        command->answer.lease->asker == command)
+    if (!sent && result == RESULT_GRANTED && command->answer.lease->asker == command)
         note_undelivered(answers, command->answer.lease);
 }
 
@@ -59,7 +77,7 @@ void answers_parked(struct answers *answers, struct project *project, const stru
     if (!parking_take(answers->parking, &project->lot, lease->number, &client))
         return;
     reply_request(project->pool, lease, result, &response);
-    if (!send_reply(answers, client, &response) && result == RESULT_GRANTED)
+    if (!send_reply(answers, client, &response, WAITED) && result == RESULT_GRANTED)
         note_undelivered(answers, lease);
 }
 
@@ -72,7 +90,7 @@ void answers_number(struct answers *answers, struct project *project, uint64_t n
     if (!parking_take(answers->parking, &project->lot, number, &client))
         return;
     reply_request(project->pool, NULL, result, &response);
-    send_reply(answers, client, &response);
+    send_reply(answers, client, &response, WAITED);
 }
 
 void answers_refuse(struct answers *answers, struct project *project, enum result result)

@@ -156,12 +156,17 @@ void api_body_stack(struct fields *fields, const struct request *request, struct
     fields_text(fields, "reason", FIELD_REASON_MAX, &command->reason);
 }
 
-void api_body_set_aside(struct fields *fields, const struct request *request,
-                        struct command *command)
+void api_body_quarantine(struct fields *fields, const struct request *request,
+                         struct command *command)
 {
     api_body_stack(fields, request, command);
     fields_text(fields, "owner", FIELD_NAME_MAX, &command->owner);
     fields_bool(fields, "revoke", &command->revoke);
+}
+
+void api_body_hold(struct fields *fields, const struct request *request, struct command *command)
+{
+    api_body_quarantine(fields, request, command);
     read_seconds(fields, "seconds", 1, HOLD_MAX_S, &command->lease_s);
 }
 

@@ -163,17 +163,40 @@ static void forget_pools(struct batch *batch)
 static enum database_status judge_lease_id(struct batch *batch, const struct pool *pool,
                                            struct command *command)
 {
-    enum database_status status;
     bool was_leased = false;
-
-    if (command->answer.result != RESULT_WRONG_LEASE_ID)
-        return DATABASE_OK;
-    status =
+    enum database_status status =
         store_was_leased(batch->store, pool, command->answer.stack, command->lease_id, &was_leased);
+
     if (was_leased)
         command->answer.result =
             command->verb == VERB_RELEASE ? RESULT_NO_EFFECT : RESULT_LEASE_LOST;
     return status;
+}
+
+/* A request that isn't live: was there one of that number? */
+static enum database_status judge_number(struct batch *batch, const struct pool *pool,
+                                         struct command *command)
+{
+    enum database_status status =
+        store_find_ended(batch->store, pool, command->request_number, &command->past);
+
+    if (command->past.number)
+        command->answer.result = RESULT_NO_EFFECT;
+    return status;
+}
+
+/* What a pool doesn't remember, history may. */
+static enum database_status look_back(struct batch *batch, const struct pool *pool,
+                                      struct command *command)
+{
+    switch (command->answer.result) {
+    case RESULT_WRONG_LEASE_ID:
+        return judge_lease_id(batch, pool, command);
+    case RESULT_NO_REQUEST:
+        return command->request_number ? judge_number(batch, pool, command) : DATABASE_OK;
+    default:
+        return DATABASE_OK;
+    }
 }
 
 static void grant(struct batch *batch, struct project *project)
@@ -204,7 +227,7 @@ static enum database_status run_project(struct batch *batch, struct project *pro
         if (batch->answers.draining)
             at->wait_s = 0;
         clerk_run(&batch->clerk, project->pool, at);
-        status = judge_lease_id(batch, project->pool, at);
+        status = look_back(batch, project->pool, at);
     }
     if (status == DATABASE_OK)
         grant(batch, project);

@@ -9,6 +9,7 @@
 #include "database.h"
 #include "gateway.h"
 #include "log.h"
+#include "metrics.h"
 #include "worker.h"
 #include "writer.h"
 
@@ -23,10 +24,6 @@
 #define DEFAULT_CONFIG  "/etc/stack-orchestrator/stack-orchestrator.conf"
 #define LINGER_MS       200  /* for requests that nginx had sent when the drain began */
 #define OWN_DESCRIPTORS 1024 /* beside the parked clients */
-
-#ifndef VERSION
-#define VERSION "0.0.0"
-#endif
 
 static const char usage[] =
     "Usage: stack-orchestrator [-c FILE] [-t] [-V] [-h]\n"
@@ -138,6 +135,7 @@ int main(int argc, char *argv[])
         }
     }
     log_open();
+    metrics_start();
     if (!config_load(&config, path, why, sizeof why)) {
         log_error("%s", why);
         status = 2;

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define BUCKETS_MAX 12
 
@@ -32,11 +33,15 @@ struct project_metrics {
 static const double quick[] = {.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5};
 static const double patient[] = {.1, 1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600};
 
+static const double lasting[] = {60,   300,  600,   1200,  1800,  3600,
+                                 5400, 7200, 14400, 28800, 43200, 86400};
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t answers[600]; /* by status */
 static struct histogram answer_time = {.bounds = quick, .bound_count = BUCKETS_MAX};
 static struct histogram commit_time = {.bounds = quick, .bound_count = BUCKETS_MAX};
 static uint64_t commands;
+static time_t started;
 static uint64_t parked;
 static struct project_metrics *projects;
 
@@ -56,12 +61,18 @@ static double to_seconds(int64_t time_us)
     return (double)time_us / (double)TIMES_SECOND;
 }
 
+void metrics_start(void)
+{
+    started = time(NULL);
+}
+
 void metrics_count_answer(int status, int64_t duration_us)
 {
     pthread_mutex_lock(&lock);
     if (status >= 0 && status < 600)
         answers[status]++;
-    observe(&answer_time, to_seconds(duration_us));
+    if (duration_us >= 0)
+        observe(&answer_time, to_seconds(duration_us));
     pthread_mutex_unlock(&lock);
 }
 
@@ -91,7 +102,7 @@ static struct project_metrics *find_project(const char *name)
     project = mem_zalloc(sizeof *project);
     project->name = mem_strdup(name);
     project->wait = (struct histogram){.bounds = patient, .bound_count = BUCKETS_MAX};
-    project->hold = (struct histogram){.bounds = patient, .bound_count = BUCKETS_MAX};
+    project->hold = (struct histogram){.bounds = lasting, .bound_count = BUCKETS_MAX};
     project->next = projects;
     projects = project;
     return project;
@@ -158,6 +169,13 @@ static void put_histogram(struct buf *out, const char *name, const char *label,
 
 static void put_program(struct buf *out, bool is_ready)
 {
+    put_head(out, "build_info", "gauge", "Which program this is.");
+    buf_puts(out, "stack_orchestrator_build_info{version=\"" VERSION "\"} 1\n");
+    buf_printf(out,
+               "# HELP process_start_time_seconds When the program started, Unix time.\n"
+               "# TYPE process_start_time_seconds gauge\n"
+               "process_start_time_seconds %lld\n",
+               (long long)started);
     put_head(out, "answers_total", "counter", "Answers by HTTP status.");
     for (int status = 0; status < 600; status++)
         if (answers[status])

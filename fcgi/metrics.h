@@ -13,6 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Once, before the threads start. */
+void metrics_start(void);
+
+/* `duration_us` -1: the answer waited for a stack, and doesn't count as slow. */
 void metrics_count_answer(int status, int64_t duration_us);
 void metrics_count_batch(size_t commands, int64_t duration_us);
 void metrics_set_parked(size_t count);

@@ -28,7 +28,7 @@ struct reading {
     uint32_t stacks;
     uint32_t position;
     struct figures *figures;
-    struct buf *text;
+    struct buf *texts;
 };
 
 /* Columns; NULL becomes null. */
