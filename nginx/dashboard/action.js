@@ -1,0 +1,83 @@
+/* action: the dialog in which an administrator says why, and does it. */
+
+import { byId, setText } from './dom.js';
+
+const VERBS = {
+  holdStack: {
+    title: 'Hold', button: 'Hold', fields: ['seconds'],
+    text: 'Keeps the stack for a person, for a post-mortem say. It returns to the pool by itself when the time is over.',
+  },
+  quarantineStack: {
+    title: 'Quarantine', button: 'Quarantine', fields: [],
+    text: 'Takes a broken stack out of the pool until somebody reinstates it.',
+  },
+  reinstateStack: {
+    title: 'Reinstate', button: 'Reinstate', fields: [],
+    text: 'Returns the stack to the pool, or keeps it there: what was to happen once its job gives it back is forgotten.',
+  },
+  revokeLease: {
+    title: 'Revoke the lease of', button: 'Revoke', fields: [],
+    text: 'Takes the stack from its job at once. The job is not told before its next call; it may still be deploying.',
+  },
+};
+
+export class ActionDialog {
+  #verb = null;
+  #stack = null;
+
+  /* done(message): it happened. */
+  constructor(done) {
+    this.dialog = byId('action');
+    this.form = byId('action-form');
+    this.done = done;
+    byId('action-cancel').addEventListener('click', () => this.dialog.close());
+    this.form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.#send();
+    });
+  }
+
+  open(verb, stack, api) {
+    this.#verb = verb;
+    this.#stack = stack;
+    this.api = api;
+    const { title, text, button, fields } = VERBS[verb];
+    this.form.reset();
+    setText(byId('action-title'), `${title} ${stack.stackName}`);
+    setText(byId('action-text'), text);
+    setText(byId('action-do'), button);
+    setText(byId('action-error'), '');
+    byId('action-seconds-field').hidden = !fields.includes('seconds');
+    byId('action-revoke-field').hidden = !stack.lease || !['holdStack', 'quarantineStack'].includes(verb);
+    this.dialog.showModal();
+    byId('action-reason').focus();
+  }
+
+  close() {
+    this.dialog.close();
+  }
+
+  async #send() {
+    const button = byId('action-do');
+    if (button.getAttribute('aria-disabled')) return;
+    button.setAttribute('aria-disabled', 'true');
+    try {
+      const { message } = await this.api.post(this.#verb, this.#body());
+      this.dialog.close();
+      this.done(message);
+    } catch (error) {
+      if (!this.api.isEnded) setText(byId('action-error'), error.message);
+    } finally {
+      button.removeAttribute('aria-disabled');
+    }
+  }
+
+  #body() {
+    const body = { stackName: this.#stack.stackName, reason: byId('action-reason').value.trim() };
+    // Only the lease that the administrator saw, not one that came since.
+    if (this.#verb === 'revokeLease') body.fence = this.#stack.lease.fence;
+    if (!byId('action-seconds-field').hidden) body.seconds = Number(byId('action-seconds').value);
+    if (!byId('action-revoke-field').hidden) body.revoke = byId('action-revoke').checked;
+    return body;
+  }
+}
