@@ -76,6 +76,20 @@ static int listen_at(const char *path)
     return fd;
 }
 
+/* The socket that systemd hands over. */
+static bool take_over(int fd)
+{
+    int listening = 0;
+    socklen_t size = sizeof listening;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening) {
+        log_error("socket = -: descriptor %d is no listening socket; systemd has to hand it over",
+                  fd);
+        return false;
+    }
+    return fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+}
+
 static bool watch(struct gateway *gateway, int fd, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.fd = fd};
@@ -94,8 +108,8 @@ struct gateway *gateway_open(const char *path)
     gateway->stopper = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     gateway->listener = inherited ? STDIN_FILENO : listen_at(path);
     gateway->path = inherited ? NULL : mem_strdup(path);
-    if (inherited)
-        fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
+    if (inherited && !take_over(STDIN_FILENO))
+        gateway->listener = -1;
     if (FCGX_Init() != 0 || gateway->listener < 0 || !watch(gateway, gateway->listener, EPOLLIN) ||
         !watch(gateway, gateway->stopper, EPOLLIN)) {
         log_error("cannot open the FastCGI socket %s", path);

@@ -10,6 +10,7 @@
 #include "gateway.h"
 #include "log.h"
 #include "metrics.h"
+#include "notify.h"
 #include "worker.h"
 #include "writer.h"
 
@@ -84,6 +85,7 @@ static int serve(struct config *config)
     int number = 0;
 
     block_signals(&waited);
+    notify_open();
     fit_descriptors(config);
     gateway = gateway_open(config->socket);
     if (!gateway)
@@ -93,8 +95,10 @@ static int serve(struct config *config)
     if (!workers)
         return EXIT_FAILURE;
     log_info("ready, version %s, socket %s", VERSION, config->socket);
+    notify_ready();
     sigwait(&waited, &number);
     log_info("draining after signal %d", number);
+    notify_stopping();
     gateway_drain(gateway);
     writer_drain(writer);
     poll(NULL, 0, LINGER_MS);

@@ -16,6 +16,7 @@
 #include "batch.h"
 #include "buf.h"
 #include "log.h"
+#include "notify.h"
 #include "times.h"
 
 #include <errno.h>
@@ -164,8 +165,10 @@ static void *run(void *context)
 {
     struct writer *writer = context;
 
-    while (!is_done(writer))
+    while (!is_done(writer)) {
         turn(writer);
+        notify_alive();
+    }
     batch_leave(writer->batch);
     return NULL;
 }
