@@ -127,7 +127,7 @@ pids()
     before=$(pids)
     start_instance "$VAR_DIR" --set nginx.key_rate=7
     grep -q '^max_waiting = 77$' "$VAR_DIR/etc/stack-orchestrator.conf"
-    grep -q 'rate=7r/s' "$VAR_DIR/etc/stack-orchestrator-http.conf"
+    grep -q 'rate=7r/s' "$VAR_DIR/etc/nginx/http.conf"
     [ "$(pids)" = "$before" ]
     run start_instance "$VAR_DIR" --set max_waiting=many
     [ "$status" -ne 0 ]
