@@ -35,6 +35,7 @@ static const char *reason_phrase(int status)
     }
 }
 
+/* Once the body is there: its length spares nginx and the client the chunks. */
 static void start(struct response *response, int status, const char *type)
 {
     struct buf added = response->headers; /* those that were added before */
@@ -42,8 +43,9 @@ static void start(struct response *response, int status, const char *type)
     response->status = status;
     response->headers = (struct buf){0};
     buf_printf(&response->headers,
-               "Status: %d %s\r\nContent-Type: %s\r\nCache-Control: no-store\r\n", status,
-               reason_phrase(status), type);
+               "Status: %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+               "Cache-Control: no-store\r\n",
+               status, reason_phrase(status), type, response->body.len);
     buf_append(&response->headers, added.data, added.len);
     buf_puts(&response->headers, "\r\n");
     buf_free(&added);
