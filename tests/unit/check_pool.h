@@ -39,7 +39,7 @@ static inline void check_stack(const struct pool *pool, const struct stack *stac
 
     assert_int_equal(stack->number, number);
     assert_int_equal(stack->lease != NULL, is_lent);
-    if (is_lent) {
+    if (stack->lease) {
         assert_int_equal(stack->lease->state, LEASE_ACTIVE);
         assert_ptr_equal(stack->lease->stack, stack);
         assert_int_equal(stack->lease->fence, stack->fence);

@@ -431,8 +431,8 @@ static void test_duplicate_names(void **state)
     for (size_t shift = 0; shift < 3; shift++) {
         memset(name, 'x', shift);
         name[shift] = '\0';
-        for (int i = 0; i < 60; i++)
-            strcat(name, "\xe2\x82\xac");
+        for (size_t i = 0; i < 60; i++)
+            memcpy(name + shift + 3 * i, "\xe2\x82\xac", 4);
         snprintf(text, sizeof text, "{\"%s\":1,\"%s\":2}", name, name);
         bad(text, "twice");
     }

@@ -87,7 +87,7 @@ struct expected {
 
 static bool expect_next(const struct pool *pool, struct expected *expected)
 {
-    struct lease *line[LINE_MOST];
+    struct lease *line[LINE_MOST] = {NULL};
     size_t count = whole_line(pool, line);
     size_t window = count < 5 ? count : 5;
     size_t idle = 0;
@@ -174,8 +174,8 @@ static void add_waiters(struct scene *scene, struct chance *chance, unsigned cou
 
 static void check_next(const struct pool *pool, bool found, const struct match *match)
 {
-    struct expected expected;
-    struct lease *line[LINE_MOST];
+    struct expected expected = {.passed = 0};
+    struct lease *line[LINE_MOST] = {NULL};
 
     assert_int_equal(found, expect_next(pool, &expected));
     if (!found)
@@ -247,8 +247,7 @@ static void test_nobody_is_passed_over_more_than_5_times(void **state)
         unsigned passed[4000] = {0};
 
         for (int turn = 0; turn < 150; turn++) {
-            struct lease *line[LINE_MOST];
-            size_t count;
+            struct lease *line[LINE_MOST] = {NULL};
             struct lease *lease;
             struct match match;
 
@@ -267,8 +266,8 @@ static void test_nobody_is_passed_over_more_than_5_times(void **state)
                     break; /* the map has changed */
                 }
             }
-            while ((count = whole_line(scene->pool, line)) > 0 && match_next(scene->pool, &match)) {
-                for (size_t i = 0; line[i] != match.lease; i++) {
+            while (whole_line(scene->pool, line) > 0 && match_next(scene->pool, &match)) {
+                for (size_t i = 0; line[i] && line[i] != match.lease; i++) {
                     passed[line[i]->number]++;
                     assert_true(passed[line[i]->number] <= 5);
                     worst = passed[line[i]->number] > worst ? passed[line[i]->number] : worst;
@@ -298,7 +297,7 @@ static struct scene *scene_with(const char *const contents[], size_t count)
     }
     for (size_t i = 0; i < count; i++) {
         char name[20];
-        snprintf(name, sizeof name, "test-%zu", i + 1);
+        snprintf(name, sizeof name, "test-%u", (unsigned)i + 1);
         scene_pass(scene, 60);
         scene_run(scene, mark(name, &told[i], "c"));
         scene_run(scene, give_back(name, &told[i], OUTCOME_SUCCESS));

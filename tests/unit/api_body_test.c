@@ -1,0 +1,91 @@
+/* api_body: the filters of a query. */
+#include "unit.h"
+
+#include "api_body.h"
+#include "text.h"
+#include "times.h"
+
+#include <string.h>
+
+static struct reader_filter filter;
+
+static void good(const char *query)
+{
+    struct fields fields = {.inside = ""};
+
+    if (!api_query_filter(query, &filter, &fields))
+        fail_msg("refused: %s", query);
+}
+
+static void bad(const char *query, const char *field)
+{
+    struct fields fields = {.inside = ""};
+
+    if (api_query_filter(query, &filter, &fields))
+        fail_msg("accepted: %s", query);
+    assert_string_equal(fields.field, field);
+    assert_true(text_is_utf8(fields.field, strlen(fields.field)));
+    reader_filter_free(&filter);
+}
+
+static void test_filters(void **state)
+{
+    (void)state;
+    good("");
+    assert_int_equal(filter.limit, READER_LIMIT);
+    assert_int_equal(filter.before, 0);
+    assert_int_equal(filter.state, -1);
+    assert_null(filter.branch);
+    reader_filter_free(&filter);
+    good("limit=7&before=900000000000000000&state=timedOut&stackName=test-1&branch=a%2Fb+c%C3%A9"
+         "&since=2026-01-02T03:04:05Z&until=1970-01-01T00:00:01.5Z");
+    assert_int_equal(filter.limit, 7);
+    assert_int_equal(filter.before, INT64_C(900000000000000000));
+    assert_int_equal(filter.state, LEASE_TIMED_OUT);
+    assert_string_equal(filter.stack_name, "test-1");
+    assert_string_equal(filter.branch, "a/b c\xc3\xa9");
+    assert_int_equal(filter.since, INT64_C(1767323045000000));
+    assert_int_equal(filter.until, 3 * TIMES_SECOND / 2);
+    reader_filter_free(&filter);
+}
+
+static void test_odd_but_harmless(void **state)
+{
+    (void)state;
+    good("&&limit&=&x=y&unknown=%zz&\xff=%ff&limit=1000&a==b&branch=");
+    assert_int_equal(filter.limit, 1000);
+    assert_string_equal(filter.branch, "");
+    reader_filter_free(&filter);
+}
+
+static void test_faults(void **state)
+{
+    static const char *const limits[] = {
+        "", "0", "1001", "-1", "+5", "5x", " 5", "1e3", "99999999999999999999", "%35%00"};
+    static const char *const texts[] = {"%",     "%4",  "%4g",    "%00",
+                                        "a%00b", "%ff", "%C0%80", "%ED%A0%80"};
+    char query[400];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(limits); i++) {
+        snprintf(query, sizeof query, "limit=%s", limits[i]);
+        bad(query, "limit");
+    }
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        snprintf(query, sizeof query, "branch=%s", texts[i]);
+        bad(query, "branch");
+        snprintf(query, sizeof query, "x=1&stackName=%s", texts[i]);
+        bad(query, "stackName");
+    }
+    snprintf(query, sizeof query, "branch=%0*d", FIELD_NAME_MAX + 1, 1);
+    bad(query, "branch");
+    bad("state=waiting", "state"); /* those are no history yet */
+    bad("state=active", "state");
+    bad("state=", "state");
+    bad("since=yesterday", "since");
+    bad("until=2026-01-02", "until");
+    bad("before=0", "before");
+}
+
+UNIT_MAIN(cmocka_unit_test(test_filters), cmocka_unit_test(test_odd_but_harmless),
+          cmocka_unit_test(test_faults))
