@@ -187,3 +187,8 @@ int https_member(const struct https *https, const char *name, char *text, size_t
     text[len] = 0;
     return 1;
 }
+
+int https_is_last(const struct https *https)
+{
+    return https->in && strcasestr(https->in, "\r\nConnection: close\r\n") != NULL;
+}

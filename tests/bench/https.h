@@ -51,6 +51,9 @@ int https_member(const struct https *https, const char *name, char *text, size_t
 /* A number from the command line, from 0 to `most`. */
 double https_number(const char *text, double most);
 
+/* Whether the server closes the connection after this answer, as it does after some thousands. */
+int https_is_last(const struct https *https);
+
 /* Nanoseconds of the monotonic clock. */
 int64_t https_now(void);
 

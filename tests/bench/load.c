@@ -24,6 +24,7 @@ struct client {
 };
 
 static struct https_server server;
+static int poll_fd;
 static const char *path; /* NULL: pairs */
 static const char *body;
 static int expected = 200;
@@ -78,6 +79,15 @@ static void note_pair(struct client *client, int64_t now)
     is_lent[stack_number(client)] = 1;
 }
 
+static void enter(struct client *client)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = client};
+
+    https_open(&client->https, &server);
+    if (epoll_ctl(poll_fd, EPOLL_CTL_ADD, client->https.fd, &event) < 0)
+        https_die("epoll_ctl");
+}
+
 /* Returns 0 when this client is done. */
 static int go_on(struct client *client)
 {
@@ -101,6 +111,10 @@ static int go_on(struct client *client)
         note_pair(client, now);
     if (now >= until && !client->is_holding)
         return 0;
+    if (https_is_last(&client->https)) {
+        https_close(&client->https);
+        enter(client);
+    }
     ask(client);
     return 1;
 }
@@ -120,22 +134,17 @@ static uint32_t quantile(double part)
 static void run(struct client *clients, int count, int64_t length_ns)
 {
     struct epoll_event events[256];
-    int poll = epoll_create1(EPOLL_CLOEXEC);
     int open = count;
 
-    for (int i = 0; i < count; i++) {
-        struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET,
-                                    .data.ptr = &clients[i]};
-        https_open(&clients[i].https, &server);
-        if (epoll_ctl(poll, EPOLL_CTL_ADD, clients[i].https.fd, &event) < 0)
-            https_die("epoll_ctl");
-    }
+    poll_fd = epoll_create1(EPOLL_CLOEXEC);
+    for (int i = 0; i < count; i++)
+        enter(&clients[i]);
     counted_from = https_now() + WARM_UP_NS;
     until = counted_from + length_ns;
     for (int i = 0; i < count; i++)
         ask(&clients[i]);
     while (open > 0) {
-        int ready = epoll_wait(poll, events, 256, 30000);
+        int ready = epoll_wait(poll_fd, events, 256, 30000);
         if (ready == 0)
             https_die("no answer for 30 s");
         for (int i = 0; i < ready; i++) {

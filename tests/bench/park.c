@@ -84,12 +84,23 @@ static void take_lease(const struct https *https)
     is_held = 1;
 }
 
+/* Before a call of the holder's. */
+static void renew_holder(void)
+{
+    if (!https_is_last(&holder))
+        return;
+    https_close(&holder);
+    https_open(&holder, &server);
+    watch(&holder);
+}
+
 static void send_release(void)
 {
     char body[256];
 
     snprintf(body, sizeof body, "{\"stackName\":\"%s\",\"leaseId\":\"%s\"}", stack_name, lease_id);
     is_held = 0;
+    renew_holder();
     https_send(&holder, &server, "/releaseStack", body);
 }
 
@@ -117,6 +128,7 @@ static void await_holder(void)
 
 static void borrow(void)
 {
+    renew_holder();
     https_send(&holder, &server, "/requestStack", "{\"leaseSeconds\":86400}");
     await_holder();
     take_lease(&holder);
@@ -174,6 +186,7 @@ static void park(size_t count)
 static void await_queue(void)
 {
     do {
+        renew_holder();
         https_send(&holder, &server, "/status", NULL);
         await_holder();
     } while (!strstr(holder.in, "\"position\":1"));

@@ -29,6 +29,7 @@ class Wire:
             self.socket = None
 
     def connect(self):
+        self.close()
         plain = socket.create_connection(self.address)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = self.tls.wrap_socket(plain, server_hostname="localhost")
@@ -37,7 +38,7 @@ class Wire:
 
     def send(self, path, body=None):
         """Sends a call; take() or wait() must follow. `body`: bytes of JSON; None: a GET."""
-        if self.socket is None:
+        if self.socket is None or self.has_ended():
             self.connect()
         if body is None:
             data = ("GET %s HTTP/1.1\r\n%s\r\n" % (path, self.head)).encode()
@@ -51,6 +52,15 @@ class Wire:
                 select.select([], [self.socket], [])
             except ssl.SSLWantReadError:
                 select.select([self.socket], [], [])
+
+    def has_ended(self):
+        """Whether the server closed the connection, which it does with one that is idle for long."""
+        try:
+            return not self.socket.recv(1)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        except OSError:
+            return True
 
     def take(self):
         """(status, the answer's JSON), or None: it isn't there yet. TLS session tickets make a
