@@ -57,7 +57,7 @@ new_project() # MAX_STACKS [OPTION...]
 api()
 {
     printf 'header = "X-API-Key: %s"\n' "$admin_key" |
-        curl -sS --max-time 20 --cacert "$ORCHESTRATOR_CACERT" --config - -X "$1" ${3:+--data-raw "$3"} "$ORCHESTRATOR_URL$2"
+        curl -sS --max-time 20 --cacert "$instance/tls/ca.pem" --config - -X "$1" ${3:+--data-raw "$3"} "$(cat "$instance/url")$2"
 }
 
 stack_state() # NAME
