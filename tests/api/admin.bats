@@ -27,12 +27,6 @@ act()
     post "$1" "{\"stackName\":\"test-1\"${2:+,$2}}"
 }
 
-# says MESSAGE
-says()
-{
-    expect 200 ". == {\"message\":\"$1\"}"
-}
-
 # stack_has JQ_CONDITION: of test-1 in /status.
 stack_has()
 {
