@@ -17,8 +17,9 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 
-#define ROUNDS_MAX 100000
-#define PATIENCE   30000
+#define ROUNDS_MAX  100000
+#define PATIENCE    30000
+#define IDLE_MAX_NS INT64_C(30000000000)
 
 static struct https_server server;
 static struct https holder; /* releases, and looks */
@@ -84,10 +85,14 @@ static void take_lease(const struct https *https)
     is_held = 1;
 }
 
-/* Before a call of the holder's. */
+/* Before a call of the holder's: the server closes a connection that is idle for 75 s. */
 static void renew_holder(void)
 {
-    if (!https_is_last(&holder))
+    static int64_t used_at;
+    int is_stale = used_at && https_now() - used_at > IDLE_MAX_NS;
+
+    used_at = https_now();
+    if (!is_stale && !https_is_last(&holder))
         return;
     https_close(&holder);
     https_open(&holder, &server);
