@@ -63,7 +63,7 @@ LIBRARIES = -lfcgi $(DATABASE_LIBS) $(YAJL_LIBS) -lm $(LDLIBS)
 export SAN BUILD DATABASE_CNF
 
 .PHONY: all help setup run stop test check lint lint-format lint-tidy lint-cppcheck lint-shell format \
-	unit unit-tests guards api ctl race bench-affinity bench-leases bench-parked clean FORCE
+	unit unit-tests guards api ctl race model bench-affinity bench-leases bench-parked clean FORCE
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -116,9 +116,9 @@ stop: ## end what `make run` started
 # --- Test. The last line of each run is `N passed, N failed`. ---
 
 # Suites are directories of tests/; tests/run says what may stand in one.
-SUITES := guards unit ctl api ci race
+SUITES := guards unit ctl api ci race model
 
-test: ## everything: lint, guards, unit, API, CI and race tests
+test: ## everything: lint, guards, unit, API, CI, race and model tests
 	@scripts/setup
 	@$(MAKE) --no-print-directory all unit-tests
 	@tests/run $(SUITES)
@@ -138,8 +138,11 @@ api: all ## the API, through nginx and a real database
 ctl: all ## scripts/orchestratorctl, scripts/local and nginx
 	@tests/run ctl
 
-race: all ## many callers, few stacks
+race: all ## many callers, few stacks; RACE_SECONDS=600 for longer
 	@tests/run race
+
+model: all ## 100,000 random commands against a model; MODEL_COMMANDS=, MODEL_PROCESSES=, SEED=
+	@MODEL_COMMANDS=$${MODEL_COMMANDS:-100000} MODEL_PROCESSES=$${MODEL_PROCESSES:-4} tests/run model
 
 # --- Bench ---
 

@@ -48,6 +48,7 @@ class Instance:
         with open(os.path.join(self.var, "port"), encoding="ascii") as file:
             self.port = int(file.read())
         self.tls = ssl.create_default_context(cafile=os.path.join(self.var, "tls/ca.pem"))
+        self.tls.sslsocket_class = PeekSocket
 
     def local(self, *arguments, check=True):
         """scripts/local on this instance; returns what it printed."""
@@ -98,6 +99,43 @@ class Instance:
 
 class Cut(Exception):
     """The connection ended before an answer came."""
+
+
+class PeekSocket(ssl.SSLSocket):
+    """Tells whether data has come. To see that the socket is readable is not enough: it may be a
+    TLS record without data, such as a session ticket."""
+
+    peeked = b""
+    has_ended = False
+
+    def has_data(self, seconds):
+        """Whether data, or the end, comes within that time."""
+        deadline = time.monotonic() + seconds
+        timeout = self.gettimeout()
+        self.settimeout(0)
+        try:
+            while not self.peeked and not self.has_ended:
+                try:
+                    self.peeked = super().recv(16384)
+                    self.has_ended = not self.peeked
+                except ssl.SSLWantReadError:
+                    left = deadline - time.monotonic()
+                    if left <= 0:
+                        return False
+                    select.select([self], [], [], left)
+                except OSError:
+                    self.has_ended = True
+        finally:
+            self.settimeout(timeout)
+        return True
+
+    def recv_into(self, buffer, nbytes=None, flags=0):
+        if not self.peeked:
+            return super().recv_into(buffer, nbytes, flags)
+        count = min(len(self.peeked), nbytes or len(buffer))
+        buffer[:count] = self.peeked[:count]
+        self.peeked = self.peeked[count:]
+        return count
 
 
 class Client:
@@ -172,10 +210,8 @@ class Client:
         return self.receive(timeout)
 
     def has_answer(self, seconds=0.0):
-        """Whether an answer begins to come within that time. Only on a connection that has had an
-        answer before: on a fresh one TLS session tickets come first."""
-        sock = self.connection.sock
-        return sock.pending() > 0 or bool(select.select([sock], [], [], seconds)[0])
+        """Whether an answer, or the connection's end, begins to come within that time."""
+        return self.connection.sock.has_data(seconds)
 
 
 def await_condition(seconds, condition, what, pause=0.02):

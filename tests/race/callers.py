@@ -178,18 +178,7 @@ class RoughCaller(Caller):
     def ordinary(self):
         self.use(*self.call("requestStack", self.body()))
 
-    def known_connection(self):
-        """has_answer() wants a connection that has had an answer."""
-        if self.client.connection is None:
-            try:
-                self.client.call("/listStacks")
-            except Cut:
-                return False
-        return self.client.connection is not None
-
     def leave_the_queue(self):
-        if not self.known_connection():
-            return
         body = self.body()
         comes_back = self.random.random() < 0.6
         if not comes_back and self.random.random() < 0.5:

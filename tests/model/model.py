@@ -1,0 +1,548 @@
+"""model: what one project must answer, written from the design, command by command.
+
+It knows no SQL, and of time only `now`, which its user sets. One command runs at a time; callers that wait on open connections are
+"parked", and what a command means for them comes out as events. Where the design leaves a choice,
+the comment says what is expected.
+"""
+
+WINDOW = 5  # of those in front, who may get a freed stack
+PASSES = 5  # how often one may be passed over
+
+
+class Is:
+    """An expected value that is not one exact value."""
+
+    def __init__(self, text, test):
+        self.text = text
+        self.test = test
+
+    def __repr__(self):
+        return "<%s>" % self.text
+
+
+ANYTHING = Is("anything", lambda value: True)
+A_TIME = Is("a time", lambda v: isinstance(v, str) and len(v) == 24 and v.endswith("Z"))
+A_COUNT = Is("a number from 0", lambda v: isinstance(v, (int, float)) and v >= 0)
+A_TEXT = Is("a text", lambda v: isinstance(v, str) and v != "")
+A_LEASE_ID = Is("32 hex digits", lambda v: isinstance(v, str) and len(v) == 32 and
+                all(c in "0123456789abcdef" for c in v))
+
+
+def about(seconds):
+    """A time left: whole seconds, rounded down, on a machine that may be busy."""
+    return Is("about %d" % seconds, lambda v: isinstance(v, int) and
+              seconds - 30 <= v <= seconds + 2)
+
+
+def some(values):
+    values = sorted(values)
+    return Is("%s in any order" % values, lambda v: isinstance(v, list) and sorted(v) == values)
+
+
+class Answer:
+    """An expected answer: its status, the error's code, and fields (of the error, if it is one)."""
+
+    def __init__(self, status, code=None, lease=None, **fields):
+        self.status = status
+        self.code = code
+        self.lease = lease  # the lease that it tells of
+        self.fields = fields
+
+    def __repr__(self):
+        return "%s %s %s" % (self.status, self.code or "", self.fields)
+
+    def differences(self, status, answer):
+        """What is wrong with an answer."""
+        if status != self.status:
+            return ["status %s instead of %s" % (status, self.status)]
+        body = answer
+        found = []
+        if self.code:
+            body = answer.get("error")
+            if not isinstance(body, dict) or body.get("code") != self.code:
+                return ["%s instead of code %s" % (answer, self.code)]
+            if not isinstance(body.get("message"), str) or not body["message"]:
+                found.append("no message")
+        for name, expected in self.fields.items():
+            value = body.get(name, "missing")
+            good = expected.test(value) if isinstance(expected, Is) else value == expected
+            if not good:
+                found.append("%s is %r instead of %r" % (name, value, expected))
+        return found
+
+
+def message(text):
+    return Answer(200, message=text)
+
+
+class Stack:
+    def __init__(self, number, fence, commit, order):
+        self.number = number
+        self.state = "available"
+        self.next_state = None  # once it is given back
+        self.branch = None
+        self.commit = commit
+        self.content = None  # fingerprints by unit; None: unknown
+        self.fence = fence
+        self.order = order  # of the last change: the lowest is idle longest
+        self.lease = None
+        self.past = []  # ended leases
+
+
+class Lease:
+    def __init__(self, request, ask_order):
+        self.request_id = request.get("requestId")
+        self.branch = request.get("branch") or "main"
+        self.commit = request.get("commit")
+        self.units = request.get("units")
+        self.purpose = request.get("purpose", "test")
+        self.priority = request.get("priority", 0)
+        self.ask_order = ask_order
+        self.number = None  # once the service has told it
+        self.state = "waiting"
+        self.outcome = None
+        self.connection = None  # who waits: "direct", a parked connection's name, or nobody
+        self.timed_out = False
+        self.passed_over = 0
+        self.seconds = 0
+        self.granted_at = None
+        self.expires_at = None
+        self.is_protected = self.request_id is not None
+        self.stack = None
+        self.fence = None
+        self.lease_id = None
+        self.is_new = False
+        self.changed = None
+        self.removed = None
+        self.stack_commit = None
+        self.is_marked = False
+
+
+def difference(units, content):
+    """(changed, removed) units; a stack whose content is unknown differs in all of the job's."""
+    if content is None:
+        return list(units), []
+    return [u for u in units if content.get(u) != units[u]], [u for u in content if u not in units]
+
+
+def distance(units, content):
+    changed, removed = difference(units, content)
+    return len(changed) + len(removed)
+
+
+class Model:
+    def __init__(self, prefix="test-", initial_commit=None, max_stacks=4, lease_seconds=3600,
+                 max_lease_seconds=86400):
+        self.prefix = prefix
+        self.initial_commit = initial_commit
+        self.max_stacks = max_stacks
+        self.lease_seconds = lease_seconds
+        self.max_lease_seconds = max_lease_seconds
+        self.stacks = {}
+        self.fences = {}
+        self.live = {}  # waiting and active requests by requestId
+        self.ended = {}  # the latest ended one of a requestId
+        self.queue = []
+        self.leases = []  # all that there ever were
+        self.now = 0  # seconds
+        self.clock = 0  # counts changes
+        self.events = {}  # answers to parked connections
+
+    # --- Helpers ---
+
+    def tick(self):
+        self.clock += 1
+        return self.clock
+
+    def name(self, stack):
+        return "%s%d" % (self.prefix, stack.number)
+
+    def find(self, name):
+        for stack in self.stacks.values():
+            if self.name(stack) == name:
+                return stack
+        return None
+
+    def available(self):
+        return sorted((s for s in self.stacks.values() if s.state == "available"),
+                      key=lambda s: s.order)
+
+    def ranked(self):
+        """The queue in its order. Nobody waits a minute here, so age changes no priority."""
+        return sorted(self.queue, key=lambda r: (-r.priority, r.ask_order))
+
+    def create(self, number):
+        stack = Stack(number, self.fences.get(number, 0), self.initial_commit, self.tick())
+        self.stacks[number] = stack
+        return stack
+
+    def free_number(self):
+        if len(self.stacks) >= self.max_stacks:
+            return None
+        return next(n for n in range(1, self.max_stacks + 1) if n not in self.stacks)
+
+    def delete(self, stack):
+        self.fences[stack.number] = stack.fence
+        del self.stacks[stack.number]
+
+    def tell(self, request, answer):
+        """Answers whoever waits for the request."""
+        if request.connection == "direct":
+            self.direct = answer
+        elif request.connection is not None:
+            self.events[request.connection] = answer
+        request.connection = None
+
+    # --- Requests ---
+
+    def run(self, verb, body):
+        """Returns the expected answer, or None while a parked request waits."""
+        self.direct = None
+        self.events = {}
+        answer = getattr(self, "do_" + verb)(body)
+        self.grant()
+        return answer or self.direct
+
+    def do_requestStack(self, body, connection="direct"):
+        request_id = body.get("requestId")
+        known = self.live.get(request_id) if request_id else None
+        if known:
+            return self.repeat(known, body, connection)
+        past = self.ended.get(request_id) if request_id else None
+        if past and past.state not in ("timedOut", "abandoned"):
+            return Answer(409, "requestEnded", state=past.state, outcome=past.outcome,
+                          endedAt=A_TIME)
+        if body.get("purpose") == "refresh":
+            return self.refresh(body)
+        request = self.ask(body)
+        request.connection = connection
+        self.queue.append(request)
+        if body.get("supersede"):
+            for other in [r for r in self.queue if r.branch == request.branch and
+                          r is not request]:
+                self.tell(other, Answer(409, "superseded"))
+                self.leave_queue(other, "superseded")
+        return None
+
+    def ask(self, body):
+        request = Lease(body, self.tick())
+        request.seconds = min(body.get("leaseSeconds", self.lease_seconds), self.max_lease_seconds)
+        self.leases.append(request)
+        if request.request_id:
+            self.live[request.request_id] = request
+        return request
+
+    def repeat(self, known, body, connection):
+        new = Lease(body, 0)
+        for field in ("branch", "commit", "units", "purpose"):
+            if getattr(new, field) != getattr(known, field):
+                return Answer(422, "requestMismatch", field=field)
+        if known.state == "active":
+            return self.granted(known)
+        self.tell(known, Answer(409, "replaced"))
+        known.connection = connection
+        known.timed_out = False
+        return None
+
+    def refresh(self, body):
+        """The idle stack furthest from the request's units; on a tie the one idle longest."""
+        available = self.available()
+        if len(available) < 2 or any(r.connection for r in self.queue):
+            return Answer(503, "notNow")
+        units = body.get("units")
+        best = max(available, key=lambda s: (distance(units, s.content) if units is not None
+                                             else 0, -s.order))
+        request = self.ask(body)
+        self.activate(request, best, False)
+        return self.granted(request)
+
+    def wait_is_over(self, request):
+        """The wait on the open connection ends without a stack."""
+        position = 1 + self.ranked().index(request)
+        fields = {"requestId": request.request_id} if request.request_id else {}
+        answer = Answer(503, "noStackAvailable", request, position=position,
+                        estimatedWaitSeconds=A_COUNT, **fields)
+        request.connection = None
+        request.timed_out = True
+        if not request.request_id:
+            self.leave_queue(request, "timedOut")
+        return answer
+
+    def hang_up(self, request):
+        request.connection = None
+        if not request.request_id:
+            self.leave_queue(request, "abandoned")
+
+    def leave_queue(self, request, state):
+        self.queue.remove(request)
+        request.state = state
+        request.connection = None
+        self.forget(request)
+
+    def forget(self, request):
+        if request.request_id:
+            del self.live[request.request_id]
+            self.ended[request.request_id] = request
+
+    def granted(self, lease):
+        fields = {}
+        if lease.request_id:
+            fields["requestId"] = lease.request_id
+        if lease.changed is not None:
+            fields.update(changedUnits=some(lease.changed), removedUnits=some(lease.removed))
+        return Answer(200, None, lease, stackName=self.name(lease.stack),
+                      lastDeployedCommit=lease.stack_commit, fence=lease.fence,
+                      leaseId=lease.lease_id or A_LEASE_ID, isNew=lease.is_new,
+                      expiresAt=A_TIME, expiresInSeconds=about(lease.expires_at - self.now),
+                      waitedSeconds=A_COUNT, **fields)
+
+    # --- Who gets what ---
+
+    def grant(self):
+        while True:
+            line = [r for r in self.ranked() if r.connection][:WINDOW]
+            available = self.available()
+            number = self.free_number()
+            if not line or (not available and number is None):
+                return
+            chosen = 0
+            if number is None and len(available) < len(line):
+                chosen = self.choose(line, available)
+            request = line[chosen]
+            for passed in line[:chosen]:
+                passed.passed_over += 1
+            self.queue.remove(request)
+            if available:
+                self.activate(request, self.best(request, available), False)
+            else:
+                self.activate(request, self.create(number), True)
+            self.tell(request, self.granted(request))
+
+    @staticmethod
+    def best(request, available):
+        if request.units is not None:
+            return min(available, key=lambda s: (distance(request.units, s.content), s.order))
+        same = [s for s in available if s.branch == request.branch]
+        # Of several that the branch used, the original took the first of its list.
+        return min(same, key=lambda s: s.number) if same else available[0]
+
+    @staticmethod
+    def choose(line, available):
+        """Who gets a stack when there are too few. One without units fits nothing in particular,
+        so it overtakes nobody; others overtake it only with a stack that fits in part at least."""
+        def cost(request):
+            if request.units is None:
+                return float("inf")
+            return min(distance(request.units, s.content) for s in available)
+
+        chosen = 0
+        for i in range(1, len(line)):
+            if line[i - 1].passed_over >= PASSES:
+                break
+            if line[i].units is not None and cost(line[i]) < min(cost(line[chosen]),
+                                                                 len(line[i].units)):
+                chosen = i
+        return chosen
+
+    def activate(self, request, stack, is_new):
+        stack.fence += 1
+        stack.state = "leased"
+        stack.branch = request.branch
+        stack.lease = request
+        stack.order = self.tick()
+        request.state = "active"
+        request.stack = stack
+        request.fence = stack.fence
+        request.is_new = is_new
+        request.stack_commit = stack.commit
+        request.granted_at = self.now
+        request.expires_at = self.now + request.seconds
+        if request.units is not None:
+            request.changed, request.removed = difference(request.units, stack.content)
+
+    def end(self, lease, state, outcome=None):
+        stack = lease.stack
+        lease.state = state
+        lease.outcome = outcome
+        self.forget(lease)
+        stack.lease = None
+        stack.past.append(lease)
+        if outcome == "deployFailed" or (not lease.is_marked and outcome != "notDeployed"):
+            stack.content = None
+        wish = stack.next_state
+        # What a job wishes doesn't undo what an administrator asked for: broken stays broken.
+        if outcome == "quarantine" or (outcome == "hold" and wish != "quarantined"):
+            wish = {"hold": "held", "quarantine": "quarantined"}[outcome]
+        stack.order = self.tick()
+        if stack.state == "draining":
+            self.delete(stack)
+        else:
+            stack.state = wish or "available"
+        stack.next_state = None
+
+    # --- Leases in use ---
+
+    def may_act(self, stack, body):
+        """Whether a call may act on the stack's lease: None, or the answer that refuses it."""
+        lease = stack.lease
+        lease_id = body.get("leaseId")
+        if lease_id is None:
+            if lease and lease.is_protected:
+                return Answer(403, "leaseIdRequired")
+            return None
+        if lease and lease.lease_id == lease_id:
+            lease.is_protected = True
+            return None
+        if any(past.lease_id == lease_id for past in stack.past):
+            return Answer(410, "leaseLost")
+        return Answer(403, "wrongLeaseId") if lease else Answer(410, "leaseLost")
+
+    def do_setLastDeployedCommit(self, body):
+        stack = self.find(body["stackName"])
+        if not stack:
+            return Answer(404, "unknownStack")
+        refusal = self.may_act(stack, body)
+        if refusal:
+            return refusal
+        stack.commit = body["lastDeployedCommit"]
+        stack.content = None
+        stack.order = self.tick()
+        if stack.lease:
+            stack.lease.is_marked = True
+            stack.content = stack.lease.units
+        return message("Last commit of stack %s updated" % self.name(stack))
+
+    def do_releaseStack(self, body):
+        stack = self.find(body["stackName"])
+        if not stack:
+            return Answer(404, "unknownStack")
+        answer = message("Stack %s released" % self.name(stack))
+        refusal = self.may_act(stack, body)
+        if refusal:
+            return answer if refusal.code == "leaseLost" else refusal
+        if stack.lease:
+            self.end(stack.lease, "released", body.get("outcome"))
+        return answer
+
+    def do_extendLease(self, body):
+        stack = self.find(body["stackName"])
+        if not stack:
+            return Answer(404, "unknownStack")
+        lease = stack.lease
+        if not lease or lease.lease_id != body["leaseId"]:
+            return Answer(410, "leaseLost")
+        lease.is_protected = True
+        lease.expires_at = min(self.now + body.get("seconds", lease.seconds),
+                               lease.granted_at + self.max_lease_seconds)
+        return Answer(200, None, stackName=self.name(stack), fence=lease.fence, expiresAt=A_TIME,
+                      expiresInSeconds=about(lease.expires_at - self.now))
+
+    def do_cancelRequest(self, body):
+        request = None
+        if "requestId" in body:
+            request = self.live.get(body["requestId"]) or self.ended.get(body["requestId"])
+        else:
+            request = next((r for r in self.leases if r.number == body["requestNumber"]), None)
+        if not request:
+            return Answer(404, "unknownRequest")
+        if request.state == "active":
+            return Answer(409, "invalidState", state="active")
+        if request.state == "waiting":
+            self.tell(request, Answer(409, "cancelled"))
+            self.leave_queue(request, "cancelled")
+        return message("Request cancelled")
+
+    def do_deleteLastStack(self, _):
+        if not self.stacks:
+            return message("No more stack")
+        stack = self.stacks[max(self.stacks)]
+        if stack.lease:
+            return Answer(409, "stackLeased")
+        if stack.state == "held":
+            return Answer(409, "invalidState", state="held")  # somebody looks at it
+        self.delete(stack)
+        return message("Stack %s deleted" % self.name(stack))
+
+    # --- Administration ---
+
+    def set_aside(self, body, state, word):
+        stack = self.find(body["stackName"])
+        if not stack:
+            return Answer(404, "unknownStack")
+        if stack.state == "draining":
+            return Answer(409, "invalidState", state="draining")
+        if stack.lease and not body.get("revoke"):
+            stack.next_state = state
+            return message("Stack %s is %s once its job gives it back" % (self.name(stack), word))
+        if stack.lease:
+            stack.next_state = state
+            self.end(stack.lease, "revoked")
+        stack.state = state
+        stack.order = self.tick()
+        return message("Stack %s %s" % (self.name(stack), word))
+
+    def do_holdStack(self, body):
+        return self.set_aside(body, "held", "held")
+
+    def do_quarantineStack(self, body):
+        return self.set_aside(body, "quarantined", "quarantined")
+
+    def do_reinstateStack(self, body):
+        stack = self.find(body["stackName"])
+        if not stack:
+            return Answer(404, "unknownStack")
+        stack.next_state = None
+        if stack.state in ("held", "quarantined"):
+            stack.state = "available"
+            stack.order = self.tick()
+        elif stack.state == "draining":
+            stack.state = "leased"
+        return message("Stack %s reinstated" % self.name(stack))
+
+    def do_revokeLease(self, body):
+        stack = self.find(body["stackName"])
+        if not stack:
+            return Answer(404, "unknownStack")
+        if not stack.lease or body.get("fence", stack.fence) != stack.fence:
+            return Answer(409, "invalidState")
+        self.end(stack.lease, "revoked")
+        return message("Lease of stack %s revoked" % self.name(stack))
+
+    def do_addStacks(self, body):
+        if len(self.stacks) + body["count"] > self.max_stacks:
+            return Answer(409, "tooManyStacks")
+        names = [self.name(self.create(self.free_number())) for _ in range(body["count"])]
+        return Answer(200, None, message=A_TEXT, stacks=names)
+
+    def do_deleteStack(self, body):
+        stack = self.find(body["stackName"])
+        if not stack:
+            return Answer(404, "unknownStack")
+        if stack.lease:
+            stack.state = "draining"
+            return message("Stack %s is deleted once its job gives it back" % self.name(stack))
+        self.delete(stack)
+        return message("Stack %s deleted" % self.name(stack))
+
+    def do_updateProject(self, body):
+        self.max_stacks = body.get("maxStacks", self.max_stacks)
+        self.lease_seconds = body.get("leaseSeconds", self.lease_seconds)
+        self.max_lease_seconds = body.get("maxLeaseSeconds", self.max_lease_seconds)
+        return Answer(200, None, message=A_TEXT)
+
+    # --- Looking ---
+
+    def list_stacks(self):
+        return [{"stackName": self.name(s), "lastDeployedCommit": s.commit,
+                 "isAvailable": s.state == "available", "branch": s.branch, "entity": "Stack"}
+                for _, s in sorted(self.stacks.items())]
+
+    def status_stacks(self):
+        return [{"stackName": self.name(s), "state": s.state, "nextState": s.next_state,
+                 "fence": s.fence, "branch": s.branch, "lastDeployedCommit": s.commit,
+                 "lease": s.lease and s.lease.number} for _, s in sorted(self.stacks.items())]
+
+    def status_queue(self):
+        return [{"requestNumber": r.number, "position": i, "connected": bool(r.connection),
+                 "passedOver": r.passed_over, "branch": r.branch, "priority": r.priority}
+                for i, r in enumerate(self.ranked(), 1)]
