@@ -1,0 +1,161 @@
+#!/usr/bin/env bats
+# House rules of the source: which way includes point, who uses which library, what must be documented.
+
+bats_require_minimum_version 1.5.0
+
+setup()
+{
+    cd "$BATS_TEST_DIRNAME/../.." || return
+}
+
+# Lines `FROM TO` between modules. A module is a noun: pool.c, pool.h and pool_stacks.c are one.
+module_includes()
+{
+    grep -H '^#include "' fcgi/*.[ch] | sed 's|^fcgi/\([a-z]*\)[^:]*:#include "\([a-z]*\)[^"]*"|\1 \2|' | awk '$1 != $2' | sort -u
+}
+
+# Modules that $1 includes, directly or not.
+reach()
+{
+    local module found=" $1 " more=1
+
+    while [[ -n $more ]]; do
+        more=
+        while read -r from to; do
+            if [[ $found == *" $from "* && $found != *" $to "* ]]; then
+                found+="$to " more=1
+            fi
+        done < <(module_includes)
+    done
+    printf '%s\n' "$found"
+}
+
+# library PATTERN FILE: exactly that file includes what the pattern names.
+library()
+{
+    local users
+
+    users=$(grep -lE "^#include <$1" fcgi/*.[ch])
+    [[ $users == "$2" ]] || { printf '<%s…> is included by: %s\n' "$1" "$users" >&2 && return 1; }
+}
+
+routes()
+{
+    sed -n '/^static const struct route routes\[\]/,/^};/s/^ *{"\([^"]*\)", .*/\1/p' fcgi/api.c
+}
+
+settings()
+{
+    sed -n '/^static const struct setting settings\[\]/,/^};/s/^ *{"\([^"]*\)", .*/\1/p' fcgi/config.c
+}
+
+# Codes of errors, of the program and of nginx.
+error_codes()
+{
+    {
+        cat fcgi/*.c | tr '\n' ' ' | grep -oP 'response_(open_)?error\([^;"]*"\K[a-z][A-Za-z]+(?=")'
+        cat fcgi/*.c | tr '\n' ' ' | grep -oP '\{[45][0-9][0-9],\s*"\K[a-z][A-Za-z]+(?=")'
+        grep -ohP '"code":"\K[A-Za-z]+' nginx/errors.conf
+    } | sort -u
+}
+
+# all_in FILE LEAST WORD ...: each word stands in the file as a word of its own. LEAST: fewer words mean
+# that they weren't found any more.
+all_in()
+{
+    local file=$1 least=$2 word missing=''
+
+    shift 2
+    (($# >= least)) || { printf 'only %s found: %s\n' $# "$*" >&2 && return 1; }
+    for word; do
+        grep -qP "(?<![A-Za-z0-9_/])\Q$word\E(?![A-Za-z0-9_])" "$file" || missing+=" $word"
+    done
+    [[ -z $missing ]] || { printf 'not in %s:%s\n' "$file" "$missing" >&2 && return 1; }
+}
+
+@test "includes point one way: no module includes one that includes it, directly or not" {
+    module_includes | tsort >/dev/null
+    [[ $(module_includes | wc -l) -ge 30 ]]
+}
+
+@test "nothing includes main, worker's and writer's insides stay inside" {
+    run -1 grep -lE '^#include "main' fcgi/*.[ch]
+    # Nobody but these.
+    run -0 awk '$2 ~ /^(worker|writer)$/ && $1 !~ /^(main|worker)$/ || $2 ~ /^(batch|clerk)$/ && $1 !~ /^(writer|batch)$/' <(module_includes)
+    [[ -z $output ]]
+}
+
+@test "each outside library is used by exactly one file" {
+    library 'mysql' fcgi/database.c
+    library 'yajl/' fcgi/json.c
+    library '(fcgi|fastcgi)' fcgi/gateway.c
+}
+
+@test "the rules know no SQL, no JSON and no HTTP" {
+    for module in match clerk pool manifest capacity; do
+        for other in database store reader json response reply api writer worker; do
+            [[ $(reach $module) != *" $other "* ]] || { printf '%s reaches %s\n' $module $other >&2 && return 1; }
+        done
+    done
+}
+
+@test "only store, reader and database speak SQL" {
+    run grep -lE '"[^"]*\b(SELECT|INSERT INTO|UPDATE|DELETE FROM)\b ' fcgi/*.[ch]
+    [[ -n $output ]]
+    for file in $output; do
+        [[ $file =~ ^fcgi/(store|reader|database) ]] || { printf '%s speaks SQL\n' "$file" >&2 && return 1; }
+    done
+}
+
+@test "only main ends the process, but for want of memory" {
+    run grep -lE '\b(exit|_exit|_Exit|quick_exit)\(' fcgi/*.c
+    [[ -z $output || $output == fcgi/main.c ]]
+}
+
+@test "each header has a guard of its own name, and opens with what it is for" {
+    for header in fcgi/*.h; do
+        name=$(basename "$header" .h)
+        grep -q "^#ifndef ${name^^}_H$" "$header"
+        head -n 1 "$header" | grep -q '^/\*'
+    done
+}
+
+@test "every route stands in the README" {
+    mapfile -t words < <(routes)
+    all_in README.md 19 "${words[@]}"
+}
+
+@test "every setting stands in the README, and orchestratorctl knows it" {
+    mapfile -t words < <(settings)
+    all_in README.md 17 "${words[@]}"
+    for word in "${words[@]}"; do
+        grep -rqF "[$word]=" scripts/orchestratorctl scripts/ctl || { printf 'orchestratorctl does not know %s\n' "$word" >&2 && return 1; }
+    done
+}
+
+@test "what scripts/local writes into its config file is a setting; a whole sample file names them all" {
+    mapfile -t written < <(sed -n '/^# Written by scripts\/local\.$/,/^END$/s/^\([a-z_]*\) = .*/\1/p' scripts/local)
+    [[ ${#written[@]} -ge 8 ]]
+    for word in "${written[@]}"; do
+        settings | grep -qx "$word"
+    done
+    mapfile -t written < <(settings)
+    while IFS= read -r sample; do
+        all_in "$sample" 17 "${written[@]}"
+    done < <(find scripts -type f -name '*.conf*' -exec grep -lE '^#? *max_waiting_per_project *=' {} +)
+}
+
+@test "every error code stands in the README" {
+    mapfile -t words < <(error_codes)
+    all_in README.md 30 "${words[@]}"
+}
+
+@test "every column of the schema has a comment" {
+    run -1 grep -nP '^ +[a-z_]+ +(INT|BIGINT|TINYINT|SMALLINT|DOUBLE|(VAR)?CHAR|(VAR)?BINARY|DATETIME|ENUM|(MEDIUM|LONG)?(TEXT|BLOB)|BOOL|JSON)\b(?!.*COMMENT)' \
+        sql/0*.sql
+    grep -qP 'COMMENT' sql/0001_initial.sql
+}
+
+@test "the top level holds nothing but its seven things, LICENSE and dot files" {
+    [[ $(git ls-tree --name-only HEAD | grep -v '^\.' | sort | tr '\n' ' ') == 'LICENSE Makefile README.md fcgi nginx scripts sql tests ' ]]
+}
