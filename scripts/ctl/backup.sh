@@ -1,0 +1,119 @@
+# shellcheck shell=bash
+# backup and restore: the database and the key file in one compressed archive.
+
+# shellcheck disable=SC2034 # used by name
+backup_help='Usage: orchestratorctl backup FILE
+
+Writes the database as it is at one moment, the key file and the config file to FILE (tar.gz, mode 0600;
+it holds keys and leaseIds: keep it safe). Nothing stops meanwhile. FILE must not exist yet.'
+
+# shellcheck disable=SC2034 # used by name
+restore_help='Usage: orchestratorctl restore FILE
+
+Fills an empty database from a backup, and applies the migrations that are newer than it. A database
+that holds tables is refused: `orchestratorctl database create` makes an empty one of the name in the
+config file. The keys of the backup take effect if this host has no keys yet; else they stay as they
+are. What was lent after the backup was made is unknown to the restored database: see that those jobs
+have ended.'
+
+# The options of a client, dump or not, at the host that answered.
+dump_options()
+{
+    client_options "$database_host" "${config[migration_user]}" "$(read_password "${config[migration_password_file]}")" | grep -v skip-reconnect
+}
+
+dump_program()
+{
+    local name
+
+    for name in mariadb-dump mysqldump; do
+        if command -v "$name" >/dev/null; then
+            printf %s "$name"
+            return
+        fi
+    done
+    die 'neither mariadb-dump nor mysqldump is installed'
+}
+
+backup_command()
+{
+    local file=${1:-} program schema directory extra=()
+
+    [[ $# == 1 && $file != -* ]] || usage 'backup needs FILE' "$backup_help"
+    [[ ! -e $file ]] || die "$file exists already"
+    : 2>/dev/null >"$file" || die "can't write $file"
+    rm "$file"
+    program=$(dump_program)
+    need_scratch
+    directory=$scratch/backup
+    mkdir "$directory"
+    open_database
+    sql 'SELECT COALESCE(MAX(version), 0), SUM(finished IS NULL) FROM schema_version'
+    read -r schema unfinished <<<"${rows[0]}"
+    [[ $unfinished == 0 ]] || die 'a migration was begun and never finished; mend that first'
+    # One snapshot of all tables; no lock on any. MySQL's own client has more to say than may be read.
+    [[ $("$program" --version) == *MariaDB* ]] || extra=(--set-gtid-purged=OFF --column-statistics=0)
+    "$program" --defaults-file=<(dump_options) --single-transaction --quick --skip-lock-tables --no-tablespaces \
+        --hex-blob --default-character-set=utf8mb4 --tz-utc "${extra[@]}" "${config[database_name]}" >"$directory/database.sql" 2>"$scratch/dump" ||
+        die "the database could not be dumped: $(head -n 1 "$scratch/dump")"
+    session_end
+    tail -n 1 "$directory/database.sql" | grep -q '^-- Dump completed' || die 'the dump is not complete'
+    keys_lines >"$directory/keys.map"
+    cp "$config_file" "$directory/stack-orchestrator.conf"
+    jq -n --argjson schema "$schema" --arg database "${config[database_name]}" --arg time "$(key_time "$EPOCHSECONDS")" \
+        '{format: 1, $schema, $database, $time}' >"$directory/backup.json"
+    tar --owner=0 --group=0 -C "$directory" -czf "$file.part" backup.json stack-orchestrator.conf keys.map database.sql
+    sync "$file.part"
+    mv -n "$file.part" "$file"
+    tell "$file: schema $schema, $(stat -c %s "$file") bytes" --arg file "$file" --argjson schema "$schema" --argjson bytes "$(stat -c %s "$file")"
+}
+
+restore_command()
+{
+    local file=${1:-} program schema newest password directory
+
+    [[ $# == 1 && $file != -* ]] || usage 'restore needs FILE' "$restore_help"
+    [[ -r $file ]] || die "can't read $file"
+    need_scratch
+    directory=$scratch/backup
+    mkdir "$directory"
+    # By name: nothing else that an archive may hold is unpacked.
+    tar -C "$directory" --no-same-owner -xzf "$file" backup.json keys.map database.sql 2>/dev/null ||
+        die "$file is no backup of stack-orchestrator, or is damaged"
+    [[ $(jq -r .format "$directory/backup.json" 2>/dev/null) == 1 ]] || die "$file has a format that this orchestratorctl doesn't know"
+    schema=$(jq -r '.schema | numbers' "$directory/backup.json")
+    newest=$(newest_migration)
+    ((schema <= newest)) || die "$file has schema $schema, newer than this orchestratorctl knows ($newest): upgrade it"
+    open_database
+    sql 'SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()'
+    [[ ${rows[0]} == 0 ]] || die "the database ${config[database_name]} is not empty (${rows[0]} tables); nothing was restored"
+    session_end
+    program=$(client)
+    if ! "$program" --defaults-file=<(dump_options) --default-character-set=utf8mb4 --binary-mode --batch \
+        "${config[database_name]}" <"$directory/database.sql" 2>"$scratch/errors"; then
+        empty_database
+        die "the database refused the backup, and is empty again: $(head -n 1 "$scratch/errors")"
+    fi
+    # They were programs of the time of the backup.
+    open_database
+    sql 'DELETE FROM instance'
+    session_end
+    (json='' && migrate)
+    keys_lock
+    if [[ -n $(keys_lines) ]]; then
+        note "${config[keys_file]} holds keys and was left as it is"
+    elif [[ -s $directory/keys.map ]]; then
+        keys_put "$(keys_that_live <"$directory/keys.map")"
+        keys_take_effect
+    fi
+    tell "Restored the backup of $(jq -r .time "$directory/backup.json")" --argjson schema "$newest"
+}
+
+# Of a database that was empty when we came.
+empty_database()
+{
+    open_database
+    sql 'SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()'
+    ((${#rows[@]} == 0)) || sql "SET FOREIGN_KEY_CHECKS = 0; DROP TABLE IF EXISTS $(printf '`%s`,' "${rows[@]}" | sed 's/,$//')"
+    session_end
+}

@@ -1,0 +1,299 @@
+# shellcheck shell=bash
+# Keys: lines of `"KEY" "PROJECT ROLE NAME"; # created TIME [expires TIME]`, in a file that nginx reads.
+# A name has one key, and for a while after `rotate` the one before, which expires.
+
+key_help='Usage: orchestratorctl key create PROJECT ROLE NAME
+       orchestratorctl key list
+       orchestratorctl key revoke NAME
+       orchestratorctl key rotate NAME [--overlap SECONDS]
+       orchestratorctl key expire
+       orchestratorctl key export
+       orchestratorctl key import
+
+ROLE is ci (borrow and give back), viewer (look) or admin (everything of its project).
+create prints the key, once and nothing else. list never prints keys. revoke also ends the requests
+that wait with the key; stacks that are lent on it stay lent until they are given back or expire.
+rotate prints a new key of the same name; the old one works on for SECONDS (default 86400; 0: no
+longer). expire removes old keys whose time is over; a timer of the package calls it.
+All take effect before the command returns, and no waiting request is dropped.
+
+Every host has a key file of its own. export prints this one (it is secret), import reads such a
+file from standard input and replaces this one as a whole:
+  orchestratorctl key export | ssh OTHER-HOST orchestratorctl key import'
+
+keys_lock()
+{
+    local keys=${config[keys_file]}
+
+    [[ -w ${keys%/*} ]] || die "can't write in ${keys%/*}"
+    exec {keys_lock}>"$keys.lock"
+    flock -w 60 "$keys_lock" || die "$keys is locked by another orchestratorctl"
+}
+
+keys_lines()
+{
+    [[ ! -e ${config[keys_file]} ]] || grep '^"' "${config[keys_file]}" || true
+}
+
+# Replaces the key file's lines: whole or not at all, and only by a file that nginx accepts.
+keys_put()
+{
+    local keys=${config[keys_file]} new report
+
+    new=$(mktemp "$keys.XXXXXX")
+    {
+        printf '# Written by orchestratorctl. Each line is a key and what it is: project, role, name.\n'
+        [[ -z $1 ]] || printf '%s\n' "$1"
+    } >"$new"
+    rm -f "$keys.old"
+    if [[ -e $keys ]]; then
+        chown --reference="$keys" "$new" 2>/dev/null || true
+        ln "$keys" "$keys.old"
+    fi
+    sync "$new"
+    mv -f "$new" "$keys"
+    sync "${keys%/*}"
+    command -v nginx >/dev/null && [[ -e ${config[nginx_config]} ]] || return 0
+    if ! report=$(nginx -t -q -c "${config[nginx_config]}" 2>&1); then
+        keys_undo
+        die "nginx refuses its configuration, so no key was changed: $report"
+    fi
+}
+
+keys_undo()
+{
+    local keys=${config[keys_file]}
+
+    if [[ -e $keys.old ]]; then
+        mv -f "$keys.old" "$keys"
+    else
+        rm -f "$keys"
+    fi
+    sync "${keys%/*}"
+}
+
+# Worker processes of the nginx master $1 that accept connections.
+nginx_workers()
+{
+    local directory stat command fields
+
+    for directory in /proc/[0-9]*; do
+        IFS= read -r stat 2>/dev/null <"$directory/stat" || continue
+        read -ra fields <<<"${stat##*) }"
+        [[ ${fields[1]} == "$1" ]] || continue
+        IFS= read -r -d '' command 2>/dev/null <"$directory/cmdline" || true
+        [[ $command != 'nginx: worker process'* || $command == *'shutting down'* ]] || printf '%s\n' "${directory#/proc/}"
+    done
+}
+
+# Makes nginx read the key file, and returns once only new workers accept connections.
+keys_take_effect()
+{
+    local master='' command='' old workers deadline=$((SECONDS + 20))
+
+    rm -f "${config[keys_file]}.old"
+    [[ ! -s ${config[nginx_pid_file]} ]] || read -r master <"${config[nginx_pid_file]}" || true
+    [[ ! $master =~ ^[0-9]+$ ]] || IFS= read -r -d '' command 2>/dev/null <"/proc/$master/cmdline" || true
+    if [[ $command != 'nginx: master process'* ]]; then
+        note 'nginx is not running; the keys take effect when it starts'
+        return 0
+    fi
+    old=$(nginx_workers "$master")
+    kill -HUP "$master" || die 'nginx could not be told to reload; the keys take effect when it does'
+    while ((SECONDS < deadline)); do
+        workers=$(nginx_workers "$master")
+        if [[ -n $workers && -z $(comm -12 <(sort <<<"$old") <(sort <<<"$workers")) ]]; then
+            return 0
+        fi
+        sleep 0.02
+    done
+    note 'nginx has not reloaded after 20 s; look into its error log'
+}
+
+# Leaves a new key in `key`.
+new_key()
+{
+    key=$(od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n')
+    [[ ${#key} == 64 ]] || die 'no random numbers'
+}
+
+key_time()
+{
+    date -u -d "@$1" +%Y-%m-%dT%H:%M:%SZ
+}
+
+# The lines of standard input whose time is not over.
+keys_that_live()
+{
+    awk -v now="$(key_time "$EPOCHSECONDS")" '{ if (match($0, / expires [^ ]+$/) && substr($0, RSTART + 9) <= now) next; print }'
+}
+
+# Prints a key, which is never seen again.
+key_show()
+{
+    if [[ -n $json ]]; then
+        # Not through an argument, which every user of the machine can read.
+        printf '{"name":"%s","project":"%s","role":"%s","key":"%s"}\n' "$1" "$2" "$3" "$4"
+    else
+        printf '%s\n' "$4"
+    fi
+}
+
+key_create()
+{
+    local project=${1:-} role=${2:-} name=${3:-} key lines
+
+    (($# == 3)) || usage 'key create needs PROJECT, ROLE and NAME' "$key_help"
+    check_name 'project name' "$project"
+    check_name 'key name' "$name"
+    [[ $role =~ ^(ci|viewer|admin)$ ]] || die 'the role is ci, viewer or admin'
+    open_database
+    sql "SELECT 1 FROM project WHERE name = $(text "$project")"
+    ((${#rows[@]})) || die "there is no project $project"
+    session_end
+    keys_lock
+    lines=$(keys_lines)
+    ! grep -qF " $name\";" <<<"$lines" || die "there is a key $name already"
+    new_key
+    keys_put "${lines:+$lines$'\n'}\"$key\" \"$project $role $name\"; # created $(key_time "$EPOCHSECONDS")"
+    keys_take_effect
+    key_show "$name" "$project" "$role" "$key"
+}
+
+key_rotate()
+{
+    local name='' overlap=86400 key lines line identity until
+
+    while (($#)); do
+        case $1 in
+        --overlap)
+            [[ ${2:-} =~ ^[0-9]{1,8}$ ]] || usage '--overlap needs a number of seconds' "$key_help"
+            overlap=$((10#$2))
+            shift 2
+            ;;
+        *)
+            [[ -z $name && $1 != -* ]] || usage "unknown argument $1" "$key_help"
+            name=$1
+            shift
+            ;;
+        esac
+    done
+    [[ -n $name ]] || usage 'key rotate needs NAME' "$key_help"
+    check_name 'key name' "$name"
+    keys_lock
+    lines=$(keys_lines | keys_that_live)
+    line=$(grep -F " $name\";" <<<"$lines" | grep -v ' expires ' || true)
+    [[ $line =~ ^\"[0-9a-f]{64}\"\ \"([^\"]+)\"\; ]] || die "there is no key $name"
+    identity=${BASH_REMATCH[1]}
+    until=$(key_time $((EPOCHSECONDS + overlap)))
+    new_key
+    # One before the last goes at once: a name has two keys at most.
+    lines=$(awk -v name=" $name\";" -v until="$until" -v overlap="$overlap" '
+        index($0, name) { if (!overlap || / expires /) next; $0 = $0 " expires " until } { print }' <<<"$lines")
+    keys_put "${lines:+$lines$'\n'}\"$key\" \"$identity\"; # created $(key_time "$EPOCHSECONDS")"
+    keys_take_effect
+    key_show "$name" "${identity%% *}" "$(cut -d ' ' -f 2 <<<"$identity")" "$key"
+    ((overlap == 0)) || note "the old key works until $until"
+}
+
+key_expire()
+{
+    local lines living count
+
+    (($# == 0)) || usage "unknown argument $1" "$key_help"
+    [[ -e ${config[keys_file]} ]] || return 0
+    keys_lock
+    lines=$(keys_lines)
+    living=$(keys_that_live <<<"$lines")
+    count=$(($(wc -l <<<"$lines") - $(wc -l <<<"$living")))
+    [[ $living == "$lines" ]] || {
+        [[ -n $living ]] || count=$(wc -l <<<"$lines")
+        keys_put "$living"
+        keys_take_effect
+        note "removed $count keys whose time was over"
+    }
+    [[ -z $json ]] || tell "$count keys removed" --argjson removed "$count"
+}
+
+key_export()
+{
+    (($# == 0)) || usage "unknown argument $1" "$key_help"
+    [[ -z $json ]] || usage 'key export writes a key file, not JSON' "$key_help"
+    keys_lines
+}
+
+key_import()
+{
+    local lines count fault
+
+    (($# == 0)) || usage "unknown argument $1" "$key_help"
+    lines=$(head -c 16000000 | grep -v '^#' || true)
+    fault=$(grep -nvE '^"[0-9a-f]{64}" "[A-Za-z0-9._-]{1,64} (ci|viewer|admin) [A-Za-z0-9._-]{1,64}";( # created [0-9TZ:-]+( expires [0-9TZ:-]+)?)?$' <<<"$lines" | head -n 1 || true)
+    [[ -n $lines && -z $fault ]] || die "standard input is no key file${fault:+: line ${fault%%:*} (without comments)}; nothing was changed"
+    [[ -z $(cut -c 2-65 <<<"$lines" | sort | uniq -d) ]] || die 'a key stands there twice; nothing was changed'
+    keys_lock
+    keys_put "$lines"
+    keys_take_effect
+    count=$(wc -l <<<"$lines")
+    tell "$count keys" --argjson keys "$count"
+}
+
+key_list()
+{
+    local lines
+
+    (($# == 0)) || usage "unknown argument $1" "$key_help"
+    lines=$(keys_lines | keys_that_live | sed -n 's/^"[0-9a-f]*" "\([^ ]*\) \([^ ]*\) \([^ ]*\)";\( # created \([^ ]*\)\( expires \(.*\)\)\{0,1\}\)\{0,1\}$/\3\t\1\t\2\t\5\t\7/p' | sort)
+    if [[ -n $json ]]; then
+        printf '[%s]\n' "$(awk -F '\t' 'function time(text) { return text == "" ? "null" : "\"" text "\"" }
+            NF { printf "%s{\"name\":\"%s\",\"project\":\"%s\",\"role\":\"%s\",\"created\":%s,\"expires\":%s}", n++ ? "," : "", $1, $2, $3, time($4), time($5) }' <<<"$lines")"
+    else
+        printf '%s\n' $'NAME\tPROJECT\tROLE\tCREATED\tEXPIRES' ${lines:+"$lines"} | table
+    fi
+}
+
+# Ends the requests that wait with a key; leaves their number in `ended`.
+end_waiting()
+{
+    local key_name projects
+
+    key_name=$(text "$1")
+    sql "SELECT DISTINCT project_id FROM lease WHERE state = 'waiting' AND key_name = $key_name ORDER BY project_id"
+    projects=$(joined "${rows[@]}")
+    ended=0
+    [[ -n $projects ]] || return 0
+    # The row locks first, in the program's order.
+    sql "START TRANSACTION; SELECT project_id FROM project WHERE project_id IN ($projects) ORDER BY project_id FOR UPDATE"
+    sql "INSERT INTO history (project_id, lease_no, state, request_id, key_name, branch, commit_id, purpose,
+            job_url, job_name, job_user, asked_at, ended_at)
+        SELECT project_id, lease_no, 'cancelled', request_id, key_name, branch, commit_id, purpose,
+            job_url, job_name, job_user, asked_at, UTC_TIMESTAMP(6)
+        FROM lease WHERE project_id IN ($projects) AND state = 'waiting' AND key_name = $key_name;
+        SELECT ROW_COUNT();
+        DELETE FROM lease WHERE project_id IN ($projects) AND state = 'waiting' AND key_name = $key_name;
+        UPDATE project SET version = version + 1 WHERE project_id IN ($projects);
+        COMMIT"
+    ended=${rows[0]}
+}
+
+key_revoke()
+{
+    local name=${1:-} lines found='' ended
+
+    (($# == 1)) || usage 'key revoke needs NAME' "$key_help"
+    check_name 'key name' "$name"
+    keys_lock
+    lines=$(keys_lines)
+    if grep -qF " $name\";" <<<"$lines"; then
+        found=1
+        keys_put "$(grep -vF " $name\";" <<<"$lines" || true)"
+        keys_take_effect
+    fi
+    # After the reload, so that no request comes in behind it.
+    open_database
+    end_waiting "$name"
+    session_end
+    [[ -n $found || $ended != 0 ]] || die "there is no key $name"
+    ((ended == 0)) || note "ended $ended waiting requests of $name"
+    [[ -z $json ]] || tell "Key $name revoked" --argjson endedRequests "$ended"
+}

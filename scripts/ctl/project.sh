@@ -1,0 +1,160 @@
+# shellcheck shell=bash
+# Projects and their settings.
+
+project_help='Usage: orchestratorctl project create NAME [SETTING ...]
+       orchestratorctl project update NAME SETTING ...
+       orchestratorctl project list [--json]
+       orchestratorctl project delete NAME [--force]
+
+Settings:
+  --prefix P               stacks are named P and a number (default test-)
+  --initial-commit C       lastDeployedCommit of a stack that never had one ("": none)
+  --max-stacks N           how many stacks requests may create (0 to 100000, default 10)
+  --wait-seconds S         how long a request waits that says nothing (0 to 3600, default 600)
+  --lease-seconds S        lease time of a request that says nothing (1 to 86400, default 3600)
+  --max-lease-seconds S    largest lease time, extensions included (1 to 86400, default 86400)
+
+The prefix can change only while the project has no stacks. delete removes the project with its keys,
+its history and its record of stacks; while leases are live it wants --force.'
+
+# Reads the settings of create and update into `assignments` (column = value), and a prefix into
+# `new_prefix`, too.
+project_settings()
+{
+    local option value column
+
+    assignments=() new_prefix=''
+    while (($#)); do
+        option=$1
+        [[ $option == --* ]] || usage "unknown argument $option" "$project_help"
+        (($# > 1)) || usage "$option needs a value" "$project_help"
+        value=$2
+        shift 2
+        case $option in
+        --prefix)
+            [[ $value =~ ^[A-Za-z0-9._-]{0,63}$ ]] ||
+                die '--prefix: up to 63 letters, digits, dots, dashes or underscores'
+            new_prefix=$(text "$value")
+            assignments+=("prefix = $new_prefix")
+            continue
+            ;;
+        --initial-commit)
+            if [[ ${#value} -gt 255 || $value == *[[:cntrl:]]* ]] || ! iconv -f UTF-8 -t UTF-8 <<<"$value" >/dev/null 2>&1; then
+                die '--initial-commit: up to 255 bytes of UTF-8 without control characters'
+            fi
+            assignments+=("initial_commit = NULLIF($(text "$value"), '')")
+            continue
+            ;;
+        --max-stacks) column=max_stacks && check_number "$option" "$value" 0 100000 ;;
+        --wait-seconds) column=wait_s && check_number "$option" "$value" 0 3600 ;;
+        --lease-seconds) column=lease_s && check_number "$option" "$value" 1 86400 ;;
+        --max-lease-seconds) column=max_lease_s && check_number "$option" "$value" 1 86400 ;;
+        *) usage "unknown setting $option" "$project_help" ;;
+        esac
+        assignments+=("$column = $((10#$value))")
+    done
+}
+
+# Locks the project's row, and leaves its number in `project_id`.
+lock_project()
+{
+    sql "START TRANSACTION; SELECT project_id FROM project WHERE name = $(text "$1") FOR UPDATE"
+    project_id=${rows[0]:-}
+    [[ -n $project_id ]] || die "there is no project $1"
+}
+
+# Before the COMMIT.
+check_lease_bounds()
+{
+    sql "SELECT lease_s <= max_lease_s FROM project WHERE name = $(text "$1")"
+    [[ ${rows[0]} == 1 ]] || die "--lease-seconds must not be larger than --max-lease-seconds"
+}
+
+project_create()
+{
+    local name=${1:-} assignments new_prefix
+
+    check_name 'project name' "$name"
+    project_settings "${@:2}"
+    open_database
+    query "START TRANSACTION; INSERT INTO project SET name = $(text "$name"), created = UTC_TIMESTAMP(6), modified = created ${assignments:+, $(joined "${assignments[@]}")}" || {
+        [[ $(session_error) != 1062* ]] || die "there is a project $name already"
+        die "database: $(session_error)"
+    }
+    check_lease_bounds "$name"
+    sql COMMIT
+    session_end
+    [[ -z $json ]] || tell "Project $name created"
+}
+
+project_update()
+{
+    local name=${1:-} assignments new_prefix project_id
+
+    check_name 'project name' "$name"
+    project_settings "${@:2}"
+    ((${#assignments[@]})) || usage 'nothing to change' "$project_help"
+    open_database
+    lock_project "$name"
+    # A job gives its stack back by the name that it was told.
+    if [[ -n $new_prefix ]]; then
+        sql "SELECT COUNT(*) FROM stack s JOIN project p USING (project_id)
+            WHERE project_id = $project_id AND s.state <> 'deleted' AND p.prefix <> $new_prefix"
+        [[ ${rows[0]} == 0 ]] || die "$name has ${rows[0]} stacks, whose names would change; delete them first"
+    fi
+    sql "UPDATE project SET $(joined "${assignments[@]}"), version = version + 1, modified = UTC_TIMESTAMP(6) WHERE project_id = $project_id"
+    check_lease_bounds "$name"
+    sql COMMIT
+    session_end
+    [[ -z $json ]] || tell "Project $name updated"
+}
+
+project_list()
+{
+    local stacks lent waiting
+
+    (($# == 0)) || usage "unknown argument $1" "$project_help"
+    stacks="(SELECT COUNT(*) FROM stack s WHERE s.project_id = p.project_id AND s.state <> 'deleted')"
+    lent="(SELECT COUNT(*) FROM lease l WHERE l.project_id = p.project_id AND l.state = 'active')"
+    waiting="(SELECT COUNT(*) FROM lease l WHERE l.project_id = p.project_id AND l.state = 'waiting')"
+    open_database
+    if [[ -n $json ]]; then
+        sql "SELECT JSON_OBJECT('name', name, 'prefix', prefix, 'initialCommit', initial_commit,
+            'maxStacks', max_stacks, 'waitSeconds', wait_s, 'leaseSeconds', lease_s, 'maxLeaseSeconds', max_lease_s,
+            'stacks', $stacks, 'leased', $lent, 'waiting', $waiting,
+            'created', $(iso created), 'modified', $(iso modified)) FROM project p ORDER BY name"
+        printf '[%s]\n' "$(joined "${rows[@]}")"
+    else
+        sql "SELECT name, CONCAT(prefix, 'N'), COALESCE(initial_commit, '-'), max_stacks, wait_s, lease_s, max_lease_s,
+            $stacks, $lent, $waiting FROM project p ORDER BY name"
+        printf '%s\n' $'NAME\tSTACK NAMES\tINITIAL COMMIT\tMAX STACKS\tWAIT S\tLEASE S\tMAX LEASE S\tSTACKS\tLENT\tWAITING' "${rows[@]}" | table
+    fi
+    session_end
+}
+
+project_delete()
+{
+    local name=${1:-} forced='' project_id
+
+    check_name 'project name' "$name"
+    case ${2:-} in
+    '') ;;
+    --force) forced=1 ;;
+    *) usage "unknown argument $2" "$project_help" ;;
+    esac
+    open_database
+    lock_project "$name"
+    sql "SELECT COUNT(*) FROM lease WHERE project_id = $project_id"
+    [[ -n $forced || ${rows[0]} == 0 ]] ||
+        die "$name has ${rows[0]} live leases and waiting requests; --force deletes it all the same"
+    sql "DELETE FROM project WHERE project_id = $project_id"
+    keys_lock
+    keys_put "$(keys_lines | awk -v project="\"$name" '$2 != project')"
+    query COMMIT || {
+        keys_undo
+        die "database: $(session_error)"
+    }
+    keys_take_effect
+    session_end
+    [[ -z $json ]] || tell "Project $name deleted"
+}

@@ -1,0 +1,254 @@
+# shellcheck shell=bash
+# setup: the first steps on a server, each of which may be there already; and nginx's files.
+
+# shellcheck disable=SC2034 # used by name
+setup_help='Usage: orchestratorctl setup [--admin FILE] [--project NAME]
+           [--host NAME [--certificate FILE --certificate-key FILE] [--metrics] | --path /PATH]
+
+Can be run again: it makes what is missing, and keeps what is there.
+  - passwords of the two database users, the database, its tables, the key file
+  - with --host: a site of nginx for this host name, with a self-signed certificate unless one is given
+    (names of files that nginx may read), and with --metrics a listener for Prometheus at 127.0.0.1:9436
+  - with --path: a file for the `server { }` of a site that you have, to serve it below /PATH there
+  - with --project: a project and a key of each role, which are printed once
+  - starts the services
+--admin FILE is an option file ([client]) of an administrator account of the database. Without it:
+/etc/stack-orchestrator/admin.cnf if there is one, else root by unix socket.'
+
+# shellcheck disable=SC2034 # used by name
+nginx_help='Usage: orchestratorctl nginx site --host NAME --certificate FILE --certificate-key FILE [--metrics]
+       orchestratorctl nginx path /PATH
+
+Prints a file for nginx: a site with a host name of its own, for /etc/nginx/sites-available or conf.d;
+or locations below /PATH, to include in the `server { }` of a site that serves other things, too
+(which then also needs, once in http { }: map_hash_bucket_size 128; and DIRECTORY/http.conf).'
+
+# Where the snippets are that were made for this host.
+nginx_directory()
+{
+    local directory
+
+    directory=$(dirname "$(readlink -f "$config_file")")/nginx
+    [[ -e $directory/http.conf ]] || die "there is no $directory/http.conf; \`make install\` and the package put it there"
+    printf %s "$directory"
+}
+
+# fill_template FILE NAME=VALUE ...
+fill_template()
+{
+    local content name_value
+
+    content=$(<"$1")
+    for name_value in "${@:2}"; do
+        content=${content//"@${name_value%%=*}@"/"${name_value#*=}"}
+    done
+    printf '%s\n' "$content"
+}
+
+check_file_name()
+{
+    [[ $2 =~ ^/[A-Za-z0-9/._+@%=~-]+$ ]] || die "$1: an absolute path of letters, digits and ._+@%=~- only"
+}
+
+nginx_site()
+{
+    local host='' certificate='' certificate_key='' metrics='#' version minor patch options http2=' http2' http2_line='' directory
+
+    while (($#)); do
+        case $1 in
+        --metrics)
+            metrics=''
+            shift
+            continue
+            ;;
+        --host | --certificate | --certificate-key) (($# > 1)) || usage "$1 needs a value" "$nginx_help" ;;
+        *) usage "unknown argument $1" "$nginx_help" ;;
+        esac
+        case $1 in
+        --host) host=$2 ;;
+        --certificate) certificate=$2 ;;
+        *) certificate_key=$2 ;;
+        esac
+        shift 2
+    done
+    [[ $host =~ ^[A-Za-z0-9.*_-]{1,253}$ ]] || usage '--host must be a host name' "$nginx_help"
+    check_file_name --certificate "$certificate"
+    check_file_name --certificate-key "$certificate_key"
+    directory=$(nginx_directory)
+    # The parameter of `listen` is deprecated since 1.25.1, the directive doesn't exist before.
+    version=$(nginx -v 2>&1 | sed 's/.*nginx\/\([0-9]*\)\.\([0-9]*\)\.\([0-9]*\).*/\1 \2 \3/')
+    read -r _ minor patch <<<"$version"
+    if ((minor > 25 || (minor == 25 && patch >= 1))); then
+        http2='' http2_line=$'\n    http2 on;'
+    fi
+    # so_keepalive: a vanished client's waiting request ends within two minutes.
+    options="ssl$http2 backlog=4096 so_keepalive=60s:15s:4;"
+    [[ ! -e /proc/net/if_inet6 ]] || http2_line=$'\n'"    listen [::]:443 $options$http2_line"
+    fill_template "$share/nginx/site.conf" "LISTEN=    listen 443 $options$http2_line" "HOST=$host" \
+        "CERTIFICATE=$certificate" "CERTIFICATE_KEY=$certificate_key" "METRICS=$metrics" "ETC=$directory" "LOG=/var/log/nginx"
+}
+
+nginx_path()
+{
+    local path=${1:-} directory
+
+    (($# == 1)) || usage 'nginx path needs /PATH' "$nginx_help"
+    path=${path%/}
+    [[ $path =~ ^(/[A-Za-z0-9_-]+)+$ && ${#path} -le 100 ]] || usage '/PATH: letters, digits, _ and - between slashes' "$nginx_help"
+    directory=$(nginx_directory)
+    fill_template "$share/nginx/path.conf" "PATH=$path" "ETC=$directory" "LOG=/var/log/nginx"
+}
+
+# --- setup ---
+
+# A password that the user of the service (group $2) may read, too.
+make_password()
+{
+    local file=$1 group=${2:-}
+
+    [[ -n $file && ! -s $file ]] || return 0
+    mkdir -p "${file%/*}"
+    od -An -v -tx1 -N24 /dev/urandom | tr -d ' \n' >"$file.new"
+    if [[ -n $group ]] && getent group "$group" >/dev/null; then
+        chgrp "$group" "$file.new"
+        chmod 640 "$file.new"
+    fi
+    mv "$file.new" "$file"
+    note "made $file"
+}
+
+# Leaves the names of a certificate and its key in `certificate` and `certificate_key`.
+make_certificate()
+{
+    local host=$1 directory
+
+    directory=$(dirname "$(readlink -f "$config_file")")/tls
+    certificate=$directory/$host.pem certificate_key=$directory/$host.key
+    [[ ! -s $certificate ]] || return 0
+    mkdir -p "$directory"
+    chmod 755 "$directory"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -sha256 -days 825 -subj "/CN=$host" \
+        -addext "subjectAltName=DNS:$host" -addext 'extendedKeyUsage=serverAuth' -addext 'keyUsage=critical,digitalSignature' \
+        -keyout "$certificate_key" -out "$certificate" 2>"$scratch/openssl" || die "openssl: $(tail -n 1 "$scratch/openssl")"
+    chmod 644 "$certificate"
+    note "made a self-signed certificate: clients need $certificate; setup --certificate takes a real one"
+}
+
+# write_for_nginx FILE TEXT: a file that we wrote before may be written again, another's not.
+write_for_nginx()
+{
+    local file=$1
+
+    [[ ! -e $file ]] || grep -q 'Written by `orchestratorctl' "$file" || die "$file exists and is not ours; nothing was changed"
+    [[ -e $file && $(<"$file") == "$2" ]] || {
+        printf '%s\n' "$2" >"$file.new"
+        chmod 644 "$file.new"
+        mv "$file.new" "$file"
+        note "wrote $file"
+    }
+}
+
+# Takes new files up, or takes $1 away again.
+nginx_reload()
+{
+    local report
+
+    if ! report=$(nginx -t -q -c "${config[nginx_config]}" 2>&1); then
+        rm -f "$1"
+        die "nginx refuses its configuration with the new file, so $1 was taken away again: $(grep -m 1 emerg <<<"$report" || printf %s "$report")"
+    fi
+    keys_take_effect
+}
+
+setup_site()
+{
+    local host=$1 certificate=$2 certificate_key=$3 metrics=$4 directory=${config[nginx_config]%/*} file enabled text
+
+    [[ -n $certificate ]] || make_certificate "$host"
+    text=$(nginx_site --host "$host" --certificate "$certificate" --certificate-key "$certificate_key" ${metrics:+--metrics})
+    if [[ -d $directory/sites-available ]]; then
+        file=$directory/sites-available/stack-orchestrator
+        enabled=$directory/sites-enabled/stack-orchestrator
+        write_for_nginx "$file" "$text"
+        ln -sfn "$file" "$enabled"
+    else
+        enabled=$directory/conf.d/stack-orchestrator.conf
+        write_for_nginx "$enabled" "$text"
+    fi
+    nginx_reload "$enabled"
+    tell "https://$host/ is served by nginx"
+}
+
+setup_path()
+{
+    local path=$1 directory=${config[nginx_config]%/*} text snippets
+
+    snippets=$(nginx_directory)
+    text=$(nginx_path "$path")
+    mkdir -p "$directory/snippets"
+    write_for_nginx "$directory/snippets/stack-orchestrator.conf" "$text"
+    # shellcheck disable=SC2016 # names a command
+    write_for_nginx "$directory/conf.d/stack-orchestrator.conf" "$(printf '%s\n' \
+        '# stack-orchestrator. Written by `orchestratorctl setup --path`.' \
+        '# Remove these two if your nginx.conf has them: the key file needs at least these.' \
+        'map_hash_bucket_size 128;' 'map_hash_max_size 8192;' "include \"$snippets/http.conf\";")"
+    nginx_reload "$directory/conf.d/stack-orchestrator.conf"
+    tell "Put this into the server { } of your site, and reload nginx: include \"$directory/snippets/stack-orchestrator.conf\";"
+}
+
+setup_project()
+{
+    local name=$1 role
+
+    projects
+    [[ " ${rows[*]} " == *" $name "* ]] || project_create "$name"
+    for role in ci viewer admin; do
+        if keys_lines | grep -qF " $name-$role\";"; then
+            note "key $name-$role is there already; \`orchestratorctl key rotate\` makes a new one"
+        else
+            printf '%-8s %s\n' "$role" "$(json='' key_create "$name" "$role" "$name-$role")"
+        fi
+    done
+}
+
+setup()
+{
+    local admin='' host='' certificate='' certificate_key='' path='' metrics='' project='' word
+
+    while (($#)); do
+        if [[ $1 == --metrics ]]; then
+            metrics=1
+            shift
+            continue
+        fi
+        case $1 in
+        --admin | --host | --certificate | --certificate-key | --path | --project) (($# > 1)) || usage "$1 needs a value" "$setup_help" ;;
+        *) usage "unknown argument $1" "$setup_help" ;;
+        esac
+        word=${1#--}
+        printf -v "${word//-/_}" %s "$2"
+        shift 2
+    done
+    [[ -z $host || -z $path ]] || usage '--host and --path exclude each other' "$setup_help"
+    [[ ${certificate:+x} == "${certificate_key:+x}" ]] || usage '--certificate and --certificate-key belong together' "$setup_help"
+    need_scratch
+    if [[ -z $admin && -e ${config_file%/*}/admin.cnf ]]; then
+        admin=${config_file%/*}/admin.cnf
+    fi
+    make_password "${config[database_password_file]}" stack-orchestrator
+    make_password "${config[migration_password_file]}"
+    database_create ${admin:+--admin "$admin"}
+    (json='' && migrate)
+    if [[ ! -e ${config[keys_file]} ]]; then
+        keys_lock
+        keys_put ''
+        exec {keys_lock}>&-
+    fi
+    if [[ -d /run/systemd/system && ${config[socket]} == - ]]; then
+        systemctl enable --quiet --now stack-orchestrator.socket stack-orchestrator-keys.timer
+        systemctl enable --quiet --now stack-orchestrator.service
+    fi
+    [[ -z $host ]] || setup_site "$host" "$certificate" "$certificate_key" "$metrics"
+    [[ -z $path ]] || setup_path "$path"
+    [[ -z $project ]] || setup_project "$project"
+}
