@@ -526,6 +526,8 @@ class Drive:
         self.run_request(project, {"body": body})
         lease = project.model.live.get(body["requestId"])
         if lease is None or lease.state != "active":
+            # Granted later, it would end in the middle of something else.
+            self.run_plain(project, {"verb": "cancelRequest", "requestId": body["requestId"]})
             return
         name = {"stackName": project.model.name(lease.stack)}
         for wanted, verb, more in (("mark", "setLastDeployedCommit", {"lastDeployedCommit": "e"}),

@@ -27,6 +27,7 @@ PART = 1250 if COMMANDS <= 20000 else 5000
 # The share of commands that wait for time to pass, about a second each.
 SLOW_SHARE = 0.003
 SHRINK_SECONDS = 60
+SHOWN = 50
 
 
 def fresh_drive(instance, name, **more):
@@ -102,7 +103,8 @@ def run_part(instance, part, count):
         drive.close()
         few, last = shrink(instance, "m%d" % part, commands)
         problem = "seed %s, command %d: %s\n%s\n\nshrunk to %d commands: %s\n%s" % (
-            seed, len(commands), json.dumps(commands[-1]), error, len(few), last, "\n".join(json.dumps(c) for c in few))
+            seed, len(commands), json.dumps(commands[-1]), error, len(few), last,
+            "\n".join(json.dumps(c) for c in few[-SHOWN:]))
     finally:
         drive.close()
     return drive.commands, drive.counts, problem
