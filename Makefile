@@ -62,8 +62,8 @@ LIBRARIES = -lfcgi $(DATABASE_LIBS) $(YAJL_LIBS) -lm $(LDLIBS)
 
 export SAN BUILD DATABASE_CNF
 
-.PHONY: all help setup run stop test check lint lint-format lint-tidy lint-cppcheck lint-shell format \
-	unit unit-tests guards api ctl race model bench-affinity bench-leases bench-parked clean FORCE
+.PHONY: all help setup run stop install deb test test-all package check lint lint-format lint-tidy lint-cppcheck \
+	lint-shell format unit unit-tests guards api ctl race model bench-affinity bench-leases bench-parked clean FORCE
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -113,15 +113,33 @@ run: ## start a private instance under VAR= on PORT=, with a demo project; can b
 stop: ## end what `make run` started
 	@scripts/local stop --var '$(VAR)'
 
+# --- Install ---
+
+install: all ## install below PREFIX= (/usr/local) and /etc, with DESTDIR= before it all
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' UNITDIR='$(UNITDIR)' scripts/install
+
+deb: ## a Debian package in build/
+	@scripts/deb '$(VERSION)'
+
 # --- Test. The last line of each run is `N passed, N failed`. ---
 
 # Suites are directories of tests/; tests/run says what may stand in one.
 SUITES := guards unit ctl api ci race model
+# Left out of `make test`, because they take minutes.
+LONG_SUITES := package
 
 test: ## everything: lint, guards, unit, API, CI, race and model tests
 	@scripts/setup
 	@$(MAKE) --no-print-directory all unit-tests
 	@tests/run $(SUITES)
+
+test-all: ## the same, and what takes minutes: the package in a clean Debian
+	@scripts/setup
+	@$(MAKE) --no-print-directory all unit-tests
+	@tests/run $(SUITES) $(LONG_SUITES)
+
+package: all ## the package, installed, upgraded and purged in a clean Debian
+	@tests/run package
 
 check: unit-tests ## the quick part, without servers
 	@tests/run guards unit
@@ -181,7 +199,9 @@ format: ## format the C files as lint-format wants them
 
 lint-shell:
 	@for file in $(SHELL_FILES); do bash -n "$$file" || exit 1; done
-	shellcheck -x $(SHELL_FILES)
+	shellcheck -x $(SHELL_FILES) scripts/completion.bash
+	# Its parts, with what they get from each other.
+	shellcheck -x -a -e SC2016,SC2119,SC2120 scripts/orchestratorctl
 	# bats runs each test in a subshell of its own, with what `load` brought from a helper.
 	shellcheck -e SC2016,SC2030,SC2031,SC2154 $(BATS_FILES)
 	shellcheck -e SC2016,SC2034,SC2154 $(BATS_HELPERS)
