@@ -178,7 +178,7 @@ static void put_program(struct buf *out, bool is_ready)
                (long long)started);
     put_head(out, "answers_total", "counter", "Answers by HTTP status.");
     for (int status = 0; status < 600; status++)
-        if (answers[status])
+        if (answers[status] || status == 200 || status == 500 || status == 503) /* for alerts */
             buf_printf(out, "stack_orchestrator_answers_total{status=\"%d\"} %llu\n", status,
                        (unsigned long long)answers[status]);
     put_head(out, "answer_duration_seconds", "histogram",
