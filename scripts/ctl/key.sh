@@ -81,6 +81,7 @@ nginx_workers()
         IFS= read -r stat 2>/dev/null <"$directory/stat" || continue
         read -ra fields <<<"${stat##*) }"
         [[ ${fields[1]} == "$1" ]] || continue
+        command=''
         IFS= read -r -d '' command 2>/dev/null <"$directory/cmdline" || true
         [[ $command != 'nginx: worker process'* || $command == *'shutting down'* ]] || printf '%s\n' "${directory#/proc/}"
     done
