@@ -1,5 +1,5 @@
 # What the tests of the CI side share: a private instance for each file, a project for each test.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # the tests use them
 
 repo=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 ci_stack=$repo/scripts/ci-stack

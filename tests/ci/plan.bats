@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # ci-stack plan: jobs from a git history, replayed through pools of stacks.
-# shellcheck disable=SC2154 # variables come from helpers
+# shellcheck disable=SC2154,SC2030,SC2031 # variables come from helpers; marks count within one history
 
 bats_require_minimum_version 1.5.0
 load helpers

@@ -27,7 +27,7 @@ odd_values()
 # PROGRAM that prints the parsed file as JSON
 check_parser()
 {
-    cd "$BATS_TEST_TMPDIR"
+    cd "$BATS_TEST_TMPDIR" || return
     echo '{"version": 1, "phase": "leased", "stackName": "test-1", "leaseId": "0123456789abcdef0123456789abcdef"}' >.ci-stack-state.json
     odd_values >values.json
     # What no quoting can hold is refused by name; the rest has to read exactly.

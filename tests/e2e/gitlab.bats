@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # The GitLab template under gitlab-ci-local, jobs run by its shell executor.
-# shellcheck disable=SC2154,SC2016 # variables come from helpers; steps expand their own
+# shellcheck disable=SC2154,SC2016,SC2034 # variables come from helpers; steps expand their own
 
 bats_require_minimum_version 1.5.0
 load ../ci/helpers

@@ -10,7 +10,8 @@ install_npm_packages() # sets npm_bin
         flock 9
         cmp -s "$BATS_TEST_DIRNAME/package.json" "$dir/package.json" && [ -x "$npm_bin/gitlab-ci-local" ] && exit
         cp "$BATS_TEST_DIRNAME/package.json" "$dir/package.json.new"
-        cd "$dir" && mv package.json.new package.json && npm install --silent --ignore-scripts --no-audit --no-fund --no-package-lock 3>&- || {
+        cd "$dir" && mv package.json.new package.json || exit
+        npm install --silent --ignore-scripts --no-audit --no-fund --no-package-lock 3>&- || {
             rm -f package.json
             echo "npm install failed"
             exit 1

@@ -95,7 +95,7 @@ nothing_wrong() { run ! grep -E 'OVERLAP|STALE|ENV' "$CLOUD/events"; }
 @test "pipelines of two branches at once deploy exactly what changed" {
     both_pass
     : >"$CLOUD/events"
-    for round in 1 2; do
+    for _ in 1 2; do
         push one services/users
         push two services/mail
         both_pass
