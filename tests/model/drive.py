@@ -81,7 +81,8 @@ class Drive:
     list can be run again."""
 
     def __init__(self, instance, names, slow_share=0.0, roles=("ci", "admin", "viewer")):
-        """With fewer roles the administrator's key does for the others, and it starts faster."""
+        """With fewer roles the administrator's key does for the others, and it starts faster.
+        New keys make nginx close idle connections: nobody else may be at work then."""
         self.projects = [self.project(instance, name, i, roles) for i, name in enumerate(names)]
         self.counts = collections.Counter()
         self.slow_share = slow_share

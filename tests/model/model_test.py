@@ -30,14 +30,10 @@ SHRINK_SECONDS = 60
 SHOWN = 50
 
 
-def fresh_drive(instance, name, **more):
-    return Drive(instance, [name + "a", name + "b"], SLOW_SHARE, **more)
-
-
 def replay(instance, name, commands):
     """The mismatch that a list of commands shows on fresh projects, and after how many of them."""
     more = {} if any("forbidden" in c for c in commands) else {"roles": ["admin"]}
-    drive = fresh_drive(instance, name, **more)
+    drive = Drive(instance, [name + "a", name + "b"], **more)
     i = 0
     try:
         for i, command in enumerate(commands, 1):
@@ -59,10 +55,10 @@ def kind(mismatch):
     return mismatch and mismatch.split("{")[0].split(":")[0].rstrip("0123456789")
 
 
-def shrink(instance, name, commands):
+def shrink(instance, commands):
     """Leaves out what the mismatch doesn't need."""
     deadline = time.monotonic() + SHRINK_SECONDS
-    mismatch, count = replay(instance, name + "r", commands)
+    mismatch, count = replay(instance, "again", commands)
     if mismatch is None:
         return commands, "it did not come again on fresh projects"
     commands = commands[:count]
@@ -73,7 +69,7 @@ def shrink(instance, name, commands):
         while start < len(commands) and time.monotonic() < deadline:
             attempt += 1
             fewer = commands[:start] + commands[start + size:]
-            found, count = replay(instance, "%ss%d" % (name, attempt), fewer)
+            found, count = replay(instance, "shrink%d" % attempt, fewer)
             if kind(found) != kind(mismatch):
                 start += size
             else:
@@ -84,12 +80,11 @@ def shrink(instance, name, commands):
     return commands, mismatch
 
 
-def run_part(instance, part, count):
-    """Returns (commands run, counts by verb, problem or None)."""
-    seed = "%s/%d" % (SEED, part)
-    rng = random_source(seed)
-    drive = fresh_drive(instance, "m%d" % part)
+def run_part(drive, part, count):
+    """Returns (commands run, counts by verb, None or (problem, all commands))."""
+    rng = random_source("%s/%d" % (SEED, part))
     commands = []
+    problem = None
     try:
         for _ in range(count):
             commands.append(drive.make(rng))
@@ -98,27 +93,31 @@ def run_part(instance, part, count):
         for project in drive.projects:
             drive.run_look(project)
             drive.look_back(project)
-        problem = None
     except (Mismatch, Cut) as error:
-        drive.close()
-        few, last = shrink(instance, "m%d" % part, commands)
-        problem = "seed %s, command %d: %s\n%s\n\nshrunk to %d commands: %s\n%s" % (
-            seed, len(commands), json.dumps(commands[-1]), error, len(few), last,
-            "\n".join(json.dumps(c) for c in few[-SHOWN:]))
+        problem = "part %d, command %d: %s\n%s" % (
+            part, len(commands), json.dumps(commands[-1]), error), commands
     finally:
         drive.close()
     return drive.commands, drive.counts, problem
 
 
-def work(instance, parts, results):
+def work(drives, parts, results):
     try:
         while True:
             part = parts.get()
             if part is None:
                 break
-            results.put(run_part(instance, *part))
+            results.put(run_part(drives[part[0]], *part))
     except BaseException:  # whatever it is, the run must not look complete
-        results.put((0, {}, traceback.format_exc()))
+        results.put((0, {}, (traceback.format_exc(), None)))
+
+
+def explain(instance, problem, commands):
+    if commands is None:
+        return problem
+    few, last = shrink(instance, commands)
+    return "%s\n\nshrunk to %d commands: %s\n%s" % (
+        problem, len(few), last, "\n".join(json.dumps(c) for c in few[-SHOWN:]))
 
 
 def main():
@@ -129,10 +128,12 @@ def main():
     context = multiprocessing.get_context("fork")
     parts, results = context.Queue(), context.Queue()
     sizes = [min(PART, COMMANDS - done) for done in range(0, COMMANDS, PART)]
+    drives = [Drive(instance, ["m%da" % part, "m%db" % part], SLOW_SHARE)
+              for part in range(len(sizes))]
     for part in [*enumerate(sizes), *[None] * PROCESSES]:
         parts.put(part)
     began = time.monotonic()
-    processes = [context.Process(target=work, args=(instance, parts, results), daemon=True)
+    processes = [context.Process(target=work, args=(drives, parts, results), daemon=True)
                  for _ in range(PROCESSES)]
     for process in processes:
         process.start()
@@ -145,12 +146,15 @@ def main():
         if problem:
             problems.append(problem)
             break
+        if COMMANDS > 20000:
+            tap.note("%d commands, %.0f s" % (total, time.monotonic() - began))
     seconds = time.monotonic() - began
     for process in processes:
         process.terminate()
         process.join()
     tap.note("%d commands in %.0f s, %.0f a second: %s" % (
         total, seconds, total / seconds, ", ".join("%s %d" % c for c in sorted(counts.items()))))
+    problems = [explain(instance, *problem) for problem in problems]
     tap.result(not problems and total == COMMANDS, "%d commands get the model's answers" % COMMANDS,
                problems)
     reports = instance.sanitizer_reports()
