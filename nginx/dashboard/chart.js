@@ -82,7 +82,7 @@ export function rows(values, y, left, right, format = count) {
 
 /* Clock times below; as many as there is room for. */
 export function hourMarks(start, end, x, y, width) {
-  const hours = [1, 2, 3, 4, 6, 12].find((step) => (24 / step) * 48 <= width) ?? 12;
+  const hours = [1, 2, 3, 4, 6, 12].find((step) => (24 / step) * 60 <= width) ?? 12;
   const nodes = [];
   const time = new Date(start);
   time.setMinutes(0, 0, 0);

@@ -157,6 +157,8 @@ function announce(text, isShown = true) {
 /* --- The key --- */
 
 function enter() {
+  // Who typed the key goes on from the top of the page, not from a form that is gone.
+  if (byId('welcome').contains(document.activeElement)) byId('main').focus();
   byId('welcome').hidden = true;
   byId('dashboard').hidden = false;
   byId('session').hidden = false;

@@ -7,6 +7,8 @@ import { StackRows } from './stacks.js';
 
 /* Rows that are drawn before somebody asks for all. */
 const FIRST = { stacks: 100, queue: 50 };
+/* More rows than fit on any screen. */
+const MANY = 40;
 const ASIDE = ['held', 'quarantined', 'draining'];
 
 export class PoolView {
@@ -59,6 +61,7 @@ export class PoolView {
     setText(byId(`${name}-all`), `Show all ${count(found.length)}`);
     byId(`${name}-none`).hidden = found.length > 0;
     byId(`${name}-table`).hidden = found.length === 0;
+    byId(`${name}-table`).classList.toggle('many', rows.length > MANY);
     setAttribute(byId(`${name}-table`), 'aria-rowcount', found.length + 1);
     setText(byId(`${name}-count`), found.length === total ? count(total) : `${count(found.length)} of ${count(total)}`);
     return rows;

@@ -54,6 +54,7 @@ function peaks(intervals, start) {
   let height = 0;
   let next = 0;
   for (let step = 0; step < STEPS; step++) {
+    while (next < events.length && events[next][0] <= start + step * STEP) height += events[next++][1];
     steps[step] = height;
     while (next < events.length && events[next][0] < start + (step + 1) * STEP) {
       height += events[next++][1];
