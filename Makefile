@@ -63,7 +63,7 @@ LIBRARIES = -lfcgi $(DATABASE_LIBS) $(YAJL_LIBS) -lm $(LDLIBS)
 export SAN BUILD DATABASE_CNF
 
 .PHONY: all help setup run stop install deb test test-all package check lint lint-format lint-tidy lint-cppcheck \
-	lint-shell format unit unit-tests guards api ctl race model bench-affinity bench-leases bench-parked clean FORCE
+	lint-shell format unit unit-tests guards api browser ctl race model bench-affinity bench-leases bench-parked clean FORCE
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -126,7 +126,7 @@ deb: ## a Debian package in build/
 # Suites are directories of tests/; tests/run says what may stand in one.
 SUITES := guards unit ctl api ci race model
 # Left out of `make test`, because they take minutes.
-LONG_SUITES := package
+LONG_SUITES := package browser
 
 test: ## everything: lint, guards, unit, API, CI, race and model tests
 	@scripts/setup
@@ -155,6 +155,9 @@ api: all ## the API, through nginx and a real database
 
 ctl: all ## scripts/orchestratorctl, scripts/local and nginx
 	@tests/run ctl
+
+browser: all ## the dashboard, in headless Chromium
+	@tests/run browser
 
 race: all ## many callers, few stacks; RACE_SECONDS=600 for longer
 	@tests/run race
