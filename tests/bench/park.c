@@ -69,6 +69,11 @@ static void watch(struct https *https)
         https_die("epoll_ctl: %s", strerror(errno));
 }
 
+static struct https *find(const struct epoll_event *event)
+{
+    return event->data.u64 == SIZE_MAX ? &holder : &parked[event->data.u64];
+}
+
 static void must_be_ok(const struct https *https, int status)
 {
     if (status != 200)
@@ -211,8 +216,7 @@ static struct https *run_round(struct times *released, struct times *granted)
         if (ready == 0)
             https_die("no answer");
         for (int i = 0; i < ready; i++) {
-            struct https *https =
-                events[i].data.u64 == SIZE_MAX ? &holder : &parked[events[i].data.u64];
+            struct https *https = find(&events[i]);
             int status = 0;
             switch (https_receive(https, &status)) {
             case HTTPS_NOT_YET:
@@ -241,11 +245,11 @@ static void drain(void)
     int status = 0;
     int ready;
 
+    renew_holder();
     while ((ready = epoll_wait(poll_fd, events, 64, 0)) > 0)
         for (int i = 0; i < ready; i++)
-            if (events[i].data.u64 != SIZE_MAX &&
-                https_receive(&parked[events[i].data.u64], &status) != HTTPS_NOT_YET)
-                https_die("an answer came while the stack was lent");
+            if (https_receive(find(&events[i]), &status) != HTTPS_NOT_YET)
+                https_die("an answer came while the stack was lent, or a connection ended");
 }
 
 static void run_rounds(size_t rounds)
