@@ -28,7 +28,6 @@ cancel_in() # STEP SIGNAL STATUS OUTCOME
         deploy) steps+=(--deploy "$busy") ;;
         migrate) steps+=(--migrate "$busy") ;;
         test) steps+=(--test "$busy") ;;
-        exports) steps+=(--from-command "$busy") ;;
     esac
     new_project 1
     start_job run "${units[@]}" "${steps[@]}" --on-failure hold
@@ -44,8 +43,8 @@ cancel_in() # STEP SIGNAL STATUS OUTCOME
     contains "ended by a signal"
 }
 
+# For TERM in every step, see tests/e2e/pipelines.bats.
 @test "TERM while it deploys" { cancel_in deploy TERM 143 deployFailed; }
-@test "TERM while it reads the exports" { cancel_in exports TERM 143 deployFailed; }
 @test "TERM while it migrates" { cancel_in migrate TERM 143 deployFailed; }
 @test "TERM while it tests" { cancel_in test TERM 143 failed; }
 @test "INT while it tests" { cancel_in test INT 130 failed; }
