@@ -63,7 +63,7 @@ LIBRARIES = -lfcgi $(DATABASE_LIBS) $(YAJL_LIBS) -lm $(LDLIBS)
 export SAN BUILD DATABASE_CNF
 
 .PHONY: all help setup run stop install deb test test-all package check lint lint-format lint-tidy lint-cppcheck \
-	lint-shell format unit unit-tests guards api browser ctl race model bench-affinity bench-leases bench-parked clean FORCE
+	lint-shell format unit unit-tests guards api browser openapi ctl race model bench-affinity bench-leases bench-parked clean FORCE
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -124,21 +124,23 @@ deb: ## a Debian package in build/
 # --- Test. The last line of each run is `N passed, N failed`. ---
 
 # Suites are directories of tests/; tests/run says what may stand in one.
-SUITES := guards unit ctl api ci race model
+SUITES := guards unit ctl api openapi ci race model
 # Left out of `make test`, because they take minutes.
-LONG_SUITES := package browser
+LONG_SUITES := package tools browser
 
 test: ## everything: lint, guards, unit, API, CI, race and model tests
 	@scripts/setup
 	@$(MAKE) --no-print-directory all unit-tests
 	@tests/run $(SUITES)
 
-test-all: ## the same, and what takes minutes: the package in a clean Debian
-	@scripts/setup
+test-all: ## the same, and what takes minutes: the package in a clean Debian, linters from npm
+	@scripts/setup browser
+	@scripts/setup package
 	@$(MAKE) --no-print-directory all unit-tests
 	@tests/run $(SUITES) $(LONG_SUITES)
 
 package: all ## the package, installed, upgraded and purged in a clean Debian
+	@scripts/setup package
 	@tests/run package
 
 check: unit-tests ## the quick part, without servers
@@ -152,6 +154,9 @@ unit: unit-tests ## pure modules
 
 api: all ## the API, through nginx and a real database
 	@tests/run api
+
+openapi: all ## nginx/openapi.json: each example is sent, each answer judged
+	@tests/run openapi
 
 ctl: all ## scripts/orchestratorctl, scripts/local and nginx
 	@tests/run ctl

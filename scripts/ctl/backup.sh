@@ -11,15 +11,15 @@ it holds keys and leaseIds: keep it safe). Nothing stops meanwhile. FILE must no
 restore_help='Usage: orchestratorctl restore FILE
 
 Fills an empty database from a backup, and applies the migrations that are newer than it. A database
-that holds tables is refused: `orchestratorctl database create` makes an empty one of the name in the
-config file. The keys of the backup take effect if this host has no keys yet; else they stay as they
+with a project in it, or with tables of others, is refused. `orchestratorctl setup` makes an empty one. The keys of the backup take effect if this host has no keys yet; else they stay as they
 are. What was lent after the backup was made is unknown to the restored database: see that those jobs
 have ended.'
 
 # The options of a client, dump or not, at the host that answered.
 dump_options()
 {
-    client_options "$database_host" "${config[migration_user]}" "$(read_password "${config[migration_password_file]}")" | grep -v skip-reconnect
+    client_options "$database_host" "${config[migration_user]}" "$(read_password "${config[migration_password_file]}")" |
+        grep -vE '^(loose-skip-reconnect|connect_timeout)'
 }
 
 dump_program()
@@ -37,7 +37,7 @@ dump_program()
 
 backup_command()
 {
-    local file=${1:-} program schema directory extra=()
+    local file=${1:-} program schema unfinished directory extra=()
 
     [[ $# == 1 && $file != -* ]] || usage 'backup needs FILE' "$backup_help"
     [[ ! -e $file ]] || die "$file exists already"
@@ -70,7 +70,7 @@ backup_command()
 
 restore_command()
 {
-    local file=${1:-} program schema newest password directory
+    local file=${1:-} program schema newest directory tables ours
 
     [[ $# == 1 && $file != -* ]] || usage 'restore needs FILE' "$restore_help"
     [[ -r $file ]] || die "can't read $file"
@@ -85,9 +85,14 @@ restore_command()
     newest=$(newest_migration)
     ((schema <= newest)) || die "$file has schema $schema, newer than this orchestratorctl knows ($newest): upgrade it"
     open_database
-    sql 'SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()'
-    [[ ${rows[0]} == 0 ]] || die "the database ${config[database_name]} is not empty (${rows[0]} tables); nothing was restored"
+    sql "SELECT COUNT(*), COALESCE(SUM(table_name = 'project'), 0) FROM information_schema.tables WHERE table_schema = DATABASE()"
+    read -r tables ours <<<"${rows[0]}"
+    [[ $ours == 0 ]] || sql 'SELECT COUNT(*) FROM project'
+    # Fresh tables, as setup makes them, hold nothing.
+    [[ $tables == 0 || ($ours == 1 && ${rows[0]} == 0) ]] ||
+        die "the database ${config[database_name]} is not empty; nothing was restored"
     session_end
+    empty_database
     program=$(client)
     if ! "$program" --defaults-file=<(dump_options) --default-character-set=utf8mb4 --binary-mode --batch \
         "${config[database_name]}" <"$directory/database.sql" 2>"$scratch/errors"; then
@@ -105,6 +110,12 @@ restore_command()
     elif [[ -s $directory/keys.map ]]; then
         keys_put "$(keys_that_live <"$directory/keys.map")"
         keys_take_effect
+    fi
+    # What it remembers is of another time.
+    if [[ -d /run/systemd/system && ${config[socket]} == - ]]; then
+        systemctl try-restart stack-orchestrator.service || note 'restart the program'
+    else
+        note 'restart the program, if it runs'
     fi
     tell "Restored the backup of $(jq -r .time "$directory/backup.json")" --argjson schema "$newest"
 }

@@ -217,7 +217,8 @@ or finish it by hand, then: orchestratorctl migrate --finished $unfinished"
     fi
     while ((current < newest)); do
         current=$((current + 1))
-        run_migration "$current" "${files[$current]:?migration $current is missing}"
+        [[ -n ${files[$current]:-} ]] || die "migration $current is missing in $directory"
+        run_migration "$current" "${files[$current]}"
         applied+=("$current")
     done
     session_end

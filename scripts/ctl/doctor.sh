@@ -311,5 +311,5 @@ doctor_command()
     check_nginx
     check_clock
     [[ -z $json ]] || printf '%s\n' "${findings[@]}" | jq -cs '{good: (any(.[]; .result == "fault") | not), findings: .}'
-    ! printf '%s\n' "${findings[@]}" | grep -q '"result":"fault"'
+    [[ ${findings[*]} != *'"result":"fault"'* ]]
 }

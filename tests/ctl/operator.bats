@@ -1,0 +1,255 @@
+#!/usr/bin/env bats
+# What an operator does with orchestratorctl while the service runs.
+
+load helpers
+bats_require_minimum_version 1.5.0
+
+setup_file()
+{
+    start_instance "$instance"
+    ctl project create shop --max-stacks 40
+    key=$(ctl key create shop ci shop-ci)
+    export key
+}
+
+teardown_file()
+{
+    stop_instance
+}
+
+# borrow [JSON]: prints the answer.
+borrow()
+{
+    call "$key" /requestStack --request POST --data-raw "${1:-{\}}" | head -n 1
+}
+
+state_of()
+{
+    ctl stack list --json | jq -r --arg name "$1" '.[] | select(.stackName == $name) | .state'
+}
+
+@test "stacks are added, set aside, lent again and deleted, with a record of who and why" {
+    [ "$(ctl stack add 3 --reason 'for the demo')" = '3 stacks added' ]
+    ctl stack hold test-1 --seconds 600 --owner ann --reason 'a look'
+    [ "$(state_of test-1)" = held ]
+    ctl stack list | grep -q 'test-1 .*held .*ann .*10 min .*a look\|test-1 .*held .*ann .*9 min .*a look\|test-1 .*held .*ann .*600 s'
+    ctl stack quarantine test-2 --reason broken --json | jq -e .message
+    [ "$(state_of test-2)" = quarantined ]
+    ctl stack reinstate test-1
+    ctl stack reinstate test-2
+    [ "$(state_of test-1)$(state_of test-2)" = availableavailable ]
+    SUDO_USER=ann ctl stack delete test-3 --reason 'too many'
+    [ -z "$(state_of test-3)" ]
+    [ "$(database "SELECT key_name, reason FROM action WHERE verb = 'deleteStack'")" = $'orchestratorctl.ann\ttoo many' ]
+}
+
+@test "what the program refuses is said in its words" {
+    run ctl stack hold test-99
+    [ "$status" -eq 1 ]
+    [[ $output == *'There is no such stack in this project (status 404)'* ]]
+    run ctl stack list --project nonsense
+    [ "$status" -eq 1 ]
+    run ctl stack add many
+    [ "$status" -eq 1 ]
+    run ctl stack hold
+    [ "$status" -eq 2 ]
+}
+
+@test "leases are listed, and revoked if they still are the one that was meant" {
+    local answer stack fence
+    answer=$(borrow '{"branch":"topic","job":{"url":"https://ci.test/7","name":"build"}}')
+    stack=$(jq -r .stackName <<<"$answer")
+    fence=$(jq -r .fence <<<"$answer")
+    ctl lease list | grep -q "$stack .*topic .*build .*https://ci.test/7"
+    run ! grep -qF "$(jq -r .leaseId <<<"$answer")" <(ctl lease list --json; ctl status --json)
+    run ctl lease revoke "$stack" --fence $((fence + 1))
+    [ "$status" -eq 1 ]
+    ctl lease revoke "$stack" --fence "$fence" --reason 'stuck'
+    [ "$(ctl lease list --json)" = '[]' ]
+}
+
+@test "status shows pool and queue, for people and as JSON" {
+    ctl status | grep -q '^PROJECT shop: .* of at most 40 stacks'
+    ctl status --json | jq -e '.ready and (.projects[0].project.name == "shop")'
+    ctl capacity --json | jq -e .target
+    ctl capacity | grep -q Assumptions
+}
+
+@test "top fits the terminal, however much there is to show" {
+    local stack branch
+    branch=$(printf 'feature/%0100d' 7)
+    ctl stack add 20
+    for stack in 1 2 3 4 5 6 7 8 9 10; do
+        borrow "{\"branch\":\"$branch\"}" >/dev/null
+    done
+    run ctl top --once
+    [ "$status" -eq 0 ]
+    [ "${#lines[@]}" -le 24 ]
+    [ "$(awk '{ if (length($0) > 80) print }' <<<"$output")" = '' ]
+    [[ $output == *'10 of '*' stacks lent'* && $output == *' more'* ]]
+    # On a terminal of its own, until q.
+    TERM=xterm run timeout 20 script -qec "stty rows 24 cols 80; $root/scripts/orchestratorctl -c $VAR_DIR/etc/stack-orchestrator.conf top" /dev/null <<<q
+    [ "$status" -eq 0 ]
+    [[ $output == *'stacks lent'* ]]
+    for stack in $(ctl lease list --json | jq -r '.[].stackName'); do
+        ctl lease revoke "$stack" >/dev/null
+    done
+}
+
+@test "a program that is down is named" {
+    "$root/scripts/local" stop --var "$VAR_DIR"
+    run ctl status
+    [ "$status" -eq 1 ]
+    [[ $output == *'does not answer'* ]]
+    run ctl doctor
+    [ "$status" -eq 1 ]
+    [[ $output == *'fault    socket'*'fault    nginx'* ]]
+    "$root/scripts/local" start --var "$VAR_DIR"
+}
+
+@test "doctor finds nothing wrong with a good instance" {
+    run ctl doctor
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output != *fault* ]]
+    ctl doctor --json | jq -e '.good and (.findings | length > 8)'
+}
+
+@test "doctor finds what was broken, and says what to do" {
+    chmod 644 "$VAR_DIR/etc/keys.map"
+    chmod 666 "$(setting socket)"
+    database "GRANT DROP ON \`$(setting database_name)\`.* TO $(setting database_user)@localhost; SET GLOBAL innodb_flush_log_at_trx_commit = 2;
+        UPDATE schema_version SET finished = NULL WHERE version = 1"
+    run ctl doctor
+    chmod 600 "$VAR_DIR/etc/keys.map"
+    chmod 660 "$(setting socket)"
+    database "REVOKE DROP ON \`$(setting database_name)\`.* FROM $(setting database_user)@localhost; SET GLOBAL innodb_flush_log_at_trx_commit = 1;
+        UPDATE schema_version SET finished = started WHERE version = 1"
+    echo "$output"
+    [ "$status" -eq 1 ]
+    grep -q '^fault *keys .*has mode 644' <<<"$output"
+    grep -q '^fault *socket .*has mode 666' <<<"$output"
+    grep -q '^fault *grants' <<<"$output"
+    grep -q '^fault *durability' <<<"$output"
+    grep -q '^fault *schema' <<<"$output"
+    [ "$(grep -c '→' <<<"$output")" -ge 5 ]
+}
+
+@test "a rotated key works beside the old one, until that one's time is over" {
+    local old new newest
+    old=$(ctl key create shop viewer looker)
+    new=$(ctl key rotate looker --overlap 600)
+    [ "$(status "$old" /listStacks)$(status "$new" /listStacks)" = 200200 ]
+    [ "$(ctl key list --json | jq '[.[] | select(.name == "looker")] | length')" = 2 ]
+    # A further rotation: two keys at most.
+    newest=$(ctl key rotate looker --overlap 1)
+    [ "$(status "$old" /listStacks)$(status "$newest" /listStacks)" = 401200 ]
+    wait_for test "$(date +%s)" -gt "$(date -d "$(ctl key list --json | jq -r '.[] | select(.expires) | .expires')" +%s)" || sleep 1
+    wait_for ctl_expires_one
+    [ "$(status "$new" /listStacks)$(status "$newest" /listStacks)" = 401200 ]
+    run ctl key rotate nobody
+    [ "$status" -eq 1 ]
+    ctl key revoke looker
+    [ "$(status "$newest" /listStacks)" = 401 ]
+}
+
+ctl_expires_one()
+{
+    ctl key expire
+    ! grep -q ' expires ' "$VAR_DIR/etc/keys.map"
+}
+
+@test "keys go to a second host as a whole, or not at all" {
+    local before
+    before=$(ctl key export)
+    [ "$(wc -l <<<"$before")" -ge 1 ]
+    ctl key create shop ci passing >/dev/null
+    run ctl key import <<<'nonsense'
+    [ "$status" -eq 1 ]
+    run ctl key import <<<"$before"$'\n'"${before%%$'\n'*}"
+    [ "$status" -eq 1 ]
+    run ctl key import </dev/null
+    [ "$status" -eq 1 ]
+    ctl key list | grep -q passing
+    ctl key import <<<"$before"
+    [ "$(ctl key export)" = "$before" ]
+    [ "$(status "$key" /listStacks)" = 200 ]
+}
+
+@test "a backup restores data and keys into an empty database, and into no other" {
+    local first=$VAR_DIR second before backup=$BATS_TEST_TMPDIR/backup.tar.gz
+    borrow '{"branch":"kept","units":{"a":"1"}}' >/dev/null
+    before=$(ctl stack list --json | jq -c 'map(del(.lease.expiresInSeconds))')
+    ctl backup "$backup"
+    [ "$(stat -c %a "$backup")" = 600 ]
+    run ctl backup "$backup"
+    [ "$status" -eq 1 ]
+    run ctl restore "$backup"
+    [ "$status" -eq 1 ]
+    [[ $output == *'is not empty'* ]]
+    second=$instance-second
+    start_instance "$second"
+    head -c 2000 "$backup" >"$BATS_TEST_TMPDIR/damaged"
+    run ctl restore "$BATS_TEST_TMPDIR/damaged"
+    [ "$status" -eq 1 ]
+    run ctl restore "$backup"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    "$root/scripts/local" restart program --var "$second"
+    wait_for test "$(status '' /readyz)" = 200
+    [ "$(ctl stack list --json | jq -c 'map(del(.lease.expiresInSeconds))')" = "$before" ]
+    [ "$(status "$key" /listStacks)" = 200 ]
+    run ctl restore "$backup"
+    [ "$status" -eq 1 ]
+    stop_instance
+    VAR_DIR=$first
+}
+
+@test "no secret stands in a command line, whatever is done" {
+    local name
+    mkdir "$BATS_TEST_TMPDIR/bin"
+    for name in mariadb mysql mariadb-dump mysqldump nginx cgi-fcgi jq awk sed tar; do
+        command -v "$name" >/dev/null || continue
+        printf '#!/bin/sh\nprintf "%%s\\n" "$0 $*" >>"%s"\nexec "%s" "$@"\n' "$BATS_TEST_TMPDIR/seen" "$(command -v "$name")" >"$BATS_TEST_TMPDIR/bin/$name"
+        chmod +x "$BATS_TEST_TMPDIR/bin/$name"
+    done
+    PATH=$BATS_TEST_TMPDIR/bin:$PATH
+    name=$(ctl key create shop ci secret --json | jq -r .key)
+    ctl key rotate secret >/dev/null
+    ctl backup "$BATS_TEST_TMPDIR/x.tar.gz"
+    ctl doctor >/dev/null
+    ctl status >/dev/null
+    ctl key revoke secret
+    grep -q cgi-fcgi "$BATS_TEST_TMPDIR/seen"
+    run ! grep -qF -e "$name" -e "$key" -e "$(<"$VAR_DIR/etc/migration.password")" -e "$(<"$VAR_DIR/etc/program.password")" "$BATS_TEST_TMPDIR/seen"
+}
+
+@test "every command explains itself" {
+    local words
+    for words in status top doctor stack 'stack list' lease 'lease revoke' capacity backup restore setup nginx 'nginx site' 'key rotate'; do
+        # shellcheck disable=SC2086
+        run ctl $words --help
+        [ "$status" -eq 0 ]
+        [[ $output == Usage:* ]]
+    done
+    for words in 'status x' 'top x' 'doctor x' 'stack' 'lease nonsense' 'backup' 'restore' 'nginx path' 'nginx path x' 'nginx path /a;b' \
+        'nginx site --host a' 'setup --host' 'setup --host a --path /b' 'key rotate' 'key import x'; do
+        # shellcheck disable=SC2086
+        run ctl $words
+        [ "$status" -ne 0 ] || { echo "'$words' was accepted" && return 1; }
+    done
+}
+
+@test "bash completes commands and verbs" {
+    # shellcheck disable=SC1091
+    . "$root/scripts/completion.bash"
+    COMP_WORDS=(orchestratorctl st) COMP_CWORD=1
+    _orchestratorctl
+    [ "${COMPREPLY[*]}" = 'status stack' ]
+    COMP_WORDS=(orchestratorctl -c file key ro) COMP_CWORD=4
+    _orchestratorctl
+    [ "${COMPREPLY[*]}" = rotate ]
+    COMP_WORDS=(orchestratorctl key create shop '') COMP_CWORD=4
+    _orchestratorctl
+    [ "${COMPREPLY[*]}" = 'ci viewer admin' ]
+}

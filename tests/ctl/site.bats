@@ -1,0 +1,144 @@
+#!/usr/bin/env bats
+# nginx's files for a server that somebody has: on a host name of its own, and below a path of a
+# host that serves other things, too. And the manual pages, the settings file.
+
+load helpers
+bats_require_minimum_version 1.5.0
+
+setup_file()
+{
+    start_instance "$instance"
+    ctl project create web
+    key=$(ctl key create web ci web-ci)
+    export key
+    port=$((20000 + RANDOM % 12000))
+    export port
+}
+
+teardown_file()
+{
+    [ ! -s "$VAR_DIR/run/host.pid" ] || kill "$(<"$VAR_DIR/run/host.pid")"
+    stop_instance
+}
+
+# A whole nginx around $1 (for http { }), with other things than ours in it.
+nginx_around()
+{
+    printf 'pid "%s/run/host.pid";\nerror_log "%s/log/host-error.log";\n%s\nevents { worker_connections 512; }\nhttp {\n' "$VAR_DIR" "$VAR_DIR" \
+        "$([ "$(id -u)" != 0 ] || printf 'user root;')"
+    for name in client_body fastcgi proxy scgi uwsgi; do
+        printf '%s_temp_path "%s/tmp/host";\n' "$name" "$VAR_DIR"
+    done
+    printf '%s\n}\n' "$1"
+}
+
+# Our files write their log where a packaged nginx does.
+in_place()
+{
+    sed "s|/var/log/nginx|$VAR_DIR/log|"
+}
+
+host()
+{
+    curl --silent --show-error --max-time 20 --cacert "$VAR_DIR/tls/ca.pem" "$@"
+}
+
+@test "a site with a host name of its own includes cleanly" {
+    ctl nginx site --host stacks.test --certificate "$VAR_DIR/tls/server.pem" --certificate-key "$VAR_DIR/tls/server.key" --metrics |
+        in_place | sed "s/:443/:$port/; s/listen 443/listen $port/" >"$BATS_TEST_TMPDIR/site.conf"
+    nginx_around "include \"$BATS_TEST_TMPDIR/site.conf\";" >"$BATS_TEST_TMPDIR/nginx.conf"
+    run nginx -t -c "$BATS_TEST_TMPDIR/nginx.conf"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output != *warn* ]]
+}
+
+@test "each file is used, and nginx accepts it" {
+    local file
+    for file in "$root"/nginx/*.conf; do
+        grep -rqF "${file##*/}" "$root/nginx" "$root/scripts" --include='*.conf' --include=local --include='*.sh' || { echo "$file is not used" && return 1; }
+    done
+    run nginx -t -c "$VAR_DIR/etc/nginx.conf"
+    [ "$status" -eq 0 ]
+    [[ $output != *warn* ]]
+}
+
+@test "below a path of a shared host everything works, and the rest of the host is as it was" {
+    local url=https://127.0.0.1:$port path
+    ctl nginx path /team/stacks | in_place >"$BATS_TEST_TMPDIR/path.conf"
+    nginx_around "map_hash_bucket_size 128;
+        include \"$VAR_DIR/etc/nginx/http.conf\";
+        server {
+            listen 127.0.0.1:$port ssl;
+            server_name shared.test;
+            ssl_certificate \"$VAR_DIR/tls/server.pem\";
+            ssl_certificate_key \"$VAR_DIR/tls/server.key\";
+            add_header X-Host shared;
+            error_page 404 /missing.html;
+            underscores_in_headers on;
+            include \"$BATS_TEST_TMPDIR/path.conf\";
+            location / { default_type text/plain; return 200 \"the host's own\"; }
+            location ~ /healthz { return 418; }
+            location = /gone { return 404; }
+            location = /missing.html { default_type text/html; return 404 'the host misses it'; }
+        }" >"$BATS_TEST_TMPDIR/nginx.conf"
+    run nginx -t -c "$BATS_TEST_TMPDIR/nginx.conf"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output != *warn* ]]
+    nginx -c "$BATS_TEST_TMPDIR/nginx.conf" 3>&-
+    wait_for host --output /dev/null "$url/"
+
+    [ "$(host "$url/")" = "the host's own" ]
+    [ "$(host "$url/gone")" = 'the host misses it' ]
+    [ "$(host --output /dev/null --write-out '%{http_code}' "$url/healthz")" = 418 ]
+    [ "$(host --output /dev/null --write-out '%{http_code} %{redirect_url}' "$url/team/stacks")" = "308 $url/team/stacks/" ]
+    host "$url/team/stacks/" | grep -qi '<!doctype html>'
+    [ "$(host --output /dev/null --write-out '%{http_code}' "$url/team/stacks/dashboard/style.css")" = 200 ]
+    [ "$(host "$url/team/stacks/healthz")" = '{"status":"ok"}' ]
+    [ "$(host "$url/team/stacks/openapi.json" | jq -r .openapi | cut -c 1-3)" = 3.1 ]
+    [ "$(host --header "X-API-Key: $key" "$url/team/stacks/listStacks")" = '{"stacks":[]}' ]
+    host --header "X-API-Key: $key" "$url/team/stacks/history?limit=1" | jq -e '.requests'
+    [ "$(host --header "X-API-Key: $key" --request POST "$url/team/stacks/requestStack" | jq -r .stackName)" = test-1 ]
+    # nginx's own errors below the path are JSON, with our headers and not the host's.
+    run host --include "$url/team/stacks/listStacks"
+    [[ $output == *401* && $output == *'"code":"unauthorized"'* && $output == *[Ww][Ww][Ww]-[Aa]uthenticate* ]]
+    [[ $output == *[Ss]trict-[Tt]ransport-[Ss]ecurity* && $output != *X-Host* ]]
+    run host --include --request DELETE "$url/team/stacks/"
+    [[ $output == *405* && $output == *'"code":"methodNotAllowed"'* && $output == *'GET, HEAD'* ]]
+    head -c 300000 /dev/zero | host --header "X-API-Key: $key" --data-binary @- "$url/team/stacks/requestStack" | grep -q bodyTooLarge
+    for path in /-so/key /-so/error/notFound /team/stacks/-so/key; do
+        [[ $(host --header "X-API-Key: $key" --output /dev/null --write-out '%{http_code}' "$url$path") == 404 ]]
+    done
+    grep -q '"path":"/team/stacks/listStacks","protocol":' "$VAR_DIR/log/stack-orchestrator.log"
+    run ! grep -qF "$key" -r "$VAR_DIR/log"
+    run ! grep -q 'using uninitialized' "$VAR_DIR/log/host-error.log"
+}
+
+@test "metrics of all projects are for this machine only, and nothing else is there" {
+    local metrics=(curl --silent --unix-socket "$VAR_DIR/run/metrics.sock")
+    "${metrics[@]}" http://localhost/metrics | grep -q '^stack_orchestrator_stacks{project="web"'
+    [ "$("${metrics[@]}" --output /dev/null --write-out '%{http_code}' --header "X-API-Key: $key" http://localhost/listStacks)" = 404 ]
+    [ "$("${metrics[@]}" --output /dev/null --write-out '%{http_code}' --request POST http://localhost/metrics)" = 405 ]
+}
+
+@test "the settings file names every setting with its default" {
+    local name default
+    "$root/${BUILD:-build}/stack-orchestrator" -t -c "$root/scripts/stack-orchestrator.conf"
+    while IFS='=' read -r name default; do
+        grep -qE "^#?$name =( |$)" "$root/scripts/stack-orchestrator.conf" || { echo "$name is missing in the file" && return 1; }
+        grep -qF ".It Ic $name" "$root/scripts/man/stack-orchestrator.conf.5" || { echo "$name is missing in the manual" && return 1; }
+        default=${default//\'/}
+        [ -z "$default" ] || grep -qF -e "#$name = $default" -e "# Default: $default" "$root/scripts/stack-orchestrator.conf" || { echo "$name: not $default" && return 1; }
+    done < <(sed -n '/^declare -A config=(/,/^)/s/^ *\[\(.*\)\]=\(.*\)$/\1=\2/p' "$root/scripts/orchestratorctl")
+}
+
+@test "the manual pages are well formed, and name every command" {
+    local word
+    run mandoc -T lint -W warning "$root"/scripts/man/*
+    echo "$output"
+    [ "$status" -eq 0 ]
+    while IFS= read -r word; do
+        grep -qE "Cm $word( |$)" "$root/scripts/man/orchestratorctl.8" || { echo "$word is missing" && return 1; }
+    done < <(sed -n "/^main_help=/,/^'/s/^  \([a-z]*\)[ ,].*/\1/p" "$root/scripts/orchestratorctl")
+}

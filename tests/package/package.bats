@@ -1,0 +1,234 @@
+#!/usr/bin/env bats
+# The Debian package in a clean system, booted with systemd: installed, used over HTTPS, upgraded, and
+# purged. Takes minutes and needs root: `make package`, `make test-all`. The tests follow each other.
+# PACKAGE_TEST_BASE names a directory with such a system, to save making it.
+
+bats_require_minimum_version 1.5.0
+root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+
+setup_file()
+{
+    [ "$(id -u)" = 0 ] || { echo 'needs root' >&2 && return 1; }
+    work=$(mktemp -d /tmp/stack-orchestrator-package.XXXXXX)
+    export work
+    "$root/scripts/deb" 0.1.0 >"$work/deb.log" 2>&1 || { cat "$work/deb.log" && return 1; }
+    mv "$root"/build/stack-orchestrator_0.1.0_*.deb "$work/old.deb"
+    make_newer
+    if [ -n "${PACKAGE_TEST_BASE:-}" ]; then
+        cp -a "$PACKAGE_TEST_BASE" "$work/system"
+    else
+        make_system
+    fi
+    boot
+}
+
+teardown_file()
+{
+    local deadline=$((SECONDS + 60))
+
+    if [ -s "$work/nspawn.pid" ]; then
+        # Powers it off; by the kill at the end there is nothing to lose.
+        kill -TERM "$(<"$work/nspawn.pid")" 2>/dev/null || true
+        while kill -0 "$(<"$work/nspawn.pid")" 2>/dev/null && ((SECONDS < deadline)); do
+            sleep 0.2
+        done
+        kill -KILL "$(<"$work/nspawn.pid")" 2>/dev/null || true
+    fi
+    rm -rf --one-file-system "$work"
+}
+
+# The next version: one more migration, which lets the present program run on.
+make_newer()
+{
+    dpkg-deb -R "$work/old.deb" "$work/newer"
+    sed -i 's/^Version: .*/Version: 0.2.0/' "$work/newer/DEBIAN/control"
+    sed -i "s/^version='.*'/version='0.2.0'/" "$work/newer/DEBIAN/preinst"
+    newest=$(($(find "$root/sql" -name '[0-9]*.sql' | wc -l) + 1))
+    export newest
+    printf -- '-- Oldest program: schema 1.\nCREATE TABLE of_the_test (a INT);\n' \
+        >"$work/newer/usr/share/stack-orchestrator/sql/$(printf %04d "$newest")_of_the_test.sql"
+    dpkg-deb -b "$work/newer" "$work/new.deb" >"$work/newer.log"
+}
+
+# What it would fetch from the package's dependencies is there from the start.
+make_system()
+{
+    local mirror release depends
+
+    release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+    mirror=$(apt-get indextargets --format '$(SITE) $(RELEASE) $(COMPONENT)' 'Identifier: Packages' |
+        awk -v release="$release" '$2 == release && $3 == "main" { print $1; exit }')
+    depends=$(dpkg-deb -f "$work/old.deb" Depends | sed 's/([^)]*)//g; s/|[^,]*//g; s/[[:space:]]//g')
+    debootstrap --variant=minbase --include="systemd,systemd-sysv,dbus,procps,curl,mariadb-server,nginx-light,$depends" \
+        "$release" "$work/system" "$mirror" >"$work/debootstrap.log" 2>&1 || { tail -n 5 "$work/debootstrap.log" >&2 && return 1; }
+}
+
+boot()
+{
+    local deadline=$((SECONDS + 120))
+
+    setsid systemd-nspawn --quiet --register=no --keep-unit --private-network --console=pipe -b -D "$work/system" \
+        </dev/null >"$work/nspawn.log" 2>&1 3>&- &
+    printf '%s\n' "$!" >"$work/nspawn.pid"
+    until inside systemctl is-active --quiet mariadb nginx 2>/dev/null; do
+        ((SECONDS < deadline)) || { tail "$work/nspawn.log" >&2 && return 1; }
+        sleep 0.2
+    done
+}
+
+inside()
+{
+    local leader
+
+    leader=$(pgrep -P "$(<"$work/nspawn.pid")" | head -n 1)
+    [ -n "$leader" ] && nsenter -t "$leader" -m -u -i -n -p -r -w -- \
+        env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive "$@"
+}
+
+install_package()
+{
+    cp "$1" "$work/system/root/package.deb"
+    inside dpkg -i /root/package.deb
+}
+
+# call KEY PATH [CURL OPTIONS]
+call()
+{
+    printf 'X-API-Key: %s\n' "$1" | inside curl --silent --show-error --max-time 20 --header @- \
+        --cacert /etc/stack-orchestrator/tls/stacks.test.pem --resolve stacks.test:443:127.0.0.1 "https://stacks.test$2" "${@:3}"
+}
+
+wait_until_ready()
+{
+    local deadline=$((SECONDS + 60))
+
+    until [ "$(call '' /readyz)" = '{"status":"ready"}' ]; do
+        ((SECONDS < deadline)) || { inside journalctl -u stack-orchestrator --no-pager | tail && return 1; }
+        sleep 0.2
+    done
+}
+
+@test "lintian finds nothing" {
+    run lintian --fail-on error,warning,info --suppress-tags package-contains-documentation-outside-usr-share-doc,package-supports-alternative-init-but-no-init.d-script "$work/old.deb"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    run ! grep -v '^running with root' <<<"$output"
+}
+
+@test "the service is hardened, as systemd counts" {
+    run systemd-analyze security --offline=true --threshold=20 "$work/newer/lib/systemd/system/stack-orchestrator.service"
+    echo "$output" | tail -n 1
+    [ "$status" -eq 0 ]
+    systemd-analyze verify --man=no --root="$work/system" "$work/newer/lib/systemd/system/"*.timer || true
+}
+
+@test "installing it makes user, database and service" {
+    run install_package "$work/old.deb"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *'orchestratorctl setup --host'* ]]
+    inside getent passwd stack-orchestrator | grep -q nologin
+    inside systemctl is-active stack-orchestrator.service stack-orchestrator.socket stack-orchestrator-keys.timer
+    [ "$(inside mariadb -N -e 'SELECT COUNT(*) FROM stack_orchestrator.schema_version')" = $((newest - 1)) ]
+    # The program can't read the password of the migration user.
+    run ! inside setpriv --reuid stack-orchestrator --regid stack-orchestrator --clear-groups cat /etc/stack-orchestrator/migration.password
+    inside setpriv --reuid stack-orchestrator --regid stack-orchestrator --clear-groups cat /etc/stack-orchestrator/database.password >/dev/null
+}
+
+@test "one command makes it answer over HTTPS" {
+    run inside orchestratorctl setup --host stacks.test --project shop --metrics
+    echo "$output"
+    [ "$status" -eq 0 ]
+    sed -n 's/^ci  *\([0-9a-f]\{64\}\)$/\1/p' <<<"$output" >"$work/key"
+    wait_until_ready
+    call "$(<"$work/key")" /requestStack --request POST | grep -q '"stackName":"test-1"'
+    [ "$(call "$(<"$work/key")" /releaseStack --request POST --data-raw '{"stackName":"test-1"}')" = '{"message":"Stack test-1 released"}' ]
+    call '' / | grep -qi '<!doctype html>'
+    inside curl --silent --fail http://127.0.0.1:9436/metrics | grep -q '^stack_orchestrator_stacks{project="shop"'
+    run inside orchestratorctl doctor
+    echo "$output"
+    [ "$status" -eq 0 ]
+    inside orchestratorctl backup /root/backup.tar.gz
+}
+
+@test "systemd starts it again after a crash, and it drains at a stop" {
+    inside systemctl kill --signal KILL stack-orchestrator.service
+    wait_until_ready
+    inside systemctl stop stack-orchestrator.service
+    inside journalctl -u stack-orchestrator --no-pager | grep -q 'stopped$'
+    [ "$(inside systemctl show -p Result --value stack-orchestrator.service)" = success ]
+    # The socket starts it again.
+    wait_until_ready
+}
+
+@test "it waits for a database that is away" {
+    inside systemctl stop stack-orchestrator.service mariadb.service
+    inside systemctl start --no-block stack-orchestrator.service
+    inside systemctl start mariadb.service
+    wait_until_ready
+}
+
+@test "a fault in the settings stops it with the line's number" {
+    local deadline=$((SECONDS + 30))
+    inside sed -i '1i nonsense' /etc/stack-orchestrator/stack-orchestrator.conf
+    inside systemctl restart --no-block stack-orchestrator.service
+    until inside journalctl -u stack-orchestrator --no-pager | grep -q 'stack-orchestrator.conf:1: expected'; do
+        ((SECONDS < deadline))
+        sleep 0.2
+    done
+    inside sed -i 1d /etc/stack-orchestrator/stack-orchestrator.conf
+    inside systemctl restart stack-orchestrator.service
+    wait_until_ready
+}
+
+@test "an upgrade keeps data, settings and keys, and runs migrations" {
+    inside sed -i 's/^#workers = 4/workers = 3/' /etc/stack-orchestrator/stack-orchestrator.conf
+    run install_package "$work/new.deb"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    wait_until_ready
+    [ "$(inside mariadb -N -e 'SELECT MAX(version) FROM stack_orchestrator.schema_version WHERE finished IS NOT NULL')" = "$newest" ]
+    inside grep -q '^workers = 3' /etc/stack-orchestrator/stack-orchestrator.conf
+    call "$(<"$work/key")" /listStacks | grep -q '"stackName":"test-1"'
+}
+
+@test "a downgrade is refused with a message, and changes nothing" {
+    run install_package "$work/old.deb"
+    echo "$output"
+    [ "$status" -ne 0 ]
+    [[ $output == *'downgrade to 0.1.0 is refused'* ]]
+    [ "$(inside dpkg-query -W -f '${Version} ${Status}' stack-orchestrator)" = '0.2.0 install ok installed' ]
+    wait_until_ready
+    call "$(<"$work/key")" /listStacks | grep -q '"stackName":"test-1"'
+}
+
+@test "no key stands in any log" {
+    run ! inside grep -rqF "$(<"$work/key")" /var/log
+    run ! grep -qF "$(<"$work/key")" <(inside journalctl --no-pager)
+}
+
+@test "removed, it leaves data and settings; purged, nothing" {
+    inside dpkg --remove stack-orchestrator
+    inside nginx -t
+    [ "$(inside mariadb -N -e 'SELECT COUNT(*) FROM stack_orchestrator.project')" = 1 ]
+    inside mariadb -e 'CREATE DATABASE somebody_elses'
+    inside dpkg --purge stack-orchestrator
+    run inside find / -xdev -iname '*stack?orchestrator*' -not -path '/proc/*' -not -path '/sys/*' -not -path '/var/log/*'
+    echo "$output"
+    [ -z "$output" ]
+    run ! inside getent passwd stack-orchestrator
+    [ -z "$(inside mariadb -N -e "SHOW DATABASES LIKE 'stack%'; SELECT user FROM mysql.user WHERE user LIKE 'stack%'")" ]
+    inside mariadb -e 'USE somebody_elses'
+    inside nginx -t
+    inside systemctl is-active nginx
+}
+
+@test "installed anew, a backup brings everything back" {
+    install_package "$work/new.deb"
+    inside orchestratorctl restore /root/backup.tar.gz
+    run inside orchestratorctl setup --host stacks.test --project shop
+    echo "$output"
+    [ "$status" -eq 0 ]
+    wait_until_ready
+    call "$(<"$work/key")" /listStacks | grep -q '"stackName":"test-1"'
+}
