@@ -132,7 +132,27 @@ curl_to()
         --dump-header "$dir/headers" --output "$dir/body" --write-out '%{http_code}' "$@" >"$dir/status.new" 2>"$dir/curl" &
     printf '%s\n' "$!" >"$dir/pid"
     wait "$!" || true
+    [[ -z ${ANSWERS:-} ]] || keep_answer "$dir" "$@"
     mv "$dir/status.new" "$dir/status"
+}
+
+# For tests/openapi/recorded: what was called, and what came.
+keep_answer()
+{
+    local dir=$1 method='' path='' file=$ANSWERS/$BASHPID-$RANDOM$RANDOM
+
+    shift
+    while (($#)); do
+        [[ $1 != --request ]] || method=$2
+        [[ $1 != "$URL"/* ]] || path=${1#"$URL"}
+        shift
+    done
+    [[ -n $path && -s $dir/headers ]] || return 0
+    {
+        printf '%s %s\n' "${method:-GET}" "$path"
+        cat "$dir/headers"
+        [[ ! -e $dir/body ]] || cat "$dir/body"
+    } >"$file"
 }
 
 # Sets STATUS, BODY and HEADERS (a file) from what curl_to left.
