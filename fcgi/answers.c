@@ -23,13 +23,15 @@ static bool send_reply(struct answers *answers, struct client client, struct res
     return sent;
 }
 
-static void note_undelivered(struct answers *answers, const struct lease *lease)
+static void note_undelivered(struct answers *answers, struct project *project,
+                             const struct lease *lease)
 {
     struct undelivered *undelivered = mem_alloc(sizeof *undelivered);
 
     log_info("request number %llu reached nobody and is taken back",
              (unsigned long long)lease->number);
-    *undelivered = (struct undelivered){.next = answers->undelivered, .number = lease->number};
+    *undelivered = (struct undelivered){
+        .next = answers->undelivered, .project = project, .number = lease->number};
     memcpy(undelivered->lease_id, lease->lease_id, LEASE_ID_SIZE);
     answers->undelivered = undelivered;
 }
@@ -50,7 +52,7 @@ static void log_answer(const struct command *command, int status)
               command->key_name, status);
 }
 
-void answers_command(struct answers *answers, const struct pool *pool, struct command *command,
+void answers_command(struct answers *answers, struct project *project, struct command *command,
                      enum result result)
 {
     struct response response = {0};
@@ -59,13 +61,13 @@ void answers_command(struct answers *answers, const struct pool *pool, struct co
     if (!command->has_client)
         return;
     command->answer.result = result;
-    reply_command(pool, command, &response);
+    reply_command(project ? project->pool : NULL, command, &response);
     log_answer(command, response.status);
     sent =
         send_reply(answers, command->client, &response, times_monotonic_us() - command->arrived_us);
     /* A repeated request that finds its lease active has the grant from before. */
     if (!sent && result == RESULT_GRANTED && command->answer.lease->asker == command)
-        note_undelivered(answers, command->answer.lease);
+        note_undelivered(answers, project, command->answer.lease);
 }
 
 void answers_parked(struct answers *answers, struct project *project, const struct lease *lease,
@@ -78,7 +80,7 @@ void answers_parked(struct answers *answers, struct project *project, const stru
         return;
     reply_request(project->pool, lease, result, &response);
     if (!send_reply(answers, client, &response, WAITED) && result == RESULT_GRANTED)
-        note_undelivered(answers, lease);
+        note_undelivered(answers, project, lease);
 }
 
 void answers_number(struct answers *answers, struct project *project, uint64_t number,
@@ -103,15 +105,20 @@ void answers_refuse(struct answers *answers, struct project *project, enum resul
     }
 }
 
-void answers_no_project(struct answers *answers, struct project *project)
+void answers_no_parked(struct answers *answers, struct project *project)
 {
     size_t count;
     uint64_t *numbers = project_parked_numbers(project, &count);
 
-    answers_refuse(answers, project, RESULT_NO_PROJECT);
     for (size_t i = 0; i < count; i++)
         answers_number(answers, project, numbers[i], RESULT_NO_PROJECT);
     free(numbers);
+}
+
+void answers_no_project(struct answers *answers, struct project *project)
+{
+    answers_refuse(answers, project, RESULT_NO_PROJECT);
+    answers_no_parked(answers, project);
 }
 
 static void park(struct answers *answers, struct project *project, struct command *command)
@@ -123,7 +130,7 @@ static void park(struct answers *answers, struct project *project, struct comman
                     times_monotonic_ms() + left_ms, project))
         return;
     gateway_drop(command->client);
-    note_undelivered(answers, lease);
+    note_undelivered(answers, project, lease);
 }
 
 /* A request that made or repeated a lease: what that lease is after the batch. */
@@ -134,14 +141,14 @@ static void answer_request(struct answers *answers, struct project *project,
     enum result result = reply_result_of(lease);
 
     if (lease->asker != command) { /* a later one of this batch has taken over */
-        answers_command(answers, project->pool, command, RESULT_REPLACED);
+        answers_command(answers, project, command, RESULT_REPLACED);
         return;
     }
     answers_number(answers, project, lease->number, RESULT_REPLACED);
     if (result == RESULT_WAITING)
         park(answers, project, command);
     else
-        answers_command(answers, project->pool, command, result);
+        answers_command(answers, project, command, result);
 }
 
 static void answer_command(struct answers *answers, struct project *project,
@@ -149,8 +156,10 @@ static void answer_command(struct answers *answers, struct project *project,
 {
     if (command->answer.result == RESULT_WAITING)
         answer_request(answers, project, command);
+    else if (command->answer.result == RESULT_GRANTED && !command->answer.lease->stack)
+        answers_command(answers, project, command, RESULT_IN_DOUBT); /* taken back meanwhile */
     else
-        answers_command(answers, project->pool, command, command->answer.result);
+        answers_command(answers, project, command, command->answer.result);
 }
 
 /* Leases that changed without their own callers' doing. */
@@ -159,8 +168,12 @@ static void answer_parked(struct answers *answers, struct project *project,
 {
     enum result result = reply_result_of(lease);
 
-    if (!lease->asker && result != RESULT_WAITING)
+    if (lease->asker || result == RESULT_WAITING)
+        return;
+    if (parking_get(&project->lot, lease->number))
         answers_parked(answers, project, lease, result);
+    else if (result == RESULT_GRANTED && lease->granted_at == project->pool->now)
+        note_undelivered(answers, project, lease);
 }
 
 void answers_project(struct answers *answers, struct project *project)

@@ -13,6 +13,7 @@
 /* A request whose client is gone: its grant goes back, its wait ends. */
 struct undelivered {
     struct undelivered *next;
+    struct project *project;
     uint64_t number;
     uint8_t lease_id[LEASE_ID_SIZE];
 };
@@ -29,13 +30,14 @@ void answers_project(struct answers *answers, struct project *project);
 /* The requests that reached nobody, one by one; the caller frees them. NULL: no more. */
 struct undelivered *answers_next_undelivered(struct answers *answers);
 
-/* One command's client, if it has one. `pool` may be NULL where the result needs none. */
-void answers_command(struct answers *answers, const struct pool *pool, struct command *command,
+/* One command's client, if it has one. `project` may be NULL where the result needs none. */
+void answers_command(struct answers *answers, struct project *project, struct command *command,
                      enum result result);
 /* All commands of a project that can't be run; they are freed. */
 void answers_refuse(struct answers *answers, struct project *project, enum result result);
 /* The project is gone: its commands and its parked clients. */
 void answers_no_project(struct answers *answers, struct project *project);
+void answers_no_parked(struct answers *answers, struct project *project); /* only the latter */
 
 /* The client parked for that request, if there is one. */
 void answers_parked(struct answers *answers, struct project *project, const struct lease *lease,

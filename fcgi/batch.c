@@ -58,8 +58,10 @@ bool batch_connect(struct batch *batch)
 
     if (store_connect(batch->store, &reconnected) != DATABASE_OK)
         return false;
-    if (reconnected)
+    if (reconnected) {
         batch->clerk.up_since = reconnected;
+        batch->connected_ms = times_monotonic_ms();
+    }
     return true;
 }
 
@@ -84,6 +86,13 @@ static void push_own(struct batch *batch, const struct project *project, enum ve
     if (lease_id)
         memcpy(command->lease_id, lease_id, LEASE_ID_SIZE);
     command_list_push_first(&batch->pending, command);
+}
+
+/* The caller of a parked request was told 503, whatever an unknown COMMIT may have given it. */
+static void push_unheard(struct batch *batch, const struct project *project, uint64_t number)
+{
+    push_own(batch, project, VERB_HANG_UP, number, NULL);
+    batch->pending.first->unheard = true;
 }
 
 void batch_wait(struct batch *batch, int64_t timeout_ms)
@@ -226,6 +235,8 @@ static enum database_status run_project(struct batch *batch, struct project *pro
     for (struct command *at = project->commands.first; at && status == DATABASE_OK; at = at->next) {
         if (batch->answers.draining)
             at->wait_s = 0;
+        /* Of an attempt before, nothing may stay. */
+        at->answer = (struct answer){.added = at->answer.added};
         clerk_run(&batch->clerk, project->pool, at);
         status = look_back(batch, project->pool, at);
     }
@@ -284,19 +295,25 @@ static bool reconnect(struct batch *batch, bool *committed)
     }
 }
 
+static void take_back_undelivered(struct batch *batch)
+{
+    struct undelivered *at;
+
+    while ((at = answers_next_undelivered(&batch->answers)) != NULL) {
+        push_own(batch, at->project, VERB_TAKE_BACK, at->number, at->lease_id);
+        push_own(batch, at->project, VERB_HANG_UP, at->number, NULL);
+        free(at);
+    }
+}
+
 static void settle(struct batch *batch)
 {
     for (size_t i = 0; i < batch->member_count; i++) {
         struct project *project = batch->members[i];
-        struct undelivered *undelivered;
 
         metrics_count_pool(project->pool);
         answers_project(&batch->answers, project);
-        while ((undelivered = answers_next_undelivered(&batch->answers)) != NULL) {
-            push_own(batch, project, VERB_TAKE_BACK, undelivered->number, undelivered->lease_id);
-            push_own(batch, project, VERB_HANG_UP, undelivered->number, NULL);
-            free(undelivered);
-        }
+        take_back_undelivered(batch);
         pool_settle(project->pool);
         project->deadline_ms = to_ms(batch, project->pool->deadline);
         project->is_member = false;
@@ -306,20 +323,39 @@ static void settle(struct batch *batch)
     metrics_set_parked(parking_count(batch->answers.parking));
 }
 
-/* Callers are told 503; should their grant have been committed after all, it goes back. */
+/* Nobody knows whether the COMMIT happened: callers are told so, and what they might have been
+ * granted goes back. Only our own commands may be run again without harm. */
+static void give_up_in_doubt(struct batch *batch, struct project *project)
+{
+    struct command_list own = {0};
+    struct command *command;
+
+    while ((command = command_list_pop(&project->commands)) != NULL) {
+        const struct lease *lease = command->answer.lease;
+
+        if (!command->has_client) {
+            command_list_push(&own, command);
+            continue;
+        }
+        if (command->verb == VERB_REQUEST && lease && lease->asker == command) {
+            push_own(batch, project, VERB_HANG_UP, lease->number, NULL);
+            push_own(batch, project, VERB_TAKE_BACK, lease->number, lease->lease_id);
+        }
+        answers_command(&batch->answers, project, command, RESULT_IN_DOUBT);
+        command_free(command);
+    }
+    command_list_put_back(&batch->pending, &own);
+}
+
 static void give_up(struct batch *batch)
 {
     for (size_t i = 0; i < batch->member_count; i++) {
         struct project *project = batch->members[i];
 
-        for (struct command *at = project->commands.first; at && batch->committing; at = at->next) {
-            const struct lease *lease = at->answer.lease;
-            if (at->verb != VERB_REQUEST || !lease || lease->asker != at)
-                continue;
-            push_own(batch, project, VERB_HANG_UP, lease->number, NULL);
-            push_own(batch, project, VERB_TAKE_BACK, lease->number, lease->lease_id);
-        }
-        command_list_put_back(&batch->pending, &project->commands);
+        if (batch->committing)
+            give_up_in_doubt(batch, project);
+        else
+            command_list_put_back(&batch->pending, &project->commands);
         project_forget(project);
         project->is_member = false;
         project->deadline_ms = 0;
@@ -428,7 +464,9 @@ bool batch_watch(struct batch *batch, bool *together)
         struct project *project = projects_get(&batch->projects, versions[i].name);
 
         project->watched = batch->watches;
-        if (project->pool ? project->pool->version != versions[i].version : loads++ < LOADS_A_WATCH)
+        if (project->pool ? project->pool->version != versions[i].version ||
+                                project->pool->id != versions[i].id
+                          : loads++ < LOADS_A_WATCH)
             project->deadline_ms = 0;
         projects_note(&batch->projects, project);
     }
@@ -464,7 +502,7 @@ void batch_refuse(struct batch *batch)
         struct project *project = over->owner;
         uint64_t number = over->number;
         answers_number(&batch->answers, project, number, RESULT_NO_DATABASE);
-        push_own(batch, project, VERB_HANG_UP, number, NULL);
+        push_unheard(batch, project, number);
     }
 }
 
@@ -480,7 +518,7 @@ void batch_drain(struct batch *batch)
         uint64_t *numbers = project_parked_numbers(project, &count);
         for (size_t i = 0; i < count; i++) {
             answers_number(&batch->answers, project, numbers[i], RESULT_SHUTTING_DOWN);
-            push_own(batch, project, VERB_HANG_UP, numbers[i], NULL);
+            push_unheard(batch, project, numbers[i]);
         }
         free(numbers);
     }

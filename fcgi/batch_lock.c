@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How long after an outage of the database silent instances are not taken for dead. */
+#define OUTAGE_ECHO_MS 5000
+
 /* The project's row, if it could be locked. */
 static const struct store_project *find_row(const struct store_begin *begin, const char *name)
 {
@@ -39,9 +42,11 @@ static enum database_status reconcile_one(struct batch *batch, struct project *p
         if (status != DATABASE_OK)
             return status;
         answers_number(&batch->answers, project, number,
-                       !past.number || past.state == LEASE_ABANDONED ? RESULT_SHUTTING_DOWN
-                       : past.state == LEASE_SUPERSEDED              ? RESULT_SUPERSEDED
-                                                                     : RESULT_CANCELLED);
+                       !past.number || past.state == LEASE_ABANDONED ||
+                               past.state == LEASE_TIMED_OUT
+                           ? RESULT_SHUTTING_DOWN
+                       : past.state == LEASE_SUPERSEDED ? RESULT_SUPERSEDED
+                                                        : RESULT_CANCELLED);
     }
     return DATABASE_OK;
 }
@@ -64,6 +69,8 @@ static enum database_status refresh_pool(struct batch *batch, struct project *pr
 {
     enum database_status status = DATABASE_OK;
 
+    if (project->pool && project->pool->id != row->id)
+        answers_no_parked(&batch->answers, project); /* another project of the same name */
     if (project->pool && (project->pool->id != row->id || project->pool->version != row->version))
         project_forget(project);
     if (project->pool) {
@@ -96,10 +103,11 @@ const char **batch_member_names(const struct batch *batch)
 enum database_status batch_lock_members(struct batch *batch)
 {
     const char **names = batch_member_names(batch);
+    bool was_away = times_monotonic_ms() - batch->connected_ms < OUTAGE_ECHO_MS;
     struct store_begin begin;
     enum database_status status;
 
-    status = store_begin(batch->store, names, batch->member_count, &begin);
+    status = store_begin(batch->store, names, batch->member_count, was_away, &begin);
     free(names);
     free((void *)batch->clerk.others);
     batch->clerk.others = begin.others;
@@ -118,6 +126,7 @@ enum database_status batch_lock_members(struct batch *batch)
         if (begin.busy_count > 0) { /* perhaps this one: it is another host's turn */
             command_list_put_back(&batch->pending, &project->commands);
             project->deadline_ms = batch->clock_ms + 2;
+            projects_note(&batch->projects, project);
         } else {
             answers_no_project(&batch->answers, project);
             project_forget(project);

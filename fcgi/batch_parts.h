@@ -25,9 +25,10 @@ struct batch {
 
     uint64_t watches; /* how many there were */
 
-    int64_t clock_us; /* the database's clock */
-    int64_t clock_ms; /* and ours at the same time */
-    bool committing;  /* the COMMIT was sent */
+    int64_t connected_ms; /* monotonic; when the database was there again */
+    int64_t clock_us;     /* the database's clock */
+    int64_t clock_ms;     /* and ours at the same time */
+    bool committing;      /* the COMMIT was sent */
 };
 
 /* Locks the members' rows and brings their pools up to date. Members whose row is another host's

@@ -105,6 +105,8 @@ static void repeat_request(const struct clerk *clerk, struct pool *pool, struct 
         note_ended(lease, &command->past);
         command->answer.result = RESULT_REQUEST_ENDED;
     } else if (lease->state == LEASE_ACTIVE) {
+        lease->expires_at++; /* a trace for every host: the grant has reached somebody */
+        pool_touch_lease(pool, lease);
         command->answer.result = RESULT_GRANTED;
     } else {
         lease->asker = command;
@@ -159,24 +161,13 @@ void clerk_disconnect(const struct clerk *clerk, struct pool *pool, struct lease
     pool_due_at(pool, lease->place_until);
 }
 
-void clerk_hang_up(const struct clerk *clerk, struct pool *pool, struct command *command)
+/* A grant that reached nobody: unless somebody has shown since to have it. */
+static void take_back(const struct clerk *clerk, struct pool *pool, struct lease *lease)
 {
-    struct lease *lease = pool_lease(pool, command->request_number);
+    int64_t granted_until = lease->granted_at + lease->lease_s * TIMES_SECOND;
 
-    /* With an asker, another connection waits for it already. */
-    if (lease && lease->state == LEASE_WAITING && lease->instance == clerk->instance &&
-        !lease->asker)
-        clerk_disconnect(clerk, pool, lease, false);
-}
-
-void clerk_take_back(const struct clerk *clerk, struct pool *pool, struct command *command)
-{
-    struct lease *lease = pool_lease(pool, command->request_number);
-
-    if (!lease || lease->state != LEASE_ACTIVE || !is_lease_id(lease, command))
+    if (lease->expires_at != granted_until || lease->deployed_at || lease->asker)
         return;
-    if (lease->renewed_at != lease->granted_at || lease->deployed_at)
-        return; /* somebody has its leaseId after all */
     pool_untouch(lease);
     if (lease->request_id && lease->purpose == PURPOSE_TEST) {
         pool_requeue(pool, lease);
@@ -184,6 +175,26 @@ void clerk_take_back(const struct clerk *clerk, struct pool *pool, struct comman
     } else {
         pool_end_lease(pool, lease, LEASE_RELEASED, OUTCOME_NOT_DEPLOYED);
     }
+}
+
+void clerk_hang_up(const struct clerk *clerk, struct pool *pool, struct command *command)
+{
+    struct lease *lease = pool_lease(pool, command->request_number);
+
+    if (!lease || lease->asker) /* with an asker, another connection waits for it already */
+        return;
+    if (lease->state == LEASE_WAITING && lease->instance == clerk->instance)
+        clerk_disconnect(clerk, pool, lease, false);
+    else if (lease->state == LEASE_ACTIVE && command->unheard)
+        take_back(clerk, pool, lease); /* granted by a COMMIT that nobody knew of */
+}
+
+void clerk_take_back(const struct clerk *clerk, struct pool *pool, struct command *command)
+{
+    struct lease *lease = pool_lease(pool, command->request_number);
+
+    if (lease && lease->state == LEASE_ACTIVE && is_lease_id(lease, command))
+        take_back(clerk, pool, lease);
 }
 
 void clerk_cancel(const struct clerk *clerk, struct pool *pool, struct command *command)
@@ -296,11 +307,13 @@ void clerk_extend(const struct clerk *clerk, struct pool *pool, struct command *
     command->answer.lease = lease;
     if (!stack) {
         command->answer.result = RESULT_NO_STACK;
-    } else if (!lease || !is_lease_id(lease, command)) {
+        return;
+    }
+    last = lease ? lease->granted_at + pool->max_lease_s * TIMES_SECOND : 0;
+    if (!lease || !is_lease_id(lease, command) || last <= pool->now) {
         command->answer.result = RESULT_LEASE_LOST;
     } else {
         seconds = command->lease_s < 0 ? (int64_t)lease->lease_s : command->lease_s;
-        last = lease->granted_at + pool->max_lease_s * TIMES_SECOND;
         lease->expires_at = pool->now + seconds * TIMES_SECOND;
         if (lease->expires_at > last)
             lease->expires_at = last;

@@ -62,6 +62,7 @@ enum result {
     RESULT_INVALID_STATE, /* `state` is not one that allows it */
     RESULT_DRAINING,      /* deleted once its job gives it back */
     RESULT_NO_DATABASE,
+    RESULT_IN_DOUBT, /* the COMMIT's fate could not be learned in time */
     RESULT_SHUTTING_DOWN,
 };
 
@@ -127,6 +128,7 @@ struct command {
     char *reason;
     char *owner;
     bool revoke;
+    bool unheard;  /* VERB_HANG_UP: whatever became of the request, its caller was told nothing */
     int64_t fence; /* -1: any */
     uint32_t count;
     struct project_change change;

@@ -83,6 +83,7 @@ static enum database_status classify(unsigned error)
         return DATABASE_RETRY;
     case 1040: /* too many connections */
     case 1047: /* Galera: not ready */
+    case 1180: /* error during COMMIT: its fate is unknown */
     case 1053: /* shutdown in progress */
     case 1290: /* --read-only */
     case 1792: /* read-only transaction */
@@ -90,6 +91,7 @@ static enum database_status classify(unsigned error)
     case 1927: /* connection was killed */
     case 3100: /* group replication: hook error */
     case 3101: /* group replication: rolled back */
+    case 3169: /* session was killed */
     case 4031: /* idle connection was closed */
         return DATABASE_LOST;
     default:

@@ -30,10 +30,11 @@
 
 #include <fastcgi.h>
 
-#define BACKLOG         4096 /* 16 or 128 end in storms of 502 */
-#define READ_TIMEOUT_S  10
-#define WRITE_TIMEOUT_S 10
-#define PARAM_MAX       4096 /* nginx's own limits are lower */
+#define BACKLOG          4096 /* 16 or 128 end in storms of 502 */
+#define READ_TIMEOUT_S   10
+#define SEND_PATIENCE_MS 50 /* of the writer, for an answer larger than the socket's buffer */
+#define WRITE_TIMEOUT_S  10
+#define PARAM_MAX        4096 /* nginx's own limits are lower */
 
 struct gateway {
     int epoll;
@@ -321,6 +322,13 @@ static void add_end(struct buf *out, unsigned request)
     buf_append(out, &body, sizeof body);
 }
 
+/* Without blocking for long: nginx reads at once unless it is overrun. */
+static bool can_send_soon(int fd)
+{
+    struct pollfd writable = {.fd = fd, .events = POLLOUT};
+    return poll(&writable, 1, SEND_PATIENCE_MS) > 0 && !(writable.revents & (POLLERR | POLLHUP));
+}
+
 static bool send_all(int fd, const struct buf *out, int flags)
 {
     size_t done = 0;
@@ -328,6 +336,8 @@ static bool send_all(int fd, const struct buf *out, int flags)
     while (done < out->len) {
         ssize_t sent = send(fd, out->data + done, out->len - done, flags | MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && errno == EAGAIN && (flags & MSG_DONTWAIT) && can_send_soon(fd))
             continue;
         if (sent <= 0)
             return false;
@@ -352,12 +362,6 @@ bool gateway_reply(struct gateway *gateway, struct client client, const struct b
     else
         close(client.fd);
     return sent;
-}
-
-bool gateway_has_hung_up(struct client client)
-{
-    struct pollfd waiting = {.fd = client.fd, .events = POLLIN | POLLRDHUP};
-    return poll(&waiting, 1, 0) > 0;
 }
 
 void gateway_drop(struct client client)

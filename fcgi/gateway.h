@@ -55,13 +55,10 @@ void gateway_drain(struct gateway *gateway);
 void gateway_stop(struct gateway *gateway);
 
 /* Answers and gives up the client. `headers` are whole lines ending in \r\n, after the status.
- * Waits up to 10 s for a slow reader if `may_block`, else not at all.
+ * Waits up to 10 s for a slow reader if `may_block`, else 50 ms.
  * false: the answer could not be handed to nginx; the client is gone. */
 bool gateway_reply(struct gateway *gateway, struct client client, const struct buf *headers,
                    const struct buf *body, bool may_block);
-
-/* Whether the client has hung up, as far as nginx told. Doesn't block. */
-bool gateway_has_hung_up(struct client client);
 
 /* Gives up a client without an answer. */
 void gateway_drop(struct client client);

@@ -286,6 +286,8 @@ static const struct error_text errors[] = {
     [RESULT_LEASE_LOST] = {410, "leaseLost", "The lease has ended; the stack may be another job's"},
     [RESULT_NO_DATABASE] = {503, "databaseUnavailable",
                             "The database is not available; nothing was changed"},
+    [RESULT_IN_DOUBT] = {503, "databaseUnavailable",
+                         "The database went away before it confirmed; repeat the call"},
     [RESULT_SHUTTING_DOWN] = {503, "shuttingDown", "The service is restarting"},
 };
 

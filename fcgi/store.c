@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define NOW_US SQL_MICROSECONDS "UTC_TIMESTAMP(6))"
@@ -18,12 +20,31 @@
 /* An instance that was silent for so long is dead. */
 #define SILENCE_S 2
 
+/* But after an outage of the database all were silent: nobody is dead yet. */
+#define SILENCE_AFTER_OUTAGE_S 3600
+
+/* Where this program runs: no two living ones have the same socket. */
+static void find_place(const char *socket, char *place, size_t size)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNSPEC};
+    socklen_t len = sizeof address - 1;
+    char host[128] = "";
+
+    gethostname(host, sizeof host - 1);
+    if (strcmp(socket, "-") == 0 &&
+        getsockname(STDIN_FILENO, (struct sockaddr *)&address, &len) == 0 &&
+        address.sun_family == AF_UNIX)
+        socket = address.sun_path;
+    snprintf(place, size, "%s:%s", host, socket);
+}
+
 struct store *store_new(const struct config *config)
 {
     struct store *store = mem_zalloc(sizeof *store);
 
     store->database = database_new(config->database_host, config->database_name,
                                    config->database_user, config->database_password_file);
+    find_place(config->socket, store->place, sizeof store->place);
     while (getrandom(&store->instance, sizeof store->instance, 0) != sizeof store->instance)
         ;
     store->instance |= 1; /* never 0 */
@@ -94,11 +115,25 @@ static enum database_status check_schema(struct store *store)
     return DATABASE_ERROR;
 }
 
+/* The instance's own row, made anew should it be gone. Only a batch's own commit gives its number.
+ */
+static void add_heartbeat(struct buf *sql, const struct store *store, uint64_t batch)
+{
+    buf_printf(sql,
+               "INSERT INTO instance (instance_id, host, last_batch, heartbeat, started)"
+               " VALUES (%llu,",
+               (unsigned long long)store->instance);
+    sql_text(sql, store->place);
+    buf_printf(sql, ",%llu,UTC_TIMESTAMP(6),UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE",
+               (unsigned long long)batch);
+    buf_puts(sql, batch ? " last_batch=VALUES(last_batch), heartbeat=VALUES(heartbeat);"
+                        : " heartbeat=VALUES(heartbeat);");
+}
+
 enum database_status store_connect(struct store *store, int64_t *reconnected)
 {
     struct buf *sql;
     enum database_status status;
-    char host[256] = "";
     int64_t now = 0;
 
     if (database_is_connected(store->database))
@@ -106,21 +141,15 @@ enum database_status store_connect(struct store *store, int64_t *reconnected)
     status = database_connect(store->database);
     if (status == DATABASE_OK)
         status = check_schema(store);
-    if (status != DATABASE_OK) {
-        database_disconnect(store->database);
-        return status;
+    if (status == DATABASE_OK) {
+        sql = store_start_sql(store);
+        buf_puts(sql, "DELETE FROM instance WHERE host = "); /* whose socket we have now */
+        sql_text(sql, store->place);
+        buf_printf(sql, " AND instance_id <> %llu;", (unsigned long long)store->instance);
+        add_heartbeat(sql, store, 0);
+        buf_puts(sql, "SELECT " NOW_US);
+        status = database_run(store->database, sql, store_take_number, &now);
     }
-    sql = store_start_sql(store);
-    gethostname(host, sizeof host - 1);
-    buf_printf(
-        sql,
-        "INSERT INTO instance (instance_id, host, last_batch, heartbeat, started) VALUES (%llu,",
-        (unsigned long long)store->instance);
-    sql_text(sql, host);
-    buf_puts(sql, ", 0, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))"
-                  " ON DUPLICATE KEY UPDATE heartbeat = VALUES(heartbeat);"
-                  "SELECT " NOW_US);
-    status = database_run(store->database, sql, store_take_number, &now);
     if (status == DATABASE_OK)
         *reconnected = now;
     else
@@ -193,7 +222,7 @@ static enum database_status count_busy(struct store *store, const char *const na
 }
 
 enum database_status store_begin(struct store *store, const char *const names[], size_t count,
-                                 struct store_begin *begin)
+                                 bool was_away, struct store_begin *begin)
 {
     struct buf *sql = store_start_sql(store);
     enum database_status status;
@@ -210,7 +239,7 @@ enum database_status store_begin(struct store *store, const char *const names[],
                "SELECT " NOW_US ";"
                "SELECT instance_id FROM instance WHERE instance_id <> %llu"
                " AND heartbeat > UTC_TIMESTAMP(6) - INTERVAL %d SECOND",
-               (unsigned long long)store->instance, SILENCE_S);
+               (unsigned long long)store->instance, was_away ? SILENCE_AFTER_OUTAGE_S : SILENCE_S);
     status = database_run(store->database, sql, take_begin, begin);
     if (status == DATABASE_OK && begin->project_count < count)
         status = count_busy(store, names, count, begin);
@@ -244,6 +273,8 @@ enum database_status store_commit(struct store *store, struct pool *const pools[
     enum database_status status = DATABASE_OK;
     bool dirty = false;
 
+    store->batch++; /* before anything is sent: a batch that is lost midway must not look committed
+                     */
     for (size_t i = 0; i < count && status == DATABASE_OK; i++) {
         if (!pool_is_dirty(pools[i]))
             continue;
@@ -256,11 +287,8 @@ enum database_status store_commit(struct store *store, struct pool *const pools[
         buf_puts(sql, "ROLLBACK");
         return database_run(store->database, sql, NULL, NULL);
     }
-    store->batch++;
-    buf_printf(sql,
-               "UPDATE instance SET last_batch = %llu, heartbeat = UTC_TIMESTAMP(6)"
-               " WHERE instance_id = %llu; COMMIT",
-               (unsigned long long)store->batch, (unsigned long long)store->instance);
+    add_heartbeat(sql, store, store->batch);
+    buf_puts(sql, "COMMIT");
     return database_run(store->database, sql, NULL, NULL);
 }
 
@@ -319,8 +347,7 @@ enum database_status store_watch(struct store *store, struct store_version **ver
     struct watching watching = {0};
     enum database_status status;
 
-    buf_printf(sql, "UPDATE instance SET heartbeat = UTC_TIMESTAMP(6) WHERE instance_id = %llu;",
-               (unsigned long long)store->instance);
+    add_heartbeat(sql, store, 0);
     buf_puts(sql, "SELECT project_id, version, name FROM project");
     status = database_run(store->database, sql, take_version, &watching);
     *versions = watching.versions;

@@ -54,8 +54,9 @@ struct store_begin {
     size_t other_count;
 };
 
+/* `was_away`: the database was until a moment ago, so that silent instances may live. */
 enum database_status store_begin(struct store *store, const char *const names[], size_t count,
-                                 struct store_begin *begin);
+                                 bool was_away, struct store_begin *begin);
 void store_begin_free(struct store_begin *begin);
 
 /* Fills an empty pool whose id and settings are set. */

@@ -7,6 +7,7 @@
 struct store {
     struct database *database;
     uint64_t instance;
+    char place[240];      /* host and socket */
     uint64_t batch;       /* number of the latest batch sent */
     bool schema_is_wrong; /* and was complained about */
     struct buf sql;

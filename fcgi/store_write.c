@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Far below every server's max_allowed_packet. */
+/* Far below every server's max_allowed_packet: a row has some 16 KiB at most. */
 #define TEXT_MAX (1024 * 1024)
+#define ROWS_MAX 100
 
 /* Values of a row */
 
@@ -69,16 +70,15 @@ static void add_lease_id(struct buf *sql, const struct lease *lease)
 
 /* Tables */
 
-static void write_stacks(struct buf *sql, const struct pool *pool)
+static const struct stack *write_stacks(struct buf *sql, const struct pool *pool,
+                                        const struct stack *at)
 {
     const char *separator =
         "INSERT INTO stack (project_id, stack_no, state, next_state, fence, branch,"
         " last_deployed_commit, content, lease_no, owner, reason, hold_s,"
         " held_until, created, modified) VALUES ";
 
-    if (!pool->dirty_stacks)
-        return;
-    for (const struct stack *at = pool->dirty_stacks; at; at = at->next_dirty) {
+    for (int rows = 0; at && rows < ROWS_MAX; at = at->next_dirty, rows++) {
         buf_printf(sql, "%s(%u,%u", separator, pool->id, at->number);
         add_word(sql, words_stack_state(at->state));
         add_word(sql, at->next_state == STACK_AVAILABLE ? NULL : words_stack_state(at->next_state));
@@ -102,9 +102,11 @@ static void write_stacks(struct buf *sql, const struct pool *pool)
                   " lease_no=VALUES(lease_no), owner=VALUES(owner), reason=VALUES(reason),"
                   " hold_s=VALUES(hold_s), held_until=VALUES(held_until),"
                   " created=VALUES(created), modified=VALUES(modified);");
+    return at;
 }
 
-static void write_leases(struct buf *sql, const struct pool *pool)
+static const struct lease *write_leases(struct buf *sql, const struct pool *pool,
+                                        const struct lease *at)
 {
     const char *separator =
         "INSERT INTO lease (project_id, lease_no, state, request_id, key_name, branch,"
@@ -114,9 +116,7 @@ static void write_leases(struct buf *sql, const struct pool *pool)
         " stack_content, changed_units, granted_at, expires_at, deployed_at)"
         " VALUES ";
 
-    if (!pool->dirty_leases)
-        return;
-    for (const struct lease *at = pool->dirty_leases; at; at = at->next_dirty) {
+    for (int rows = 0; at && rows < ROWS_MAX; at = at->next_dirty, rows++) {
         buf_printf(sql, "%s(%u,%llu", separator, pool->id, (unsigned long long)at->number);
         add_word(sql, words_lease_state(at->state));
         add_text(sql, at->request_id);
@@ -159,9 +159,11 @@ static void write_leases(struct buf *sql, const struct pool *pool)
                   " stack_commit=VALUES(stack_commit), stack_content=VALUES(stack_content),"
                   " changed_units=VALUES(changed_units), granted_at=VALUES(granted_at),"
                   " expires_at=VALUES(expires_at), deployed_at=VALUES(deployed_at);");
+    return at;
 }
 
-static void write_history(struct buf *sql, const struct pool *pool)
+static const struct lease *write_history(struct buf *sql, const struct pool *pool,
+                                         const struct lease *at)
 {
     const char *separator =
         "INSERT INTO history (project_id, lease_no, state, outcome, request_id, key_name,"
@@ -169,9 +171,7 @@ static void write_history(struct buf *sql, const struct pool *pool)
         " stack_no, fence, is_new, changed_units, asked_at, granted_at,"
         " deployed_at, ended_at) VALUES ";
 
-    if (!pool->ended_leases)
-        return;
-    for (const struct lease *at = pool->ended_leases; at; at = at->next_dirty) {
+    for (int rows = 0; at && rows < ROWS_MAX; at = at->next_dirty, rows++) {
         buf_printf(sql, "%s(%u,%llu", separator, pool->id, (unsigned long long)at->number);
         add_word(sql, words_lease_state(at->state));
         add_word(sql, words_outcome(at->outcome));
@@ -196,6 +196,7 @@ static void write_history(struct buf *sql, const struct pool *pool)
         separator = ",";
     }
     buf_puts(sql, ";");
+    return at;
 }
 
 static void delete_ended(struct buf *sql, const struct pool *pool)
@@ -367,13 +368,22 @@ enum database_status store_write_pool(struct database *database, struct buf *sql
         write_manifest(sql, pool, pool->touched[i]);
         status = run_if_large(database, sql);
     }
+    for (const struct stack *at = pool->dirty_stacks; at && status == DATABASE_OK;) {
+        at = write_stacks(sql, pool, at);
+        status = run_if_large(database, sql);
+    }
+    for (const struct lease *at = pool->ended_leases; at && status == DATABASE_OK;) {
+        at = write_history(sql, pool, at);
+        status = run_if_large(database, sql);
+    }
+    for (const struct lease *at = pool->dirty_leases; at && status == DATABASE_OK;) {
+        at = write_leases(sql, pool, at);
+        status = run_if_large(database, sql);
+    }
     if (status != DATABASE_OK)
         return status;
-    write_stacks(sql, pool);
     write_keys(sql, pool);
-    write_history(sql, pool);
     delete_ended(sql, pool);
-    write_leases(sql, pool);
     write_actions(sql, pool);
     write_project(sql, pool);
     return run_if_large(database, sql);

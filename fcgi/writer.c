@@ -94,10 +94,10 @@ static int64_t next_wait_ms(const struct writer *writer, int64_t now_ms)
 {
     int64_t at_ms = writer->watch_at_ms;
 
+    if (!atomic_load(&writer->ready)) /* nothing else can be done until then */
+        return writer->reconnect_at_ms > now_ms ? writer->reconnect_at_ms - now_ms : 0;
     if (batch_has_work(writer->batch))
         return 0;
-    if (!atomic_load(&writer->ready))
-        at_ms = soonest(at_ms, writer->reconnect_at_ms);
     at_ms = soonest(at_ms, writer->purge_at_ms);
     at_ms = soonest(at_ms, batch_deadline_ms(writer->batch));
     return at_ms > now_ms ? at_ms - now_ms : 0;
