@@ -140,5 +140,5 @@ host()
     [ "$status" -eq 0 ]
     while IFS= read -r word; do
         grep -qE "Cm $word( |$)" "$root/scripts/man/orchestratorctl.8" || { echo "$word is missing" && return 1; }
-    done < <(sed -n "/^main_help=/,/^'/s/^  \([a-z]*\)[ ,].*/\1/p" "$root/scripts/orchestratorctl")
+    done < <(sed -n "/^main_help=/,/^'/s/^  \([a-z][a-z]*\)[ ,].*/\1/p" "$root/scripts/orchestratorctl")
 }
