@@ -61,7 +61,10 @@ void reader_put_number(struct json_writer *json, const char *name, const struct 
 
 void reader_put_seconds(struct json_writer *json, const char *name, int64_t from_us, int64_t to_us)
 {
-    json_put_number(json, name, (double)(to_us - from_us) / (double)TIMES_SECOND, 3);
+    /* A row may be younger than the clock that was read one statement before it. */
+    int64_t passed_us = to_us > from_us ? to_us - from_us : 0;
+
+    json_put_number(json, name, (double)passed_us / (double)TIMES_SECOND, 3);
 }
 
 void reader_put_stack_name(const struct reading *reading, const char *name,

@@ -215,7 +215,7 @@ key_file()
     waiting 2
     ctl key revoke leaver-ci
     answer_of mine
-    expect_error 401 keyRevoked
+    expect_error 409 cancelled
     sees /status '[.queue[].branch] == ["other"] and [.stacks[].state] == ["leased"]'
     sees /history '.requests | length == 1 and .[0].state == "cancelled"'
     post /releaseStack '{"stackName":"test-1"}'
