@@ -126,7 +126,7 @@ deb: ## a Debian package in build/
 # Suites are directories of tests/; tests/run says what may stand in one.
 SUITES := guards unit ctl api openapi ci race model
 # Left out of `make test`, because they take minutes.
-LONG_SUITES := package tools browser
+LONG_SUITES := e2e package tools browser
 
 test: ## everything: lint, guards, unit, API, CI, race and model tests
 	@scripts/setup
