@@ -41,7 +41,7 @@ test('texts of others stay texts, in every view and dialog', async () => {
       await page.locator('#stack-leases tr').first().waitFor();
       await page.click('#stack-close');
     }
-    const shown = await page.locator('#queue bdi').allTextContents();
+    const shown = await page.locator('#pool bdi').allTextContents();
     for (const wanted of TEXTS) check(shown.includes(wanted), `not shown as it is: ${JSON.stringify(wanted)}`);
     equal(await page.evaluate(() => [window.hit, document.querySelectorAll('img[src=x], h1').length]), [null, 2], 'what came of it');
   }
