@@ -6,7 +6,7 @@ setup_help='Usage: orchestratorctl setup [--admin FILE] [--project NAME]
            [--host NAME [--certificate FILE --certificate-key FILE] [--metrics] | --path /PATH]
 
 Can be run again: it makes what is missing, and keeps what is there.
-  - passwords of the two database users, the database, its tables, the key file
+  - the system user, passwords of the two database users, the database, its tables, the key file
   - with --host: a site of nginx for this host name, with a self-signed certificate unless one is given
     (names of files that nginx may read), and with --metrics a listener for Prometheus at 127.0.0.1:9436
   - with --path: a file for the `server { }` of a site that you have, to serve it below /PATH there
@@ -234,6 +234,11 @@ setup()
     need_scratch
     if [[ -z $admin && -e ${config_file%/*}/admin.cnf ]]; then
         admin=${config_file%/*}/admin.cnf
+    fi
+    # The package makes it; `make install` doesn't.
+    if [[ $(id -u) == 0 && ${config[socket]} == - ]] && ! getent passwd stack-orchestrator >/dev/null; then
+        useradd --system --user-group --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin stack-orchestrator
+        note 'made the system user stack-orchestrator'
     fi
     make_password "${config[database_password_file]}" stack-orchestrator
     make_password "${config[migration_password_file]}"

@@ -122,6 +122,24 @@ host()
     [ "$("${metrics[@]}" --output /dev/null --write-out '%{http_code}' --request POST http://localhost/metrics)" = 405 ]
 }
 
+@test "make install puts everything below DESTDIR and PREFIX, and keeps changed settings" {
+    local at=$BATS_TEST_TMPDIR/root file
+    make -s -C "$root" install DESTDIR="$at" PREFIX=/opt/stacks
+    for file in opt/stacks/sbin/stack-orchestrator opt/stacks/sbin/orchestratorctl opt/stacks/bin/ci-stack \
+        opt/stacks/share/stack-orchestrator/sql/0001_initial.sql opt/stacks/share/stack-orchestrator/dashboard/index.html \
+        opt/stacks/share/man/man8/orchestratorctl.8.gz etc/stack-orchestrator/stack-orchestrator.conf etc/stack-orchestrator/nginx/http.conf; do
+        [ -s "$at/$file" ] || { echo "$file is missing" && return 1; }
+    done
+    [ -z "$(find "$at" -mindepth 1 -maxdepth 1 ! -name opt ! -name etc)" ]
+    run ! grep -rE '@[A-Z_]+@' "$at/etc"
+    grep -q '^ExecStart=/opt/stacks/sbin/stack-orchestrator$' "$at/opt/stacks/lib/systemd/system/stack-orchestrator.service"
+    "$at/opt/stacks/sbin/orchestratorctl" -c "$VAR_DIR/etc/stack-orchestrator.conf" migrate
+    printf 'workers = 7\n' >>"$at/etc/stack-orchestrator/stack-orchestrator.conf"
+    make -s -C "$root" install DESTDIR="$at" PREFIX=/opt/stacks
+    grep -q '^workers = 7$' "$at/etc/stack-orchestrator/stack-orchestrator.conf"
+    [ -s "$at/etc/stack-orchestrator/stack-orchestrator.conf.new" ]
+}
+
 @test "the settings file names every setting with its default" {
     local name default
     "$root/${BUILD:-build}/stack-orchestrator" -t -c "$root/scripts/stack-orchestrator.conf"

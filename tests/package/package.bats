@@ -116,10 +116,9 @@ wait_until_ready()
 }
 
 @test "the service is hardened, as systemd counts" {
-    run systemd-analyze security --offline=true --threshold=20 "$work/newer/lib/systemd/system/stack-orchestrator.service"
+    run systemd-analyze security --offline=true --threshold=20 "$(find "$work/newer" -name stack-orchestrator.service)"
     echo "$output" | tail -n 1
     [ "$status" -eq 0 ]
-    systemd-analyze verify --man=no --root="$work/system" "$work/newer/lib/systemd/system/"*.timer || true
 }
 
 @test "installing it makes user, database and service" {
