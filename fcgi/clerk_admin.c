@@ -94,12 +94,10 @@ void clerk_reinstate(const struct clerk *clerk, struct pool *pool, struct comman
         pool_move_stack(pool, stack, STACK_AVAILABLE);
         break;
     case STACK_LEASED:
+    case STACK_DRAINING:
         stack->next_state = STACK_AVAILABLE;
         mem_replace(&stack->owner, NULL);
         mem_replace(&stack->reason, NULL);
-        pool_touch_stack(pool, stack);
-        break;
-    case STACK_DRAINING:
         pool_move_stack(pool, stack, STACK_LEASED);
         break;
     case STACK_AVAILABLE:
