@@ -59,7 +59,7 @@ make_system()
     mirror=$(apt-get indextargets --format '$(SITE) $(RELEASE) $(COMPONENT)' 'Identifier: Packages' |
         awk -v release="$release" '$2 == release && $3 == "main" { print $1; exit }')
     depends=$(dpkg-deb -f "$work/old.deb" Depends | sed 's/([^)]*)//g; s/|[^,]*//g; s/[[:space:]]//g')
-    debootstrap --variant=minbase --include="systemd,systemd-sysv,dbus,procps,curl,mariadb-server,nginx-light,$depends" \
+    debootstrap --variant=minbase --include="systemd,systemd-sysv,dbus,procps,curl,mariadb-server,$depends" \
         "$release" "$work/system" "$mirror" >"$work/debootstrap.log" 2>&1 || { tail -n 5 "$work/debootstrap.log" >&2 && return 1; }
 }
 
