@@ -21,7 +21,7 @@ _orchestratorctl()
         return
     fi
     case ${COMP_WORDS[i]} in
-    stack) verbs='list hold quarantine reinstate add delete' options+=' --project --reason --owner --seconds --revoke' ;;
+    stack) verbs='list hold quarantine reinstate add delete import' options+=' --project --reason --owner --seconds --revoke' ;;
     lease) verbs='list revoke' options+=' --project --reason --fence' ;;
     project) verbs='create list update delete' options+=' --prefix --initial-commit --max-stacks --wait-seconds --lease-seconds --max-lease-seconds --force' ;;
     key) verbs='create list revoke rotate expire export import' options+=' --overlap' ;;

@@ -13,10 +13,12 @@ stack_help='Usage: orchestratorctl stack list [--project NAME]
        orchestratorctl stack reinstate STACK [--reason TEXT]
        orchestratorctl stack add COUNT [--reason TEXT]
        orchestratorctl stack delete STACK [--reason TEXT]
+       orchestratorctl stack import FILE
 
 hold         keep it from the jobs for a while (2 hours unless --seconds says), for a look
 quarantine   keep it from the jobs until it is reinstated: it is broken
 reinstate    lend it again
+import       take over the stacks of the original service: FILE is what its listStacks answered
 A stack that is lent follows once its job gives it back; --revoke takes it away at once.
 --project NAME is needed only where there are several. All is kept in the record of actions.'
 
@@ -239,6 +241,38 @@ stack_add()
     one_word "$stack_help" COUNT
     check_number COUNT "$word" 1 1000
     act /addStacks --argjson count "$((10#$word))"
+}
+
+# The stacks of the original service, with what they run; no job may have one meanwhile.
+stack_import()
+{
+    local words word project reason owner seconds fence target revoke prefix numbers number commit
+
+    pool_options "$stack_help" "$@"
+    one_word "$stack_help" FILE
+    pick_project
+    must_ask GET /status "$project"
+    [[ $(jq '.stacks | length' <<<"$answer") == 0 ]] || die "project $project has stacks already"
+    prefix=$(jq -r .project.prefix <<<"$answer")
+    # shellcheck disable=SC2016 # jq's variables
+    numbers=$(jq -r --arg prefix "$prefix" '
+        .stacks[] | if .isAvailable == false then error("\(.stackName) is lent: let its job end, and list again") else . end
+        | .number = (.stackName | if startswith($prefix) then .[($prefix | length):] else error("\(.) does not begin with \($prefix)") end
+            | if test("^[1-9][0-9]{0,5}$") then tonumber else error("\(.) is no number of a stack") end)
+        | "\(.number) \(.lastDeployedCommit // "")"' "$word" 2>&1 | sort -n) || die "$word: ${numbers:-is not what listStacks answers}"
+    [[ -n $numbers ]] || die "$word lists no stacks"
+    read -r word _ <<<"${numbers##*$'\n'}"
+    must_ask POST /addStacks "$project" "{\"count\": $word, \"reason\": \"import\"}"
+    for ((number = 1; number <= word; number++)); do
+        if commit=$(grep "^$number " <<<"$numbers"); then
+            commit=${commit#* }
+            [[ -z $commit ]] || must_ask POST /setLastDeployedCommit "$project" \
+                "$(jq -cn --arg name "$prefix$number" --arg commit "$commit" '{stackName: $name, lastDeployedCommit: $commit}')"
+        else
+            must_ask POST /deleteStack "$project" "{\"stackName\": \"$prefix$number\", \"reason\": \"import\"}"
+        fi
+    done
+    note "$(wc -l <<<"$numbers") stacks imported into $project"
 }
 
 stack_delete()

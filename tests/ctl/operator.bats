@@ -28,6 +28,23 @@ state_of()
     ctl stack list --json | jq -r --arg name "$1" '.[] | select(.stackName == $name) | .state'
 }
 
+@test "the stacks of the original service are taken over with what they run" {
+    local list=$BATS_TEST_TMPDIR/list.json
+
+    ctl project create moved --max-stacks 5
+    printf '%s' '{"stacks":[{"stackName":"test-1","lastDeployedCommit":"aaa","isAvailable":true},{"stackName":"test-3","isAvailable":true}]}' >"$list"
+    ctl stack import "$list" --project moved
+    [ "$(ctl stack list --project moved --json | jq -c 'map([.stackName, .state, .lastDeployedCommit])')" = '[["test-1","available","aaa"],["test-3","available",null]]' ]
+    run -1 ctl stack import "$list" --project moved
+    [[ $output == *'has stacks already'* ]]
+    ctl project create leased
+    printf '%s' '{"stacks":[{"stackName":"test-1","isAvailable":false}]}' >"$list"
+    run -1 ctl stack import "$list" --project leased
+    [[ $output == *'test-1 is lent'* ]]
+    ctl project delete moved --force
+    ctl project delete leased
+}
+
 @test "stacks are added, set aside, lent again and deleted, with a record of who and why" {
     [ "$(ctl stack add 3 --reason 'for the demo')" = '3 stacks added' ]
     ctl stack hold test-1 --seconds 600 --owner ann --reason 'a look'
