@@ -218,10 +218,6 @@ class Drive:
         lease = rng.choice(leases)
         if lease.request_id and rng.random() < 0.5:
             return {"verb": "cancelRequest", "requestId": lease.request_id}
-        # Not by the number of an ended one: the service answers 404, though 200 is expected as by
-        # requestId. To be taken out once that is mended.
-        if lease.state not in ("waiting", "active"):
-            return {"verb": "look"}
         return {"verb": "cancelRequest", "requestNumber": lease.number}
 
     @staticmethod
