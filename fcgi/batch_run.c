@@ -1,5 +1,4 @@
-/* batch_run: one transaction for all that waits, from its commands to its answers. Writer's thread.
- */
+/* batch_run: one transaction, from its commands to their answers. Writer's thread. */
 #include "batch_parts.h"
 
 #include "buf.h"
@@ -49,7 +48,7 @@ static size_t gather(struct batch *batch)
         batch->alone--;
         return count;
     }
-    while ((project = projects_next_due(&batch->projects, times_monotonic_ms())) != NULL)
+    while ((project = projects_next_due(&batch->projects)) != NULL)
         add_member(batch, project);
     return count;
 }
@@ -111,9 +110,7 @@ static void grant(struct batch *batch, struct project *project)
     for (struct command *at = project->commands.first; at; at = at->next)
         if (at->verb == VERB_REQUEST && at->answer.result == RESULT_NOT_NOW)
             clerk_grant_refresh(&batch->clerk, pool, at);
-    batch->clerk.waiting_max = batch->waiting_per_project_max;
-    if (room < batch->clerk.waiting_max)
-        batch->clerk.waiting_max = (uint32_t)project->lot.count + room;
+    batch->clerk.waiting_max = (uint32_t)project->lot.count + room;
     if (batch->clerk.waiting_max > batch->waiting_per_project_max)
         batch->clerk.waiting_max = batch->waiting_per_project_max;
     clerk_end_waits(&batch->clerk, pool);

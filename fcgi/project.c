@@ -60,9 +60,8 @@ void projects_find_due(struct projects *projects, int64_t now_ms)
     }
 }
 
-struct project *projects_next_due(struct projects *projects, int64_t now_ms)
+struct project *projects_next_due(struct projects *projects)
 {
-    (void)now_ms;
     if (projects->due_count == 0)
         return NULL;
     return projects->due[--projects->due_count];

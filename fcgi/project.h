@@ -42,7 +42,7 @@ struct project *projects_next(const struct projects *projects, size_t *at);
 void projects_note(struct projects *projects, const struct project *project);
 /* Collects those that are due, for projects_next_due(). */
 void projects_find_due(struct projects *projects, int64_t now_ms);
-struct project *projects_next_due(struct projects *projects, int64_t now_ms);
+struct project *projects_next_due(struct projects *projects);
 /* A parked client whose wait is over by our own clock. */
 struct parked *projects_next_over(const struct projects *projects, int64_t now_ms);
 

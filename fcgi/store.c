@@ -115,8 +115,7 @@ static enum database_status check_schema(struct store *store)
     return DATABASE_ERROR;
 }
 
-/* The instance's own row, made anew should it be gone. Only a batch's own commit gives its number.
- */
+/* The instance's own row, made anew should it be gone; only a commit gives its batch's number. */
 static void add_heartbeat(struct buf *sql, const struct store *store, uint64_t batch)
 {
     buf_printf(sql,
@@ -273,8 +272,7 @@ enum database_status store_commit(struct store *store, struct pool *const pools[
     enum database_status status = DATABASE_OK;
     bool dirty = false;
 
-    store->batch++; /* before anything is sent: a batch that is lost midway must not look committed
-                     */
+    store->batch++; /* first: a batch that is lost midway must not look committed */
     for (size_t i = 0; i < count && status == DATABASE_OK; i++) {
         if (!pool_is_dirty(pools[i]))
             continue;

@@ -68,6 +68,24 @@ static void add_lease_id(struct buf *sql, const struct lease *lease)
         buf_puts(sql, "NULL");
 }
 
+/* request_id, key_name, branch, commit_id */
+static void add_request(struct buf *sql, const struct lease *lease)
+{
+    add_text(sql, lease->request_id);
+    add_text(sql, lease->key_name);
+    add_text(sql, lease->branch);
+    add_text(sql, lease->commit);
+}
+
+/* purpose, job_url, job_name, job_user */
+static void add_job(struct buf *sql, const struct lease *lease)
+{
+    add_word(sql, words_purpose(lease->purpose));
+    add_text(sql, lease->job_url);
+    add_text(sql, lease->job_name);
+    add_text(sql, lease->job_user);
+}
+
 /* Tables */
 
 static const struct stack *write_stacks(struct buf *sql, const struct pool *pool,
@@ -119,15 +137,9 @@ static const struct lease *write_leases(struct buf *sql, const struct pool *pool
     for (int rows = 0; at && rows < ROWS_MAX; at = at->next_dirty, rows++) {
         buf_printf(sql, "%s(%u,%llu", separator, pool->id, (unsigned long long)at->number);
         add_word(sql, words_lease_state(at->state));
-        add_text(sql, at->request_id);
-        add_text(sql, at->key_name);
-        add_text(sql, at->branch);
-        add_text(sql, at->commit);
+        add_request(sql, at);
         add_manifest(sql, at->units);
-        add_word(sql, words_purpose(at->purpose));
-        add_text(sql, at->job_url);
-        add_text(sql, at->job_name);
-        add_text(sql, at->job_user);
+        add_job(sql, at);
         buf_printf(sql, ",%d", at->priority);
         add_uint(sql, at->lease_s);
         add_uint(sql, at->passed_over);
@@ -175,14 +187,8 @@ static const struct lease *write_history(struct buf *sql, const struct pool *poo
         buf_printf(sql, "%s(%u,%llu", separator, pool->id, (unsigned long long)at->number);
         add_word(sql, words_lease_state(at->state));
         add_word(sql, words_outcome(at->outcome));
-        add_text(sql, at->request_id);
-        add_text(sql, at->key_name);
-        add_text(sql, at->branch);
-        add_text(sql, at->commit);
-        add_word(sql, words_purpose(at->purpose));
-        add_text(sql, at->job_url);
-        add_text(sql, at->job_name);
-        add_text(sql, at->job_user);
+        add_request(sql, at);
+        add_job(sql, at);
         add_lease_id(sql, at);
         add_optional(sql, at->stack ? at->stack->number : 0);
         add_optional(sql, at->fence);
