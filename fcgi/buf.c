@@ -94,6 +94,17 @@ void buf_puts(struct buf *buf, const char *text)
     buf_append(buf, text, strlen(text));
 }
 
+void buf_uint(struct buf *buf, uint64_t number)
+{
+    char digits[20];
+    char *at = digits + sizeof digits;
+
+    do
+        *--at = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    buf_append(buf, at, (size_t)(digits + sizeof digits - at));
+}
+
 void buf_printf(struct buf *buf, const char *format, ...)
 {
     va_list args;

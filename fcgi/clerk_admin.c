@@ -54,16 +54,15 @@ static void set_aside(struct pool *pool, struct command *command, enum stack_sta
         command->answer.result = RESULT_INVALID_STATE;
         return;
     }
-    mem_replace(&stack->owner, command->owner ? command->owner : command->key_name);
-    mem_replace(&stack->reason, command->reason);
-    stack->hold_s = command->lease_s < 0 ? CLERK_HOLD_S : (uint32_t)command->lease_s;
+    pool_set_aside(pool, stack, command->owner ? command->owner : command->key_name,
+                   command->reason,
+                   command->lease_s < 0 ? CLERK_HOLD_S : (uint32_t)command->lease_s);
     if (stack->lease) {
         stack->next_state = state;
-        pool_touch_stack(pool, stack);
+        pool_touch_stack(pool, stack, STACK_LIFE);
         if (command->revoke)
             pool_end_lease(pool, stack->lease, LEASE_REVOKED, OUTCOME_NONE);
     } else {
-        stack->held_until = pool->now + stack->hold_s * TIMES_SECOND;
         pool_move_stack(pool, stack, state);
     }
     pool_record(pool, command, stack->number, stack->lease ? "once it is given back" : NULL);
@@ -96,8 +95,7 @@ void clerk_reinstate(const struct clerk *clerk, struct pool *pool, struct comman
     case STACK_LEASED:
     case STACK_DRAINING:
         stack->next_state = STACK_AVAILABLE;
-        mem_replace(&stack->owner, NULL);
-        mem_replace(&stack->reason, NULL);
+        pool_set_aside(pool, stack, NULL, NULL, 0);
         pool_move_stack(pool, stack, STACK_LEASED);
         break;
     case STACK_AVAILABLE:

@@ -253,7 +253,7 @@ void clerk_mark(const struct clerk *clerk, struct pool *pool, struct command *co
     }
     if (lease && !may_act(lease, command))
         return;
-    mem_replace(&stack->commit, command->commit);
+    pool_set_commit(pool, stack, command->commit);
     pool_set_content(pool, stack, lease ? lease->units : NULL);
     pool_move_stack(pool, stack, stack->state);
     if (lease) {
@@ -262,7 +262,7 @@ void clerk_mark(const struct clerk *clerk, struct pool *pool, struct command *co
     }
 }
 
-static void ask_to_hold(struct stack *stack, const struct lease *lease,
+static void ask_to_hold(struct pool *pool, struct stack *stack, const struct lease *lease,
                         const struct command *command)
 {
     bool hold = command->outcome == OUTCOME_HOLD;
@@ -272,9 +272,9 @@ static void ask_to_hold(struct stack *stack, const struct lease *lease,
     if (hold && stack->next_state == STACK_QUARANTINED)
         return; /* broken is the stronger word: it must not come back by itself */
     stack->next_state = hold ? STACK_HELD : STACK_QUARANTINED;
-    stack->hold_s = command->lease_s < 0 ? CLERK_HOLD_S : (uint32_t)command->lease_s;
-    mem_replace(&stack->owner, lease->job_user ? lease->job_user : command->key_name);
-    mem_replace(&stack->reason, command->reason);
+    pool_set_aside(pool, stack, lease->job_user ? lease->job_user : command->key_name,
+                   command->reason,
+                   command->lease_s < 0 ? CLERK_HOLD_S : (uint32_t)command->lease_s);
 }
 
 void clerk_release(const struct clerk *clerk, struct pool *pool, struct command *command)
@@ -289,7 +289,7 @@ void clerk_release(const struct clerk *clerk, struct pool *pool, struct command 
     } else if (!lease) {
         command->answer.result = RESULT_NO_EFFECT;
     } else if (may_act(lease, command)) {
-        ask_to_hold(stack, lease, command);
+        ask_to_hold(pool, stack, lease, command);
         pool_end_lease(pool, lease, LEASE_RELEASED, command->outcome);
         command->answer.result = RESULT_DONE;
     }

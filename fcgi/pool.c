@@ -107,7 +107,7 @@ void pool_due_at(struct pool *pool, int64_t time_us)
 void pool_settle(struct pool *pool)
 {
     for (struct stack *stack = pool->dirty_stacks; stack; stack = stack->next_dirty)
-        stack->dirty = false;
+        stack->changed = 0;
     for (struct lease *lease = pool->dirty_leases; lease; lease = lease->next_dirty) {
         lease->dirty = false;
         lease->stored = true;

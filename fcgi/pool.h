@@ -46,8 +46,16 @@ struct stack {
     struct stack *idle_previous; /* list of the available ones, longest idle first */
     struct stack *idle_next;
     bool reserved; /* during one match: due to a request that another program holds */
-    bool dirty;
+    unsigned changed; /* enum stack_part: what the database doesn't know yet */
     struct stack *next_dirty;
+};
+
+/* Columns that change together. */
+enum stack_part {
+    STACK_LIFE = 1,    /* state, next_state, fence, branch, lease, created, modified */
+    STACK_CONTENT = 2, /* commit, content */
+    STACK_ASIDE = 4,   /* owner, reason, hold_s, held_until */
+    STACK_ALL = 7
 };
 
 struct lease {
@@ -100,6 +108,9 @@ struct lease {
     struct lease *next_dirty;   /* also links the ended ones */
     struct lease *next_same_id; /* other leases whose requestId hashes alike */
 };
+
+/* Of a lease all that changes does so together; what the caller said of itself never does. */
+enum lease_part { LEASE_LIFE = 1 };
 
 struct action {
     struct action *next;
@@ -185,7 +196,11 @@ uint32_t pool_free_number(const struct pool *pool);
 /* A new, available stack of that number; an old row of the number lends its fence. */
 struct stack *pool_create_stack(struct pool *pool, uint32_t number);
 void pool_set_content(struct pool *pool, struct stack *stack, struct manifest *content);
-void pool_touch_stack(struct pool *pool, struct stack *stack);
+void pool_set_commit(struct pool *pool, struct stack *stack, const char *commit);
+/* Who wants it set aside, why and for how long; NULL, NULL, 0: nobody. */
+void pool_set_aside(struct pool *pool, struct stack *stack, const char *owner, const char *reason,
+                    uint32_t hold_s);
+void pool_touch_stack(struct pool *pool, struct stack *stack, unsigned parts);
 
 /* A new waiting lease at the end of the queue. Takes over `lease`, whose texts the caller set. */
 void pool_enqueue(struct pool *pool, struct lease *lease, struct manifest *units);

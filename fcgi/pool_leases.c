@@ -178,8 +178,6 @@ static void return_stack(struct pool *pool, struct stack *stack)
 
     if (stack->state == STACK_DRAINING)
         state = STACK_DELETED;
-    if (state == STACK_HELD)
-        stack->held_until = pool->now + stack->hold_s * TIMES_SECOND;
     if (state == STACK_DELETED)
         pool_set_content(pool, stack, NULL);
     stack->lease = NULL;
@@ -199,6 +197,7 @@ void pool_requeue(struct pool *pool, struct lease *lease)
     lease->stack_content = NULL;
     lease->stack = NULL;
     lease->fence = 0;
+    memset(lease->lease_id, 0, sizeof lease->lease_id);
     lease->granted_at = 0;
     lease->expires_at = 0;
     lease->changed_units = -1;

@@ -2,6 +2,7 @@
 #include "pool_parts.h"
 
 #include "buf.h"
+#include "times.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,13 +36,13 @@ struct stack *pool_last_stack(const struct pool *pool)
     return NULL;
 }
 
-void pool_touch_stack(struct pool *pool, struct stack *stack)
+void pool_touch_stack(struct pool *pool, struct stack *stack, unsigned parts)
 {
-    if (stack->dirty)
-        return;
-    stack->dirty = true;
-    stack->next_dirty = pool->dirty_stacks;
-    pool->dirty_stacks = stack;
+    if (!stack->changed) {
+        stack->next_dirty = pool->dirty_stacks;
+        pool->dirty_stacks = stack;
+    }
+    stack->changed |= parts;
 }
 
 static void idle_insert(struct pool *pool, struct stack *stack)
@@ -126,15 +127,19 @@ void pool_move_stack(struct pool *pool, struct stack *stack, enum stack_state st
     stack->modified = pool->now;
     if (state == STACK_AVAILABLE)
         idle_insert(pool, stack);
-    if (state == STACK_HELD)
-        pool_due_at(pool, stack->held_until);
     if (state != STACK_LEASED && state != STACK_DRAINING)
         stack->next_state = STACK_AVAILABLE;
-    if (state == STACK_AVAILABLE || state == STACK_DELETED) {
-        mem_replace(&stack->owner, NULL);
-        mem_replace(&stack->reason, NULL);
+    if (state == STACK_HELD && !stack->held_until) {
+        stack->held_until = pool->now + stack->hold_s * TIMES_SECOND;
+        pool_due_at(pool, stack->held_until);
+        pool_touch_stack(pool, stack, STACK_ASIDE);
+    } else if (state != STACK_HELD && stack->held_until) {
+        stack->held_until = 0;
+        pool_touch_stack(pool, stack, STACK_ASIDE);
     }
-    pool_touch_stack(pool, stack);
+    if (state == STACK_AVAILABLE || state == STACK_DELETED)
+        pool_set_aside(pool, stack, NULL, NULL, 0);
+    pool_touch_stack(pool, stack, STACK_LIFE);
 }
 
 uint32_t pool_free_number(const struct pool *pool)
@@ -160,7 +165,7 @@ struct stack *pool_create_stack(struct pool *pool, uint32_t number)
     }
     stack->created = pool->now;
     mem_replace(&stack->branch, NULL);
-    mem_replace(&stack->commit, NULL);
+    pool_set_commit(pool, stack, NULL);
     pool_set_content(pool, stack, NULL);
     pool_move_stack(pool, stack, STACK_AVAILABLE);
     return stack;
@@ -174,5 +179,23 @@ void pool_set_content(struct pool *pool, struct stack *stack, struct manifest *c
         return;
     stack->content = pool_use_manifest(pool, content);
     pool_drop_manifest(pool, old);
-    pool_touch_stack(pool, stack);
+    pool_touch_stack(pool, stack, STACK_CONTENT);
+}
+
+void pool_set_commit(struct pool *pool, struct stack *stack, const char *commit)
+{
+    mem_replace(&stack->commit, commit);
+    pool_touch_stack(pool, stack, STACK_CONTENT);
+}
+
+void pool_set_aside(struct pool *pool, struct stack *stack, const char *owner, const char *reason,
+                    uint32_t hold_s)
+{
+    if (!stack->owner && !stack->reason && !stack->hold_s && !owner && !reason && !hold_s)
+        return;
+    mem_replace(&stack->owner, owner);
+    mem_replace(&stack->reason, reason);
+    stack->hold_s = hold_s;
+    stack->held_until = 0; /* counts from when it is held */
+    pool_touch_stack(pool, stack, STACK_ASIDE);
 }

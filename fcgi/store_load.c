@@ -3,6 +3,7 @@
 
 #include "log.h"
 #include "map.h"
+#include "store_tables.h"
 #include "store_write.h"
 #include "times.h"
 
@@ -18,63 +19,20 @@ enum load_set { SET_MANIFESTS, SET_STACKS, SET_LEASES, SET_HOLD };
 
 static void load_stack(struct loading *loading, const struct database_row *row)
 {
+    struct table_references references = {loading->pool, &loading->manifests};
     struct stack *stack = mem_zalloc(sizeof *stack);
 
-    stack->number = (uint32_t)database_uint(row, 0, 0);
-    stack->state = (enum stack_state)words_find_stack_state(row->values[1]);
-    stack->next_state =
-        row->values[2] ? (enum stack_state)words_find_stack_state(row->values[2]) : STACK_AVAILABLE;
-    stack->fence = database_uint(row, 3, 0);
-    stack->branch = mem_strdup(row->values[4]);
-    stack->commit = mem_strdup(row->values[5]);
-    stack->content = map_get(&loading->manifests, database_uint(row, 6, 0));
-    stack->owner = mem_strdup(row->values[7]);
-    stack->reason = mem_strdup(row->values[8]);
-    stack->hold_s = (uint32_t)database_uint(row, 9, 0);
-    stack->held_until = database_int(row, 10, 0);
-    stack->created = database_int(row, 11, 0);
-    stack->modified = database_int(row, 12, 0);
+    table_read(&table_stack, row, &references, stack);
     pool_add_stack(loading->pool, stack);
 }
 
 static void load_lease(struct loading *loading, const struct database_row *row)
 {
+    struct table_references references = {loading->pool, &loading->manifests};
     struct lease *lease = mem_zalloc(sizeof *lease);
-    unsigned at = 0;
 
-    lease->number = database_uint(row, at++, 0);
-    lease->state = (enum lease_state)words_find_lease_state(row->values[at++]);
-    lease->request_id = mem_strdup(row->values[at++]);
-    lease->key_name = mem_strdup(row->values[at++]);
-    lease->branch = mem_strdup(row->values[at++]);
-    lease->commit = mem_strdup(row->values[at++]);
-    lease->units = map_get(&loading->manifests, database_uint(row, at++, 0));
-    lease->purpose = (enum purpose)words_find_purpose(row->values[at++]);
-    lease->job_url = mem_strdup(row->values[at++]);
-    lease->job_name = mem_strdup(row->values[at++]);
-    lease->job_user = mem_strdup(row->values[at++]);
-    lease->priority = (int)database_int(row, at++, 0);
-    lease->lease_s = (uint32_t)database_uint(row, at++, 0);
-    lease->passed_over = (uint32_t)database_uint(row, at++, 0);
-    lease->asked_at = database_int(row, at++, 0);
-    lease->instance = database_uint(row, at++, 0);
-    lease->wait_until = database_int(row, at++, 0);
-    lease->place_until = database_int(row, at++, 0);
-    lease->timed_out = database_uint(row, at++, 0) != 0;
-    if (row->values[at] && row->lengths[at] == LEASE_ID_SIZE)
-        memcpy(lease->lease_id, row->values[at], LEASE_ID_SIZE);
-    at++;
-    lease->is_protected = database_uint(row, at++, 0) != 0;
-    lease->stack = pool_stack(loading->pool, (uint32_t)database_uint(row, at++, 0));
-    lease->fence = database_uint(row, at++, 0);
-    lease->is_new = database_uint(row, at++, 0) != 0;
-    lease->stack_commit = mem_strdup(row->values[at++]);
-    lease->stack_content = map_get(&loading->manifests, database_uint(row, at++, 0));
-    lease->changed_units = database_int(row, at++, -1);
-    lease->granted_at = database_int(row, at++, 0);
+    table_read(&table_lease, row, &references, lease);
     lease->renewed_at = lease->granted_at;
-    lease->expires_at = database_int(row, at++, 0);
-    lease->deployed_at = database_int(row, at++, 0);
     if (lease->state == LEASE_ACTIVE && !lease->stack) {
         log_error("database: lease %llu has no stack", (unsigned long long)lease->number);
         loading->broken = true;
@@ -121,21 +79,8 @@ static void load_row(void *context, const struct database_row *row)
 static void add_load_sql(struct buf *sql, uint32_t project)
 {
     buf_printf(sql, "SELECT manifest_no, units FROM manifest WHERE project_id = %u;", project);
-    buf_printf(sql,
-               "SELECT stack_no, state, next_state, fence, branch, last_deployed_commit, content,"
-               " owner, reason, hold_s, " SQL_MICROSECONDS "held_until), " SQL_MICROSECONDS
-               "created), " SQL_MICROSECONDS
-               "modified) FROM stack WHERE project_id = %u ORDER BY stack_no;",
-               project);
-    buf_printf(sql,
-               "SELECT lease_no, state, request_id, key_name, branch, commit_id, units, purpose,"
-               " job_url, job_name, job_user, priority, lease_s, passed_over, " SQL_MICROSECONDS
-               "asked_at), instance_id, " SQL_MICROSECONDS "wait_until), " SQL_MICROSECONDS
-               "place_until), timed_out, lease_id, protected, stack_no, fence,"
-               " is_new, stack_commit, stack_content, changed_units, " SQL_MICROSECONDS
-               "granted_at), " SQL_MICROSECONDS "expires_at), " SQL_MICROSECONDS
-               "deployed_at) FROM lease WHERE project_id = %u ORDER BY lease_no;",
-               project);
+    table_select(sql, &table_stack, project);
+    table_select(sql, &table_lease, project);
     buf_printf(sql,
                "SELECT CAST(AVG(hold) AS SIGNED) FROM (SELECT"
                " TIMESTAMPDIFF(MICROSECOND, granted_at, ended_at) AS hold FROM history"

@@ -2,6 +2,7 @@
 #include "store_write.h"
 
 #include "json.h"
+#include "store_tables.h"
 #include "times.h"
 
 #include <stdlib.h>
@@ -15,7 +16,8 @@
 
 static void add_uint(struct buf *sql, uint64_t value)
 {
-    buf_printf(sql, ",%llu", (unsigned long long)value);
+    buf_puts(sql, ",");
+    buf_uint(sql, value);
 }
 
 static void add_optional(struct buf *sql, uint64_t value)
@@ -32,177 +34,86 @@ static void add_text(struct buf *sql, const char *text)
     sql_text(sql, text);
 }
 
-static void add_word(struct buf *sql, const char *word)
-{
-    if (word)
-        buf_printf(sql, ",'%s'", word);
-    else
-        buf_puts(sql, ",NULL");
-}
-
 static void add_time(struct buf *sql, int64_t time_us)
 {
     buf_puts(sql, ",");
     sql_time(sql, time_us);
 }
 
-static void add_manifest(struct buf *sql, const struct manifest *manifest)
-{
-    add_optional(sql, manifest ? manifest->number : 0);
-}
-
-static void add_changed_units(struct buf *sql, int64_t changed_units)
-{
-    if (changed_units >= 0)
-        add_uint(sql, (uint64_t)changed_units);
-    else
-        buf_puts(sql, ",NULL");
-}
-
-static void add_lease_id(struct buf *sql, const struct lease *lease)
-{
-    buf_puts(sql, ",");
-    if (lease->granted_at)
-        sql_bytes(sql, lease->lease_id, LEASE_ID_SIZE);
-    else
-        buf_puts(sql, "NULL");
-}
-
-/* request_id, key_name, branch, commit_id */
-static void add_request(struct buf *sql, const struct lease *lease)
-{
-    add_text(sql, lease->request_id);
-    add_text(sql, lease->key_name);
-    add_text(sql, lease->branch);
-    add_text(sql, lease->commit);
-}
-
-/* purpose, job_url, job_name, job_user */
-static void add_job(struct buf *sql, const struct lease *lease)
-{
-    add_word(sql, words_purpose(lease->purpose));
-    add_text(sql, lease->job_url);
-    add_text(sql, lease->job_name);
-    add_text(sql, lease->job_user);
-}
-
 /* Tables */
 
-static const struct stack *write_stacks(struct buf *sql, const struct pool *pool,
-                                        const struct stack *at)
-{
-    const char *separator =
-        "INSERT INTO stack (project_id, stack_no, state, next_state, fence, branch,"
-        " last_deployed_commit, content, lease_no, owner, reason, hold_s,"
-        " held_until, created, modified) VALUES ";
+/* Rows of one statement. */
+struct chunk {
+    struct database *database;
+    struct buf *sql;
+    const struct pool *pool;
+    const struct table *table;
+    unsigned parts; /* that are written; 0: the rows are new */
+    const void *rows[ROWS_MAX];
+    size_t count;
+    enum database_status status;
+};
 
-    for (int rows = 0; at && rows < ROWS_MAX; at = at->next_dirty, rows++) {
-        buf_printf(sql, "%s(%u,%u", separator, pool->id, at->number);
-        add_word(sql, words_stack_state(at->state));
-        add_word(sql, at->next_state == STACK_AVAILABLE ? NULL : words_stack_state(at->next_state));
-        add_uint(sql, at->fence);
-        add_text(sql, at->branch);
-        add_text(sql, at->commit);
-        add_manifest(sql, at->content);
-        add_optional(sql, at->lease ? at->lease->number : 0);
-        add_text(sql, at->owner);
-        add_text(sql, at->reason);
-        add_uint(sql, at->hold_s);
-        add_time(sql, at->state == STACK_HELD ? at->held_until : 0);
-        add_time(sql, at->created);
-        add_time(sql, at->modified);
-        buf_puts(sql, ")");
-        separator = ",";
+/* Runs what has gathered, so that no text outgrows what the server takes. */
+static enum database_status run_if_large(struct database *database, struct buf *sql)
+{
+    enum database_status status = DATABASE_OK;
+
+    if (sql->len > TEXT_MAX) {
+        status = database_run(database, sql, NULL, NULL);
+        buf_clear(sql);
     }
-    buf_puts(sql, " ON DUPLICATE KEY UPDATE state=VALUES(state), next_state=VALUES(next_state),"
-                  " fence=VALUES(fence), branch=VALUES(branch),"
-                  " last_deployed_commit=VALUES(last_deployed_commit), content=VALUES(content),"
-                  " lease_no=VALUES(lease_no), owner=VALUES(owner), reason=VALUES(reason),"
-                  " hold_s=VALUES(hold_s), held_until=VALUES(held_until),"
-                  " created=VALUES(created), modified=VALUES(modified);");
-    return at;
+    return status;
 }
 
-static const struct lease *write_leases(struct buf *sql, const struct pool *pool,
-                                        const struct lease *at)
+static void flush(struct chunk *chunk)
 {
-    const char *separator =
-        "INSERT INTO lease (project_id, lease_no, state, request_id, key_name, branch,"
-        " commit_id, units, purpose, job_url, job_name, job_user, priority,"
-        " lease_s, passed_over, asked_at, instance_id, wait_until, place_until,"
-        " timed_out, lease_id, protected, stack_no, fence, is_new, stack_commit,"
-        " stack_content, changed_units, granted_at, expires_at, deployed_at)"
-        " VALUES ";
-
-    for (int rows = 0; at && rows < ROWS_MAX; at = at->next_dirty, rows++) {
-        buf_printf(sql, "%s(%u,%llu", separator, pool->id, (unsigned long long)at->number);
-        add_word(sql, words_lease_state(at->state));
-        add_request(sql, at);
-        add_manifest(sql, at->units);
-        add_job(sql, at);
-        buf_printf(sql, ",%d", at->priority);
-        add_uint(sql, at->lease_s);
-        add_uint(sql, at->passed_over);
-        add_time(sql, at->asked_at);
-        add_optional(sql, at->instance);
-        add_time(sql, at->wait_until);
-        add_time(sql, at->place_until);
-        add_uint(sql, at->timed_out);
-        add_lease_id(sql, at);
-        add_uint(sql, at->is_protected);
-        add_optional(sql, at->stack ? at->stack->number : 0);
-        add_optional(sql, at->fence);
-        add_uint(sql, at->is_new);
-        add_text(sql, at->stack_commit);
-        add_manifest(sql, at->stack_content);
-        add_changed_units(sql, at->changed_units);
-        add_time(sql, at->granted_at);
-        add_time(sql, at->expires_at);
-        add_time(sql, at->deployed_at);
-        buf_puts(sql, ")");
-        separator = ",";
-    }
-    /* What the caller said of itself never changes. */
-    buf_puts(sql, " ON DUPLICATE KEY UPDATE state=VALUES(state), passed_over=VALUES(passed_over),"
-                  " instance_id=VALUES(instance_id), wait_until=VALUES(wait_until),"
-                  " place_until=VALUES(place_until), timed_out=VALUES(timed_out),"
-                  " lease_id=VALUES(lease_id), protected=VALUES(protected),"
-                  " stack_no=VALUES(stack_no), fence=VALUES(fence), is_new=VALUES(is_new),"
-                  " stack_commit=VALUES(stack_commit), stack_content=VALUES(stack_content),"
-                  " changed_units=VALUES(changed_units), granted_at=VALUES(granted_at),"
-                  " expires_at=VALUES(expires_at), deployed_at=VALUES(deployed_at);");
-    return at;
+    if (chunk->count > 0 && chunk->parts)
+        table_update(chunk->sql, chunk->table, chunk->pool->id, chunk->rows, chunk->count,
+                     chunk->parts);
+    else if (chunk->count > 0)
+        table_insert(chunk->sql, chunk->table, chunk->pool->id, chunk->rows, chunk->count);
+    chunk->count = 0;
+    if (chunk->status == DATABASE_OK)
+        chunk->status = run_if_large(chunk->database, chunk->sql);
 }
 
-static const struct lease *write_history(struct buf *sql, const struct pool *pool,
-                                         const struct lease *at)
+static void add_row(struct chunk *chunk, const void *row)
 {
-    const char *separator =
-        "INSERT INTO history (project_id, lease_no, state, outcome, request_id, key_name,"
-        " branch, commit_id, purpose, job_url, job_name, job_user, lease_id,"
-        " stack_no, fence, is_new, changed_units, asked_at, granted_at,"
-        " deployed_at, ended_at) VALUES ";
+    chunk->rows[chunk->count++] = row;
+    if (chunk->count == ROWS_MAX)
+        flush(chunk);
+}
 
-    for (int rows = 0; at && rows < ROWS_MAX; at = at->next_dirty, rows++) {
-        buf_printf(sql, "%s(%u,%llu", separator, pool->id, (unsigned long long)at->number);
-        add_word(sql, words_lease_state(at->state));
-        add_word(sql, words_outcome(at->outcome));
-        add_request(sql, at);
-        add_job(sql, at);
-        add_lease_id(sql, at);
-        add_optional(sql, at->stack ? at->stack->number : 0);
-        add_optional(sql, at->fence);
-        add_uint(sql, at->is_new);
-        add_changed_units(sql, at->changed_units);
-        add_time(sql, at->asked_at);
-        add_time(sql, at->granted_at);
-        add_time(sql, at->deployed_at);
-        add_time(sql, at->ended_at);
-        buf_puts(sql, ")");
-        separator = ",";
-    }
-    buf_puts(sql, ";");
-    return at;
+static enum database_status write_stacks(struct chunk chunk)
+{
+    chunk.table = &table_stack;
+    for (const struct stack *at = chunk.pool->dirty_stacks; at; at = at->next_dirty)
+        chunk.parts |= at->changed;
+    for (const struct stack *at = chunk.pool->dirty_stacks; at; at = at->next_dirty)
+        add_row(&chunk, at);
+    flush(&chunk);
+    return chunk.status;
+}
+
+static enum database_status write_history(struct chunk chunk)
+{
+    chunk.table = &table_history;
+    for (const struct lease *at = chunk.pool->ended_leases; at; at = at->next_dirty)
+        add_row(&chunk, at);
+    flush(&chunk);
+    return chunk.status;
+}
+
+static enum database_status write_leases(struct chunk chunk, bool are_stored)
+{
+    chunk.table = &table_lease;
+    chunk.parts = are_stored ? LEASE_LIFE : 0;
+    for (const struct lease *at = chunk.pool->dirty_leases; at; at = at->next_dirty)
+        if (at->stored == are_stored)
+            add_row(&chunk, at);
+    flush(&chunk);
+    return chunk.status;
 }
 
 static void delete_ended(struct buf *sql, const struct pool *pool)
@@ -215,8 +126,11 @@ static void delete_ended(struct buf *sql, const struct pool *pool)
         if (any)
             buf_puts(sql, ",");
         else
-            buf_printf(sql, "DELETE FROM lease WHERE project_id = %u AND lease_no IN (", pool->id);
-        buf_printf(sql, "%llu", (unsigned long long)at->number);
+            buf_printf(sql,
+                       "DELETE lease FROM lease FORCE INDEX (PRIMARY)"
+                       " WHERE project_id = %u AND lease_no IN (",
+                       pool->id);
+        buf_uint(sql, at->number);
         any = true;
     }
     if (any)
@@ -268,7 +182,7 @@ static void write_actions(struct buf *sql, const struct pool *pool)
         buf_printf(sql, "%s(%u", separator, pool->id);
         add_time(sql, pool->now);
         add_text(sql, at->key_name);
-        add_word(sql, verbs[at->verb]);
+        buf_printf(sql, ",'%s'", verbs[at->verb]);
         add_optional(sql, at->stack_number);
         add_text(sql, at->detail);
         add_text(sql, at->reason);
@@ -354,40 +268,26 @@ struct manifest *store_read_manifest(const char *json, size_t len, uint64_t numb
 
 /* All of it */
 
-/* Runs what has gathered, so that no text outgrows what the server takes. */
-static enum database_status run_if_large(struct database *database, struct buf *sql)
-{
-    enum database_status status = DATABASE_OK;
-
-    if (sql->len > TEXT_MAX) {
-        status = database_run(database, sql, NULL, NULL);
-        buf_clear(sql);
-    }
-    return status;
-}
-
 enum database_status store_write_pool(struct database *database, struct buf *sql, struct pool *pool)
 {
+    struct chunk chunk = {.database = database, .sql = sql, .pool = pool};
     enum database_status status = DATABASE_OK;
 
     for (size_t i = 0; i < pool->touched_count && status == DATABASE_OK; i++) {
         write_manifest(sql, pool, pool->touched[i]);
         status = run_if_large(database, sql);
     }
-    for (const struct stack *at = pool->dirty_stacks; at && status == DATABASE_OK;) {
-        at = write_stacks(sql, pool, at);
-        status = run_if_large(database, sql);
-    }
-    for (const struct lease *at = pool->ended_leases; at && status == DATABASE_OK;) {
-        at = write_history(sql, pool, at);
-        status = run_if_large(database, sql);
-    }
-    for (const struct lease *at = pool->dirty_leases; at && status == DATABASE_OK;) {
-        at = write_leases(sql, pool, at);
-        status = run_if_large(database, sql);
-    }
-    if (status != DATABASE_OK)
-        return status;
+    chunk.status = status;
+    if (chunk.status == DATABASE_OK)
+        chunk.status = write_stacks(chunk);
+    if (chunk.status == DATABASE_OK)
+        chunk.status = write_history(chunk);
+    if (chunk.status == DATABASE_OK)
+        chunk.status = write_leases(chunk, false);
+    if (chunk.status == DATABASE_OK)
+        chunk.status = write_leases(chunk, true);
+    if (chunk.status != DATABASE_OK)
+        return chunk.status;
     write_keys(sql, pool);
     delete_ended(sql, pool);
     write_actions(sql, pool);

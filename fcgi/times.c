@@ -1,37 +1,80 @@
 /* times: conversions of instants. No state; any thread. */
 #include "times.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-static int64_t split(int64_t time_us, struct tm *parts)
-{
-    int64_t rest_us = time_us % TIMES_SECOND;
-    time_t seconds;
+struct parts {
+    int64_t year;
+    unsigned month, day, hour, minute, second, microsecond;
+};
 
-    if (rest_us < 0)
-        rest_us += TIMES_SECOND;
-    seconds = (time_t)((time_us - rest_us) / TIMES_SECOND);
-    if (!gmtime_r(&seconds, parts))
-        *parts = (struct tm){.tm_year = 70, .tm_mday = 1};
-    return rest_us;
+/* The proleptic Gregorian calendar, by eras of 400 years that begin on 1 March. Not gmtime_r():
+ * that takes a lock, and an instant is written ten times a request. */
+static struct parts split(int64_t time_us)
+{
+    int64_t second = time_us / TIMES_SECOND - (time_us % TIMES_SECOND < 0);
+    int64_t day = second / 86400 - (second % 86400 < 0);
+    unsigned of_day = (unsigned)(second - day * 86400);
+    int64_t shifted = day + 719468; /* since 0000-03-01 */
+    int64_t era = shifted / 146097 - (shifted % 146097 < 0);
+    unsigned of_era = (unsigned)(shifted - era * 146097);
+    unsigned year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    unsigned of_year = of_era - (365 * year + year / 4 - year / 100);
+    unsigned month = (5 * of_year + 2) / 153; /* from March */
+
+    return (struct parts){
+        .year = (int64_t)year + era * 400 + (month >= 10),
+        .month = month < 10 ? month + 3 : month - 9,
+        .day = of_year - (153 * month + 2) / 5 + 1,
+        .hour = of_day / 3600,
+        .minute = of_day / 60 % 60,
+        .second = of_day % 60,
+        .microsecond = (unsigned)(time_us - second * TIMES_SECOND),
+    };
+}
+
+static char *put_digits(char *text, unsigned number, int count)
+{
+    for (int i = count; i-- > 0; number /= 10)
+        text[i] = (char)('0' + number % 10);
+    return text + count;
+}
+
+/* "2026-01-02T03:04:05." */
+static char *put_seconds(char *text, const struct parts *parts, char between)
+{
+    text = put_digits(text, (unsigned)parts->year, parts->year > 9999 ? 6 : 4);
+    *text++ = '-';
+    text = put_digits(text, parts->month, 2);
+    *text++ = '-';
+    text = put_digits(text, parts->day, 2);
+    *text++ = between;
+    text = put_digits(text, parts->hour, 2);
+    *text++ = ':';
+    text = put_digits(text, parts->minute, 2);
+    *text++ = ':';
+    text = put_digits(text, parts->second, 2);
+    *text++ = '.';
+    return text;
 }
 
 void times_iso(int64_t time_us, char text[TIMES_TEXT_SIZE])
 {
-    struct tm parts;
-    int64_t rest_us = split(time_us, &parts);
-    size_t len = strftime(text, TIMES_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(text + len, TIMES_TEXT_SIZE - len, ".%03dZ", (int)(rest_us / 1000));
+    struct parts parts = split(time_us);
+
+    text = put_seconds(text, &parts, 'T');
+    text = put_digits(text, parts.microsecond / 1000, 3);
+    memcpy(text, "Z", 2);
 }
 
 void times_sql(int64_t time_us, char text[TIMES_TEXT_SIZE])
 {
-    struct tm parts;
-    int64_t rest_us = split(time_us, &parts);
-    size_t len = strftime(text, TIMES_TEXT_SIZE, "%Y-%m-%d %H:%M:%S", &parts);
-    snprintf(text + len, TIMES_TEXT_SIZE - len, ".%06d", (int)rest_us);
+    struct parts parts = split(time_us);
+
+    text = put_seconds(text, &parts, ' ');
+    text = put_digits(text, parts.microsecond, 6);
+    *text = '\0';
 }
 
 /* `count` digits; -1: something else stands there. */

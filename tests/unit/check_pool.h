@@ -164,9 +164,9 @@ static inline void check_changes(const struct pool *pool)
     const struct lease *lease;
 
     for (const struct stack *at = pool->dirty_stacks; at; at = at->next_dirty, listed++)
-        assert_true(at->dirty);
+        assert_true(at->changed);
     for (size_t i = 0; i < pool->stacks_size; i++)
-        flagged += pool->stacks[i] && pool->stacks[i]->dirty;
+        flagged += pool->stacks[i] && pool->stacks[i]->changed != 0;
     assert_int_equal(listed, flagged);
     listed = flagged = 0;
     for (const struct lease *at = pool->dirty_leases; at; at = at->next_dirty, listed++)

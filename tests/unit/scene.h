@@ -43,7 +43,10 @@ struct told {
     uint8_t lease_id[LEASE_ID_SIZE];
 };
 
+#define ROWS_MOST 200
+
 struct scene {
+    uint64_t rows[ROWS_MOST][3]; /* digests of what the database has of each stack, by part */
     struct pool *pool;
     struct clerk clerk;
     uint64_t others[2];
@@ -153,9 +156,50 @@ static inline void scene_decide(struct scene *scene)
         scene->told[i] = tell(scene->commands[i]);
 }
 
+static inline uint64_t row_digest(const struct stack *stack, unsigned part)
+{
+    struct buf text = {0};
+    uint64_t digest;
+
+    if (part == STACK_LIFE)
+        buf_printf(&text, "%d %d %llu %s %llu %lld %lld", (int)stack->state, (int)stack->next_state,
+                   (unsigned long long)stack->fence, stack->branch ? stack->branch : "",
+                   (unsigned long long)(stack->lease ? stack->lease->number : 0),
+                   (long long)stack->created, (long long)stack->modified);
+    else if (part == STACK_CONTENT)
+        buf_printf(&text, "%s %llu", stack->commit ? stack->commit : "",
+                   (unsigned long long)(stack->content ? stack->content->number : 0));
+    else
+        buf_printf(&text, "%s %s %u %lld", stack->owner ? stack->owner : "",
+                   stack->reason ? stack->reason : "", stack->hold_s,
+                   (long long)stack->held_until);
+    digest = mem_hash(text.data, text.len);
+    buf_free(&text);
+    return digest;
+}
+
+/* What the batch would write makes the rows what the pool is: no change is forgotten. */
+static inline void scene_write(struct scene *scene)
+{
+    const struct pool *pool = scene->pool;
+
+    for (size_t i = 1; i < pool->stacks_size && i < ROWS_MOST; i++) {
+        const struct stack *stack = pool->stacks[i];
+        if (!stack)
+            continue;
+        for (unsigned at = 0, part = 1; part < STACK_ALL; at++, part *= 2) {
+            uint64_t digest = row_digest(stack, part);
+            if (!scene->rows[i][at] || stack->changed & part)
+                scene->rows[i][at] = digest;
+            assert_int_equal(scene->rows[i][at], digest);
+        }
+    }
+}
+
 /* The batch is written and answered. */
 static inline void scene_settle(struct scene *scene)
 {
+    scene_write(scene);
     pool_settle(scene->pool);
     while (scene->count > 0)
         command_free(scene->commands[--scene->count]);

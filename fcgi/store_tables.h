@@ -1,0 +1,42 @@
+/*
+ * store_tables: the columns of stack, lease and history beside the fields that they hold, once for
+ * reading and for writing. Used by the files of `store`.
+ */
+#ifndef STORE_TABLES_H
+#define STORE_TABLES_H
+
+#include "buf.h"
+#include "database.h"
+#include "map.h"
+#include "pool.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct table;
+
+extern const struct table table_stack;   /* rows are struct stack */
+extern const struct table table_lease;   /* rows are struct lease */
+extern const struct table table_history; /* rows are struct lease; written only */
+
+/* New rows. Columns that none of them sets are left to their defaults: less to parse. */
+void table_insert(struct buf *sql, const struct table *table, uint32_t project,
+                  const void *const rows[], size_t count);
+
+/* Rows that the table has, made anew should one be missing. Writes the columns of these parts. */
+void table_update(struct buf *sql, const struct table *table, uint32_t project,
+                  const void *const rows[], size_t count, unsigned parts);
+
+/* All rows of a project, in the order of their numbers. */
+void table_select(struct buf *sql, const struct table *table, uint32_t project);
+
+/* What numbers in a row refer to. */
+struct table_references {
+    const struct pool *pool;
+    const struct map *manifests; /* by number */
+};
+/* Fills `object` from a row of table_select(). */
+void table_read(const struct table *table, const struct database_row *row,
+                const struct table_references *references, void *object);
+
+#endif
