@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How long after an outage of the database silent instances are not taken for dead. */
+#define OUTAGE_ECHO_MS 5000
+
 #define LOADS_A_WATCH 16 /* projects that are looked at for the first time, per watch */
 
 /* Setting up */
@@ -128,6 +131,22 @@ static void find_deleted(struct batch *batch)
     }
 }
 
+enum database_status batch_find_others(struct batch *batch)
+{
+    bool was_away = times_monotonic_ms() - batch->connected_ms < OUTAGE_ECHO_MS;
+    struct store_others others;
+    enum database_status status = store_find_others(batch->store, was_away, &others);
+
+    if (status == DATABASE_OK) {
+        free((void *)batch->clerk.others);
+        batch->clerk.others = others.instances;
+        batch->clerk.other_count = others.count;
+    } else {
+        free(others.instances);
+    }
+    return status;
+}
+
 bool batch_watch(struct batch *batch, bool *together)
 {
     struct store_version *versions = NULL;
@@ -149,6 +168,8 @@ bool batch_watch(struct batch *batch, bool *together)
     free(versions);
     if (status == DATABASE_OK)
         find_deleted(batch);
+    if (status == DATABASE_OK)
+        status = batch_find_others(batch);
     *together = batch->clerk.other_count > 0 && parking_count(batch->answers.parking) > 0;
     return status == DATABASE_OK;
 }

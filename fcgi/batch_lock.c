@@ -8,9 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How long after an outage of the database silent instances are not taken for dead. */
-#define OUTAGE_ECHO_MS 5000
-
 /* The project's row, if it could be locked. */
 static const struct store_project *find_row(const struct store_begin *begin, const char *name)
 {
@@ -81,6 +78,8 @@ static enum database_status refresh_pool(struct batch *batch, struct project *pr
     project->pool->now = now;
     status = store_load(batch->store, project->pool);
     if (status == DATABASE_OK)
+        status = batch_find_others(batch);
+    if (status == DATABASE_OK)
         status = reconcile(batch, project);
     return status;
 }
@@ -103,18 +102,15 @@ const char **batch_member_names(const struct batch *batch)
 enum database_status batch_lock_members(struct batch *batch)
 {
     const char **names = batch_member_names(batch);
-    bool was_away = times_monotonic_ms() - batch->connected_ms < OUTAGE_ECHO_MS;
     struct store_begin begin;
     enum database_status status;
 
-    status = store_begin(batch->store, names, batch->member_count, was_away, &begin);
+    status = store_begin(batch->store, names, batch->member_count, &begin);
     free(names);
-    free((void *)batch->clerk.others);
-    batch->clerk.others = begin.others;
-    batch->clerk.other_count = begin.other_count;
-    begin.others = NULL;
-    batch->clock_us = begin.now;
-    batch->clock_ms = times_monotonic_ms();
+    if (begin.now) {
+        batch->clock_us = begin.now;
+        batch->clock_ms = times_monotonic_ms();
+    }
     for (size_t i = batch->member_count; i-- > 0 && status == DATABASE_OK;) {
         struct project *project = batch->members[i];
         const struct store_project *row = find_row(&begin, project->name);
@@ -125,7 +121,7 @@ enum database_status batch_lock_members(struct batch *batch)
         }
         if (begin.busy_count > 0) { /* perhaps this one: it is another host's turn */
             command_list_put_back(&batch->pending, &project->commands);
-            project->deadline_ms = batch->clock_ms + 2;
+            project->deadline_ms = times_monotonic_ms() + 2;
             projects_note(&batch->projects, project);
         } else {
             answers_no_project(&batch->answers, project);

@@ -42,18 +42,11 @@ static size_t head_of_line(const struct pool *pool, struct lease *window[MATCH_W
 
 static struct stack *best_by_branch(const struct pool *pool, const char *branch)
 {
-    struct stack *longest_idle = NULL;
-    struct stack *same_branch = NULL;
+    struct stack *same_branch = pool_idle_of_branch(pool, branch);
+    struct stack *longest_idle = pool->idle_first;
 
-    for (struct stack *at = pool->idle_first; at; at = at->idle_next) {
-        if (at->reserved)
-            continue;
-        if (!longest_idle)
-            longest_idle = at;
-        if (at->branch && strcmp(at->branch, branch) == 0 &&
-            (!same_branch || at->number < same_branch->number))
-            same_branch = at;
-    }
+    while (longest_idle && longest_idle->reserved)
+        longest_idle = longest_idle->idle_next;
     return same_branch ? same_branch : longest_idle;
 }
 

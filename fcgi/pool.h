@@ -137,6 +137,7 @@ struct pool {
     struct stack **stacks; /* by number; [0] is unused; deleted ones too */
     size_t stacks_size;
     uint32_t stack_count; /* without the deleted ones */
+    uint32_t *idle_branches; /* by number: hash of an idle stack's branch, or 0 */
     struct stack *idle_first;
     struct stack *idle_last;
     uint32_t idle_count;
@@ -188,6 +189,8 @@ struct lease *pool_request(const struct pool *pool, const char *request_id);
 /* The latest that ended in this batch. */
 struct lease *pool_ended_request(const struct pool *pool, const char *request_id);
 struct stack *pool_last_stack(const struct pool *pool);
+/* The idle one of the lowest number that this branch had last, unless it is reserved. */
+struct stack *pool_idle_of_branch(const struct pool *pool, const char *branch);
 
 /* The one place where stacks change their state: keeps the idle list and the counts right. */
 void pool_move_stack(struct pool *pool, struct stack *stack, enum stack_state state);

@@ -45,6 +45,25 @@ void pool_touch_stack(struct pool *pool, struct stack *stack, unsigned parts)
     stack->changed |= parts;
 }
 
+/* Never 0. */
+static uint32_t hash_branch(const char *branch)
+{
+    return branch ? (uint32_t)mem_hash(branch, strlen(branch)) | 1 : 1;
+}
+
+/* Four bytes a stack, one after the other: thousands are looked through in microseconds. */
+struct stack *pool_idle_of_branch(const struct pool *pool, const char *branch)
+{
+    uint32_t hash = hash_branch(branch);
+
+    for (size_t number = 1; number < pool->stacks_size; number++) {
+        struct stack *stack = pool->idle_branches[number] == hash ? pool->stacks[number] : NULL;
+        if (stack && !stack->reserved && stack->branch && strcmp(stack->branch, branch) == 0)
+            return stack;
+    }
+    return NULL;
+}
+
 static void idle_insert(struct pool *pool, struct stack *stack)
 {
     struct stack *before = pool->idle_last;
@@ -56,6 +75,7 @@ static void idle_insert(struct pool *pool, struct stack *stack)
     stack->idle_next = before ? before->idle_next : pool->idle_first;
     *(stack->idle_previous ? &stack->idle_previous->idle_next : &pool->idle_first) = stack;
     *(stack->idle_next ? &stack->idle_next->idle_previous : &pool->idle_last) = stack;
+    pool->idle_branches[stack->number] = hash_branch(stack->branch);
     pool->idle_count++;
 }
 
@@ -66,6 +86,7 @@ static void idle_remove(struct pool *pool, struct stack *stack)
     *(stack->idle_next ? &stack->idle_next->idle_previous : &pool->idle_last) =
         stack->idle_previous;
     stack->idle_previous = stack->idle_next = NULL;
+    pool->idle_branches[stack->number] = 0;
     pool->idle_count--;
 }
 
@@ -93,17 +114,25 @@ void pool_sort_idle(struct pool *pool)
     free(idle);
 }
 
+static void make_room(struct pool *pool, uint32_t number)
+{
+    size_t old = pool->stacks_size;
+    size_t size = old ? old : 16;
+
+    if (number < old)
+        return;
+    while (size <= number)
+        size *= 2;
+    pool->stacks = mem_realloc(pool->stacks, size * sizeof *pool->stacks);
+    memset(pool->stacks + old, 0, (size - old) * sizeof *pool->stacks);
+    pool->idle_branches = mem_realloc(pool->idle_branches, size * sizeof *pool->idle_branches);
+    memset(pool->idle_branches + old, 0, (size - old) * sizeof *pool->idle_branches);
+    pool->stacks_size = size;
+}
+
 void pool_add_stack(struct pool *pool, struct stack *stack)
 {
-    if (stack->number >= pool->stacks_size) {
-        size_t size = pool->stacks_size ? pool->stacks_size : 16;
-        while (size <= stack->number)
-            size *= 2;
-        pool->stacks = mem_realloc(pool->stacks, size * sizeof(struct stack *));
-        memset(pool->stacks + pool->stacks_size, 0,
-               (size - pool->stacks_size) * sizeof(struct stack *));
-        pool->stacks_size = size;
-    }
+    make_room(pool, stack->number);
     pool->stacks[stack->number] = stack;
     if (stack->state != STACK_DELETED)
         pool->stack_count++;

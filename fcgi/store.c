@@ -169,31 +169,22 @@ void store_leave(struct store *store)
 
 /* Begin */
 
-enum begin_set { SET_START, SET_PROJECTS, SET_NOW, SET_OTHERS };
-
 static void take_begin(void *context, const struct database_row *row)
 {
     struct store_begin *begin = context;
+    struct store_project *project = &begin->projects[begin->project_count++];
 
-    if (row->set == SET_PROJECTS) {
-        struct store_project *project = &begin->projects[begin->project_count++];
-        project->id = (uint32_t)database_uint(row, 0, 0);
-        snprintf(project->name, sizeof project->name, "%s", row->values[1]);
-        project->prefix = mem_strdup(row->values[2]);
-        project->initial_commit = mem_strdup(row->values[3]);
-        project->max_stacks = (uint32_t)database_uint(row, 4, 0);
-        project->lease_s = (uint32_t)database_uint(row, 5, 0);
-        project->max_lease_s = (uint32_t)database_uint(row, 6, 0);
-        project->wait_s = (uint32_t)database_uint(row, 7, 0);
-        project->version = database_uint(row, 8, 0);
-        project->next_lease_number = database_uint(row, 9, 0);
-    } else if (row->set == SET_NOW) {
-        begin->now = database_int(row, 0, 0);
-    } else if (row->set == SET_OTHERS) {
-        begin->others =
-            mem_realloc(begin->others, (begin->other_count + 1) * sizeof *begin->others);
-        begin->others[begin->other_count++] = database_uint(row, 0, 0);
-    }
+    project->id = (uint32_t)database_uint(row, 0, 0);
+    snprintf(project->name, sizeof project->name, "%s", row->values[1]);
+    project->prefix = mem_strdup(row->values[2]);
+    project->initial_commit = mem_strdup(row->values[3]);
+    project->max_stacks = (uint32_t)database_uint(row, 4, 0);
+    project->lease_s = (uint32_t)database_uint(row, 5, 0);
+    project->max_lease_s = (uint32_t)database_uint(row, 6, 0);
+    project->wait_s = (uint32_t)database_uint(row, 7, 0);
+    project->version = database_uint(row, 8, 0);
+    project->next_lease_number = database_uint(row, 9, 0);
+    begin->now = database_int(row, 10, 0);
 }
 
 static void add_names(struct buf *sql, const char *const names[], size_t count)
@@ -221,24 +212,21 @@ static enum database_status count_busy(struct store *store, const char *const na
 }
 
 enum database_status store_begin(struct store *store, const char *const names[], size_t count,
-                                 bool was_away, struct store_begin *begin)
+                                 struct store_begin *begin)
 {
     struct buf *sql = store_start_sql(store);
     enum database_status status;
 
     *begin = (struct store_begin){0};
     begin->projects = mem_zalloc((count + 1) * sizeof *begin->projects);
-    /* SKIP LOCKED: a project that another host is at doesn't hold up the others. */
+    /* SKIP LOCKED: a project that another host is at doesn't hold up the others. SYSDATE: when the
+     * row was read, where UTC_TIMESTAMP says when the statement began. */
     buf_puts(sql, "START TRANSACTION;"
                   "SELECT project_id, name, prefix, initial_commit, max_stacks, lease_s,"
-                  " max_lease_s, wait_s, version, next_lease_no FROM project WHERE name IN ");
+                  " max_lease_s, wait_s, version, next_lease_no, " SQL_MICROSECONDS
+                  "SYSDATE(6)) FROM project WHERE name IN ");
     add_names(sql, names, count);
-    buf_printf(sql,
-               " ORDER BY project_id FOR UPDATE SKIP LOCKED;"
-               "SELECT " NOW_US ";"
-               "SELECT instance_id FROM instance WHERE instance_id <> %llu"
-               " AND heartbeat > UTC_TIMESTAMP(6) - INTERVAL %d SECOND",
-               (unsigned long long)store->instance, was_away ? SILENCE_AFTER_OUTAGE_S : SILENCE_S);
+    buf_puts(sql, " ORDER BY project_id FOR UPDATE SKIP LOCKED");
     status = database_run(store->database, sql, take_begin, begin);
     if (status == DATABASE_OK && begin->project_count < count)
         status = count_busy(store, names, count, begin);
@@ -252,7 +240,6 @@ void store_begin_free(struct store_begin *begin)
         free(begin->projects[i].initial_commit);
     }
     free(begin->projects);
-    free(begin->others);
     *begin = (struct store_begin){0};
 }
 
@@ -351,6 +338,28 @@ enum database_status store_watch(struct store *store, struct store_version **ver
     *versions = watching.versions;
     *count = watching.count;
     return status;
+}
+
+static void take_other(void *context, const struct database_row *row)
+{
+    struct store_others *others = context;
+
+    others->instances =
+        mem_realloc(others->instances, (others->count + 1) * sizeof *others->instances);
+    others->instances[others->count++] = database_uint(row, 0, 0);
+}
+
+enum database_status store_find_others(struct store *store, bool was_away,
+                                       struct store_others *others)
+{
+    struct buf *sql = store_start_sql(store);
+
+    *others = (struct store_others){0};
+    buf_printf(sql,
+               "SELECT instance_id FROM instance WHERE instance_id <> %llu"
+               " AND heartbeat > UTC_TIMESTAMP(6) - INTERVAL %d SECOND",
+               (unsigned long long)store->instance, was_away ? SILENCE_AFTER_OUTAGE_S : SILENCE_S);
+    return database_run(store->database, sql, take_other, others);
 }
 
 enum database_status store_purge(struct store *store, int history_days, bool *more)

@@ -46,21 +46,27 @@ struct store_project {
 };
 
 struct store_begin {
-    int64_t now;                    /* the database's clock, read after the locks were taken */
+    int64_t now; /* the database's clock, read under the locks; 0: nothing could be locked */
     struct store_project *projects; /* those that could be locked */
     size_t project_count;
     size_t busy_count; /* of the names, how many another host has locked */
-    uint64_t *others;  /* other living instances */
-    size_t other_count;
 };
 
-/* `was_away`: the database was until a moment ago, so that silent instances may live. */
 enum database_status store_begin(struct store *store, const char *const names[], size_t count,
-                                 bool was_away, struct store_begin *begin);
+                                 struct store_begin *begin);
 void store_begin_free(struct store_begin *begin);
 
 /* Fills an empty pool whose id and settings are set. */
 enum database_status store_load(struct store *store, struct pool *pool);
+
+/* Other living instances; the caller frees the list. `was_away`: the database was until a moment
+ * ago, so that silent ones may live. */
+struct store_others {
+    uint64_t *instances;
+    size_t count;
+};
+enum database_status store_find_others(struct store *store, bool was_away,
+                                       struct store_others *others);
 
 /* Fills command->past for those of the list (linked by next) that name a request which isn't live:
  * how the latest request of that requestId ended, within the last day. */
