@@ -287,7 +287,10 @@ enum database_status store_commit(struct store *store, struct pool *const pools[
     }
     add_heartbeat(sql, store, store->batch);
     buf_puts(sql, "COMMIT");
-    return database_run(store->database, sql, NULL, NULL);
+    status = database_fault(store->database, "beforeCommit", DATABASE_OK);
+    if (status == DATABASE_OK)
+        status = database_run(store->database, sql, NULL, NULL);
+    return database_fault(store->database, "afterCommit", status);
 }
 
 static void take_last_batch(void *context, const struct database_row *row)
