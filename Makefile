@@ -2,9 +2,10 @@
 
 VERSION := 0.1.0
 
-# A second set beside the plain one: SAN=address (with UBSan) or SAN=thread.
+# Sets beside the plain one: SAN=address (with UBSan) or SAN=thread; FAULTS=1, with fault points for tests.
 SAN ?=
-BUILD := build$(if $(SAN),/$(SAN))
+FAULTS ?=
+BUILD := build$(if $(SAN),/$(SAN))$(if $(FAULTS),/faults)
 VAR ?= var
 PORT ?= 8443
 # Option file of an administrator account on an existing server; empty: a private server.
@@ -12,7 +13,7 @@ DATABASE_CNF ?=
 
 PROGRAM := $(BUILD)/stack-orchestrator
 SOURCES := $(wildcard fcgi/*.c)
-OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
+OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(if $(FAULTS),$(SOURCES),$(filter-out fcgi/fault.c,$(SOURCES))))
 # What unit tests link with: everything but main().
 PARTS := $(filter-out %/main.o,$(OBJECTS))
 UNIT_SOURCES := $(wildcard tests/unit/*_test.c)
@@ -37,7 +38,7 @@ ifneq ($(filter true 1,$(CI) $(WERROR)),)
 WARNINGS += -Werror
 endif
 
-LANGUAGE = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -Ifcgi $(subst -I,-isystem,$(DATABASE_CFLAGS))
+LANGUAGE = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -Ifcgi $(if $(FAULTS),-DFAULTS) $(subst -I,-isystem,$(DATABASE_CFLAGS))
 PROTECTION = $(call once,PROTECTION,-fstack-protector-strong $(call try,-fstack-clash-protection) $(call \
 	try,-fcf-protection) $(call try,-mbranch-protection=standard))
 ifeq ($(SAN),)
@@ -63,7 +64,7 @@ LIBRARIES = -lfcgi $(DATABASE_LIBS) $(YAJL_LIBS) -lm $(LDLIBS)
 export SAN BUILD DATABASE_CNF
 
 .PHONY: all help setup run stop install deb test test-all package check lint lint-format lint-tidy lint-cppcheck \
-	lint-shell format unit unit-tests guards api browser openapi ctl race model bench-affinity bench-leases bench-parked clean FORCE
+	lint-shell format unit unit-tests guards api browser openapi ctl race model faulty chaos bench-affinity bench-leases bench-parked clean FORCE
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -124,29 +125,29 @@ deb: ## a Debian package in build/
 # --- Test. The last line of each run is `N passed, N failed`. ---
 
 # Suites are directories of tests/; tests/run says what may stand in one.
-SUITES := guards unit ctl api openapi ci race model
+SUITES := guards unit ctl api openapi ci race model chaos
 # Left out of `make test`, because they take minutes.
 LONG_SUITES := e2e package tools browser
 
-test: ## everything: lint, guards, unit, API, CI, race and model tests
+test: ## everything: lint, guards, unit, API, CI, race, model and fault tests
 	@scripts/setup
-	@$(MAKE) --no-print-directory all unit-tests
+	@$(MAKE) --no-print-directory all unit-tests faulty
 	@tests/run $(SUITES)
 
 test-all: ## the same, and what takes minutes: the package in a clean Debian, linters from npm
 	@scripts/setup browser
 	@scripts/setup package
-	@$(MAKE) --no-print-directory all unit-tests
+	@$(MAKE) --no-print-directory all unit-tests faulty
 	@tests/run $(SUITES) $(LONG_SUITES)
 
 package: all ## the package, installed, upgraded and purged in a clean Debian
 	@scripts/setup package
 	@tests/run package
 
-check: unit-tests ## the quick part, without servers
+check: all unit-tests faulty ## the quick part, without servers
 	@tests/run guards unit
 
-guards: ## house rules and lint
+guards: all faulty ## house rules and lint
 	@tests/run guards
 
 unit: unit-tests ## pure modules
@@ -163,6 +164,19 @@ ctl: all ## scripts/orchestratorctl, scripts/local and nginx
 
 browser: all ## the dashboard, in headless Chromium
 	@tests/run browser
+
+# The program with fault points, and what stands between its neighbours and it.
+CHAOS_TOOLS := $(BUILD)/tests/chaos/proxy
+$(CHAOS_TOOLS): %: %.o
+	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^
+
+-include $(CHAOS_TOOLS:=.d)
+
+faulty: $(CHAOS_TOOLS)
+	@$(MAKE) --no-print-directory FAULTS=1 all
+
+chaos: all faulty ## servers killed, stopped, cut off, starved under callers; CHAOS_SECONDS=300 of it
+	@CHAOS_SECONDS=$${CHAOS_SECONDS:-300} tests/run chaos
 
 race: all ## many callers, few stacks; RACE_SECONDS=600 for longer
 	@tests/run race
@@ -191,7 +205,7 @@ bench-parked: all $(LOAD_TOOLS) ## N= requests that wait: memory, CPU, time from
 
 # --- Lint ---
 
-C_FILES := $(wildcard fcgi/*.[ch] tests/unit/*.[ch] tests/race/*.[ch] tests/lib/*.[ch] tests/bench/*.[ch])
+C_FILES := $(wildcard fcgi/*.[ch] tests/unit/*.[ch] tests/race/*.[ch] tests/lib/*.[ch] tests/bench/*.[ch] tests/chaos/*.[ch])
 SHELL_FILES = $(shell grep -lIE '^\#!.*\b(ba)?sh\b' -r .ci scripts tests --exclude='*.bats' --exclude='*.bash')
 BATS_FILES := $(wildcard tests/*/*.bats)
 BATS_HELPERS := $(wildcard tests/*/*.bash)
@@ -222,6 +236,7 @@ lint-cppcheck:
 
 # One stamp a file, so that only what changed is analysed again.
 lint-tidy: $(TIDY)
+build/lint/fcgi/fault.tidy: LANGUAGE += -DFAULTS
 
 build/lint/%.tidy: %.c $(wildcard fcgi/*.h) .clang-tidy
 	@mkdir -p $(@D)

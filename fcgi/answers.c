@@ -2,6 +2,7 @@
 #include "answers.h"
 
 #include "buf.h"
+#include "fault.h"
 #include "log.h"
 #include "metrics.h"
 #include "times.h"
@@ -15,10 +16,15 @@
 static bool send_reply(struct answers *answers, struct client client, struct response *response,
                        int64_t duration_us)
 {
-    bool sent = gateway_reply(answers->gateway, client, &response->headers, &response->body, false);
+    bool waited = duration_us == WAITED;
+    bool sent = false;
 
+    if (fault_point(waited ? "beforeParkedAnswer" : "beforeAnswer") == FAULT_NONE)
+        sent = gateway_reply(answers->gateway, client, &response->headers, &response->body, false);
+    else
+        gateway_drop(client);
+    fault_point(waited ? "afterParkedAnswer" : "afterAnswer");
     metrics_count_answer(response->status, duration_us);
-
     response_free(response);
     return sent;
 }

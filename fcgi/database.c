@@ -1,6 +1,7 @@
 /* database: see database.h. No automatic reconnect: it would commit half a transaction. */
 #include "database.h"
 
+#include "fault.h"
 #include "log.h"
 #include "times.h"
 
@@ -263,6 +264,23 @@ enum database_status database_run(struct database *database, const struct buf *s
     }
     return more > 0 ? fail(database) : DATABASE_OK;
 }
+
+#ifdef FAULTS
+enum database_status database_fault(struct database *database, const char *point,
+                                    enum database_status status)
+{
+    switch (fault_point(point)) {
+    case FAULT_CUT:
+        database_disconnect(database);
+        return DATABASE_LOST;
+    case FAULT_ERROR:
+        return DATABASE_ERROR;
+    case FAULT_NONE:
+        break;
+    }
+    return status;
+}
+#endif
 
 uint64_t database_uint(const struct database_row *row, unsigned column, uint64_t otherwise)
 {

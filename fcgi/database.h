@@ -55,6 +55,20 @@ typedef void database_visit(void *context, const struct database_row *row);
 enum database_status database_run(struct database *database, const struct buf *sql,
                                   database_visit *visit, void *context);
 
+#ifdef FAULTS
+/* A fault point at which the connection may be lost; else returns `status`. */
+enum database_status database_fault(struct database *database, const char *point,
+                                    enum database_status status);
+#else
+static inline enum database_status database_fault(struct database *database, const char *point,
+                                                  enum database_status status)
+{
+    (void)database;
+    (void)point;
+    return status;
+}
+#endif
+
 /* Columns as numbers; NULL gives `otherwise`. */
 uint64_t database_uint(const struct database_row *row, unsigned column, uint64_t otherwise);
 int64_t database_int(const struct database_row *row, unsigned column, int64_t otherwise);

@@ -9,6 +9,7 @@
  */
 #include "gateway.h"
 
+#include "fault.h"
 #include "log.h"
 #include "times.h"
 
@@ -329,12 +330,12 @@ static bool can_send_soon(int fd)
     return poll(&writable, 1, SEND_PATIENCE_MS) > 0 && !(writable.revents & (POLLERR | POLLHUP));
 }
 
-static bool send_all(int fd, const struct buf *out, int flags)
+static bool send_bytes(int fd, const char *bytes, size_t len, int flags)
 {
     size_t done = 0;
 
-    while (done < out->len) {
-        ssize_t sent = send(fd, out->data + done, out->len - done, flags | MSG_NOSIGNAL);
+    while (done < len) {
+        ssize_t sent = send(fd, bytes + done, len - done, flags | MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0 && errno == EAGAIN && (flags & MSG_DONTWAIT) && can_send_soon(fd))
@@ -344,6 +345,15 @@ static bool send_all(int fd, const struct buf *out, int flags)
         done += (size_t)sent;
     }
     return true;
+}
+
+static bool send_all(int fd, const struct buf *out, int flags)
+{
+    size_t half = fault_is_armed("midAnswer") ? out->len / 2 : 0;
+
+    if (half && (!send_bytes(fd, out->data, half, flags) || fault_point("midAnswer") != FAULT_NONE))
+        return false;
+    return send_bytes(fd, out->data + half, out->len - half, flags);
 }
 
 bool gateway_reply(struct gateway *gateway, struct client client, const struct buf *headers,

@@ -20,6 +20,11 @@
 /* An instance that was silent for so long is dead. */
 #define SILENCE_S 2
 
+/* The server ends a writer's connection that was silent for so long, or a broken network would
+ * leave a transaction there, with its locks, for hours. Ours is never silent: it watches
+ * (writer.c). */
+#define IDLE_S 5
+
 /* But after an outage of the database all were silent: nobody is dead yet. */
 #define SILENCE_AFTER_OUTAGE_S 3600
 
@@ -142,6 +147,7 @@ enum database_status store_connect(struct store *store, int64_t *reconnected)
         status = check_schema(store);
     if (status == DATABASE_OK) {
         sql = store_start_sql(store);
+        buf_printf(sql, "SET SESSION wait_timeout = %d;", IDLE_S);
         buf_puts(sql, "DELETE FROM instance WHERE host = "); /* whose socket we have now */
         sql_text(sql, store->place);
         buf_printf(sql, " AND instance_id <> %llu;", (unsigned long long)store->instance);
@@ -274,7 +280,10 @@ enum database_status store_commit(struct store *store, struct pool *const pools[
     }
     add_heartbeat(sql, store, store->batch);
     buf_puts(sql, "COMMIT");
-    return database_run(store->database, sql, NULL, NULL);
+    status = database_fault(store->database, "beforeCommit", DATABASE_OK);
+    if (status == DATABASE_OK)
+        status = database_run(store->database, sql, NULL, NULL);
+    return database_fault(store->database, "afterCommit", status);
 }
 
 static void take_last_batch(void *context, const struct database_row *row)

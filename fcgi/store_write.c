@@ -61,6 +61,7 @@ static enum database_status run_if_large(struct database *database, struct buf *
 
     if (sql->len > TEXT_MAX) {
         status = database_run(database, sql, NULL, NULL);
+        status = database_fault(database, "midBatch", status);
         buf_clear(sql);
     }
     return status;

@@ -3,6 +3,7 @@
 
 #include "api.h"
 #include "buf.h"
+#include "fault.h"
 #include "log.h"
 #include "metrics.h"
 #include "reader.h"
@@ -66,7 +67,8 @@ struct workers *workers_start(const struct config *config, struct gateway *gatew
         worker->gateway = gateway;
         worker->writer = writer;
         worker->reader = reader_new(config);
-        if (pthread_create(&worker->thread, NULL, run, worker) != 0) {
+        if (fault_point("startThread") != FAULT_NONE ||
+            pthread_create(&worker->thread, NULL, run, worker) != 0) {
             log_error("cannot start worker thread %d", workers->count + 1);
             reader_free(worker->reader);
             break;

@@ -121,6 +121,27 @@ all_in()
     done
 }
 
+# fault_words PROGRAM: what only the build for tests of faults may hold.
+fault_words()
+{
+    local points
+
+    points=$(grep -ohP '\b(database_fault|fault_point|fault_is_armed)\([^;]*?"\K[a-z][A-Za-z]+(?=")' fcgi/*.c | sort -u)
+    [[ $(wc -l <<<"$points") -ge 6 ]] || return
+    { strings --data "$1" && nm "$1"; } | # not the debugger's names
+        grep -wE "STACK_ORCHESTRATOR_FAULTS|fault_point|fault_is_armed|database_fault|${points//$'\n'/|}"
+}
+
+@test "the program holds nothing of the fault points, unless it is built for them" {
+    [[ -x $BUILD/stack-orchestrator && -x $BUILD/faults/stack-orchestrator ]]
+    run -1 fault_words "$BUILD/stack-orchestrator"
+    [[ -z $output ]]
+    run -0 fault_words "$BUILD/faults/stack-orchestrator"
+    for word in STACK_ORCHESTRATOR_FAULTS fault_point beforeCommit; do
+        grep -qw "$word" <<<"$output"
+    done
+}
+
 @test "every route stands in the README" {
     mapfile -t words < <(routes)
     all_in README.md 19 "${words[@]}"

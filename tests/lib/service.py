@@ -42,13 +42,17 @@ class Instance:
         if not self.has_own_database:
             arguments += ["--database-cnf", os.environ["DATABASE_CNF"]]
         defaults = {"nginx.key_rate": 100000, "nginx.key_burst": 100000}
-        for key, value in {**defaults, **(settings or {})}.items():
+        for key, value in {**defaults, **(settings or {}), **self.prepare()}.items():
             arguments += ["--set", "%s=%s" % (key, value)]
         self.local(*arguments)
         with open(os.path.join(self.var, "port"), encoding="ascii") as file:
             self.port = int(file.read())
         self.tls = ssl.create_default_context(cafile=os.path.join(self.var, "tls/ca.pem"))
         self.tls.sslsocket_class = PeekSocket
+
+    def prepare(self):
+        """For subclasses: called before anything starts; returns more settings."""
+        return {}
 
     def local(self, *arguments, check=True):
         """scripts/local on this instance; returns what it printed."""

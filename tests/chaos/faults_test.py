@@ -1,0 +1,492 @@
+#!/usr/bin/env python3
+"""faults_test: one fault each, at a point that is chosen, and what callers are promised then.
+Prints TAP.
+
+Environment: BUILD, SAN, KEEP, ONLY_FAULT (a part of the names of tests).
+"""
+import os
+import sys
+import threading
+import traceback
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
+sys.path.insert(0, HERE)
+
+from rig import Rig  # noqa: E402
+from service import SLOWNESS, Client, Cut, Tap, await_condition  # noqa: E402
+
+STARTUP_GRACE = 2
+REQUEST_GRACE = 3
+
+
+class Calling(threading.Thread):
+    """A call under way in a thread of its own."""
+
+    def __init__(self, rig, key, path, body):
+        super().__init__(daemon=True)
+        self.client = Client(rig, key)
+        self.path = path
+        self.body = body
+        self.answer = None
+        self.start()
+
+    def run(self):
+        try:
+            self.answer = self.client.call(self.path, self.body, timeout=60 * SLOWNESS)
+        except Cut as cut:
+            self.answer = (None, {"cut": str(cut)}, {})
+        self.client.close()
+
+    def result(self):
+        """Returns (status, the answer's JSON); the status is None for a cut."""
+        self.join(90 * SLOWNESS)
+        check(self.answer is not None, "%s has neither an answer nor a cut" % self.path)
+        return self.answer[0], self.answer[1]
+
+
+def check(is_good, what):
+    if not is_good:
+        raise AssertionError(what)
+
+
+def expect(actual, expected, what):
+    check(actual == expected, "%s: %r, expected %r" % (what, actual, expected))
+
+
+class Team:
+    """A project with stacks, and calls to it."""
+
+    number = 0
+
+    def __init__(self, rig, stacks=1):
+        Team.number += 1
+        self.rig = rig
+        self.name = "team%d" % Team.number
+        [self.key] = rig.project(self.name, "--max-stacks", str(stacks), roles=["admin"])
+
+    def call(self, path, body=None):
+        with Client(self.rig, self.key) as client:
+            return client.call(path, body)[:2]
+
+    def begin(self, path, body):
+        return Calling(self.rig, self.key, path, body)
+
+    def borrow(self, request_id=None, **more):
+        """A call to requestStack that goes on meanwhile."""
+        body = {"waitSeconds": 30, "leaseSeconds": 3600, **more}
+        if request_id:
+            body["requestId"] = request_id
+        return self.begin("/requestStack", body)
+
+    def lease(self, request_id=None, **more):
+        status, answer = self.borrow(request_id, **more).result()
+        expect(status, 200, "requestStack")
+        return answer
+
+    def release(self, lease):
+        return self.call("/releaseStack", {"stackName": lease["stackName"],
+                                           "leaseId": lease["leaseId"]})
+
+    def status(self):
+        return self.call("/status")[1]
+
+    def states(self):
+        return [stack["state"] for stack in self.status()["stacks"]]
+
+    def await_queue(self, count):
+        await_condition(20, lambda: len(self.status()["queue"]) == count, "%d requests wait" % count)
+
+    def await_available(self, seconds):
+        await_condition(seconds, lambda: set(self.states()) == {"available"}, "the stack is back")
+
+    def grants(self):
+        """All that were ever committed: (fence, state), live ones included."""
+        rows = self.rig.sql(
+            "SELECT fence, state FROM lease JOIN project USING (project_id)"
+            " WHERE name = '%s' AND fence IS NOT NULL UNION ALL SELECT h.fence, h.state"
+            " FROM history h JOIN project USING (project_id)"
+            " WHERE name = '%s' AND h.fence IS NOT NULL ORDER BY 1" % (self.name, self.name))
+        return [(int(fence), state) for fence, state in rows]
+
+
+# --- The COMMIT ---
+
+def lost_before_commit(rig, team):
+    rig.arm("beforeCommit", "cut")
+    lease = team.lease("one")
+    check(rig.has_fired("beforeCommit"), "the fault did not happen")
+    expect(team.grants(), [(1, "active")], "grants")
+    expect(team.lease("one")["leaseId"], lease["leaseId"], "the same request's lease")
+
+
+def lost_after_commit(rig, team):
+    rig.arm("afterCommit", "cut")
+    lease = team.lease("one")
+    check(rig.has_fired("afterCommit"), "the fault did not happen")
+    expect(team.grants(), [(1, "active")], "grants")
+    expect(team.lease("one")["leaseId"], lease["leaseId"], "the same request's lease")
+    rig.arm("afterCommit", "cut")
+    expect(team.release(lease)[0], 200, "releaseStack")
+    check(rig.has_fired("afterCommit"), "the fault did not happen")
+    expect(team.grants(), [(1, "released")], "grants")
+
+
+def plain_lost_after_commit(rig, team):
+    rig.arm("afterCommit", "cut")
+    lease = team.lease()
+    check(rig.has_fired("afterCommit"), "the fault did not happen")
+    expect((lease["fence"], team.grants()), (1, [(1, "active")]), "grants")
+
+
+def lost_midway(rig, team):
+    # What a batch writes goes out in texts of 1 MiB: with these manifests it takes several.
+    warm_up = team.lease("warm-up")
+    team.release(warm_up)
+    rig.arm("beforeCommit", "delay 1500")
+    first = team.borrow("first", leaseSeconds=60)
+    rig.await_fired("beforeCommit")
+    rig.arm("midBatch", "cut")
+    units = [{"unit-%d-%d-%s" % (n, i, "x" * 200): "y" * 200 for i in range(550)} for n in range(6)]
+    others = [team.borrow("other-%d" % n, units=units[n], waitSeconds=1) for n in range(6)]
+    expect(first.result()[0], 200, "the first request")
+    rig.await_fired("midBatch")
+    for other in others:
+        status, answer = other.result()
+        expect((status, answer.get("error", {}).get("code")), (503, "noStackAvailable"),
+               "a request that waits in vain")
+    expect(team.grants(), [(1, "released"), (2, "active")], "grants")
+    rows = rig.sql("SELECT COUNT(*), COUNT(DISTINCT request_id) FROM lease JOIN project"
+                   " USING (project_id) WHERE name = '%s' AND state = 'waiting'" % team.name)
+    expect(rows, [["6", "6"]], "requests that keep their place")
+
+
+def committed_late(rig, team):
+    # The database is still at the transaction when the program has lost it.
+    team.release(team.lease("warm-up"))
+    [[number]] = rig.sql("SELECT project_id FROM project WHERE name = '%s'" % team.name)
+    with rig.session("SELECT stack_no FROM stack WHERE project_id = %s FOR UPDATE" % number,
+                     "locked"):
+        call = team.borrow("one")
+        await_waiting(rig, 1)
+        rig.links["database"].order("forget")
+        # What looks for it has to wait for it, not to take its absence for an answer.
+        await_waiting(rig, 2)
+    status, lease = call.result()
+    expect(status, 200, "requestStack")
+    expect((lease["fence"], team.grants()), (2, [(1, "released"), (2, "active")]), "grants")
+
+
+def await_waiting(rig, count):
+    query = "SELECT trx_id FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
+    # That table is not brought up to date while it is read more than ten times a second.
+    await_condition(4, lambda: len(rig.sql(query)) == count,
+                    "%d transactions wait for a row" % count, 0.15)
+
+
+def in_doubt(rig, team, point):
+    """The COMMIT's fate can't be learned in time."""
+    stranger = Team(rig)
+    rig.arm(point, "cut")
+    rig.links["database"].order("refuse")
+    named = team.borrow("one")
+    rig.await_fired(point)
+    status, answer = named.result()
+    expect((status, answer["error"]["code"]), (503, "databaseUnavailable"), "requestStack")
+    check("repeat" in answer["error"]["message"], "the answer says that it may have happened")
+    check(named.answer[2]["Retry-After"], "Retry-After")
+    # Nobody knows of it, so it must come back by itself, long before the lease time is over.
+    rig.links["database"].order("pass")
+    rig.await_service(stranger.key)
+    return named
+
+
+def in_doubt_and_done(rig, team):
+    in_doubt(rig, team, "afterCommit")
+    expect(team.lease("two", waitSeconds=20)["fence"], 2, "the fence of another's lease")
+
+
+def in_doubt_and_not_done(rig, team):
+    in_doubt(rig, team, "beforeCommit")
+    expect(team.grants(), [], "grants")
+    expect(team.lease("one")["fence"], 1, "the fence of the repeated request's grant")
+
+
+def in_doubt_and_repeated(rig, team):
+    in_doubt(rig, team, "afterCommit")
+    lease = team.lease("one")
+    expect(team.grants()[-1], (lease["fence"], "active"), "the last grant")
+    expect([state for _, state in team.grants()].count("active"), 1, "active grants")
+    expect(team.release(lease)[0], 200, "releaseStack")
+
+
+def release_in_doubt(rig, team):
+    lease = team.lease("one")
+    rig.arm("afterCommit", "cut")
+    rig.links["database"].order("refuse")
+    status, answer = team.release(lease)
+    expect((status, answer["error"]["code"]), (503, "databaseUnavailable"), "releaseStack")
+    rig.links["database"].order("pass")
+    rig.await_service(team.key)
+    expect(team.release(lease)[0], 200, "the repeated release")
+    expect(team.grants(), [(1, "released")], "grants")
+
+
+def half_open_database(rig, team):
+    # The database is never told: it must not keep the rows of the lost transaction for hours.
+    team.release(team.lease("warm-up"))
+    rig.arm("beforeCommit", "delay 500")
+    call = team.borrow("one")
+    rig.await_fired("beforeCommit")
+    rig.links["database"].order("forget")
+    status, _ = call.result()
+    check(status in (200, 503), "requestStack: %s" % status)
+    rig.await_service(team.key, 30)
+    expect(team.lease("one")["fence"], 2, "the fence of the only grant")
+
+
+# --- The program is killed ---
+
+def start_again(rig):
+    await_condition(20, lambda: rig.is_dead("program"), "the program is dead", 0.005)
+    rig.restart("program")
+
+
+def killed(point):
+    def run(rig, team):
+        rig.arm(point, "kill")
+        call = team.borrow("one", leaseSeconds=60)
+        start_again(rig)
+        status, _ = call.result()
+        check(status in (None, 502), "the call's answer: %s" % status)
+        committed = team.grants()
+        expect(committed, [] if point == "beforeCommit" else [(1, "active")], "grants")
+        lease = team.lease("one")
+        expect(lease["fence"], 1, "the fence of the lease of the repeated request")
+        expect(team.grants(), [(1, "active")], "grants")
+        expect(team.release(lease)[0], 200, "releaseStack")
+    return run
+
+
+def killed_plain(rig, team):
+    rig.arm("beforeAnswer", "kill")
+    call = team.borrow(leaseSeconds=2)
+    start_again(rig)
+    call.result()
+    team.await_available(2 + STARTUP_GRACE + 2)
+    expect(team.grants(), [(1, "expired")], "grants")
+
+
+def killed_at_release(rig, team):
+    lease = team.lease("one")
+    rig.arm("beforeAnswer", "kill")
+    call = team.begin("/releaseStack", {"stackName": lease["stackName"],
+                                        "leaseId": lease["leaseId"], "outcome": "failed"})
+    start_again(rig)
+    call.result()
+    expect(team.release(lease)[0], 200, "the repeated release")
+    expect(team.grants(), [(1, "released")], "grants")
+
+
+def killed_at_parked(point):
+    def run(rig, team):
+        lease = team.lease("one")
+        waiter = team.borrow("two")
+        team.await_queue(1)
+        rig.arm(point, "kill")
+        release = team.begin("/releaseStack", {"stackName": lease["stackName"],
+                                               "leaseId": lease["leaseId"]})
+        start_again(rig)
+        release.result()
+        status, answer = waiter.result()
+        expect(status, 200 if point == "afterParkedAnswer" else 502, "the waiter's answer")
+        again = team.lease("two")
+        expect(again["fence"], 2, "the fence of the waiter's lease")
+        if status == 200:
+            expect(again["leaseId"], answer["leaseId"], "the waiter's lease")
+        expect(team.release(lease)[0], 200, "the repeated release")
+        expect(team.grants(), [(1, "released"), (2, "active")], "grants")
+    return run
+
+
+def stopped_before_commit(rig, team):
+    rig.arm("beforeCommit", "stop")
+    call = team.borrow("one")
+    await_condition(20, lambda: rig.is_stopped("program"), "the program stands still", 0.005)
+    expect(team.grants(), [], "grants")
+    rig.heal()
+    expect(call.result()[0], 200, "requestStack")
+    expect(team.grants(), [(1, "active")], "grants")
+
+
+# --- The answer does not arrive ---
+
+def half_an_answer(rig, team):
+    rig.arm("midAnswer", "cut")
+    status, _ = team.borrow("one").result()
+    check(status in (None, 502), "half an answer came as %s" % status)
+    # Nobody has it, so others get it, long before the lease time is over.
+    lease = team.lease("two", waitSeconds=20)
+    expect(lease["fence"], 2, "the fence of another's lease")
+    expect(team.release(lease)[0], 200, "releaseStack")
+    expect(team.lease("one")["fence"], 3, "the fence of the lease of the repeated request")
+
+
+def half_an_answer_of_a_release(rig, team):
+    lease = team.lease("one")
+    rig.arm("midAnswer", "cut")
+    status, _ = team.begin("/releaseStack", {"stackName": lease["stackName"],
+                                             "leaseId": lease["leaseId"]}).result()
+    check(status in (None, 502), "half an answer came as %s" % status)
+    expect(team.release(lease)[0], 200, "the repeated release")
+    expect(team.grants(), [(1, "released")], "grants")
+
+
+def parked_answer_lost(rig, team):
+    lease = team.lease("one")
+    waiter = team.borrow()
+    team.await_queue(1)
+    rig.arm("beforeParkedAnswer", "cut")
+    team.release(lease)
+    status, _ = waiter.result()
+    check(status in (None, 502), "the waiter's answer: %s" % status)
+    team.await_available(5)
+    expect(team.grants()[0], (1, "released"), "the first grant")
+
+
+# --- Outages with something left to do ---
+
+def taken_back_after_outage(rig, team):
+    # The caller hangs up while its answer is on the way, and the database goes at the same time.
+    rig.arm("beforeAnswer", "delay 2000")
+    call = team.borrow("one")
+    rig.await_fired("beforeAnswer")
+    call.client.connection.sock.shutdown(2)
+    rig.kill("database")
+    call.result()
+    rig.restart("database")
+    rig.await_service(Team(rig).key)
+    team.await_available(5)
+    lease = team.lease("two")
+    expect(team.release(lease)[0], 200, "releaseStack")
+
+
+def hang_up_during_outage(rig, team):
+    lease = team.lease("one")
+    first = team.borrow("two")
+    team.await_queue(1)
+    second = team.borrow("three")
+    team.await_queue(2)
+    rig.kill("database")
+    first.client.connection.sock.shutdown(2)
+    first.result()
+    rig.restart("database")
+    rig.await_service(Team(rig).key)
+    expect(team.release(lease)[0], 200, "releaseStack")
+    status, answer = second.result()
+    expect((status, answer.get("fence")), (200, 2), "the stack goes to who is still there")
+
+
+def database_killed_under_waiters(rig, team):
+    lease = team.lease("one")
+    waiters = [team.borrow("waiter-%d" % n, leaseSeconds=60) for n in range(3)]
+    team.await_queue(3)
+    rig.kill("database")
+    rig.restart("database")
+    rig.await_service(Team(rig).key)
+    fences = []
+    for _ in range(3):
+        expect(team.release(lease)[0], 200, "releaseStack")
+        await_condition(10, lambda: any(not w.is_alive() for w in waiters), "a waiter's answer")
+        done = next(w for w in waiters if not w.is_alive())
+        waiters.remove(done)
+        status, lease = done.result()
+        expect(status, 200, "a waiter's answer")
+        fences.append(lease["fence"])
+    expect(fences, [2, 3, 4], "the fences of the waiters' leases")
+
+
+def nginx_killed_under_waiters(rig, team):
+    lease = team.lease("one")
+    waiters = [team.borrow("two"), team.borrow()]
+    team.await_queue(2)
+    rig.kill("nginx")
+    for waiter in waiters:
+        expect(waiter.result()[0], None, "a waiter's answer")
+    rig.restart("nginx")
+    rig.await_service(team.key)
+    # The plain one is given up, the named one keeps its place: but for nobody there, no grant.
+    expect(team.release(lease)[0], 200, "releaseStack")
+    team.await_queue(1)
+    expect(team.states(), ["available"], "the stack, while its waiter is away")
+    expect(team.lease("two")["fence"], 2, "the fence of who came back to its place")
+
+
+def no_worker_threads(rig, team):
+    rig.kill("program")
+    rig.arm("startThread", "error")
+    rig.restart("program")
+    rig.await_fired("startThread")
+    # It refuses to start without any; so it must be started again, as a supervisor does.
+    start_again(rig)
+    rig.await_service(team.key)
+    expect(team.lease("one")["fence"], 1, "the fence")
+
+
+TESTS = [
+    ("the connection is lost before the COMMIT: it is done again, once", lost_before_commit),
+    ("… after the COMMIT: the answer is right, nothing is done twice", lost_after_commit),
+    ("… after the COMMIT of a request without requestId", plain_lost_after_commit),
+    ("… midway of a batch's statements: that is not taken for committed", lost_midway),
+    ("… while the database is still at it: its end is awaited", committed_late),
+    ("a COMMIT in doubt that happened: 503, and the grant goes back", in_doubt_and_done),
+    ("a COMMIT in doubt that did not happen: 503, and nothing is left", in_doubt_and_not_done),
+    ("a request in doubt that is repeated gets one lease", in_doubt_and_repeated),
+    ("a release in doubt that is repeated", release_in_doubt),
+    ("a half-open connection does not lock the project for long", half_open_database),
+    ("the program is killed before the COMMIT", killed("beforeCommit")),
+    ("… after the COMMIT: the repeated request gets its lease", killed("afterCommit")),
+    ("… before the answer: the repeated request gets its lease", killed("beforeAnswer")),
+    ("… in the middle of the answer: the repeated request gets its lease", killed("midAnswer")),
+    ("… before the answer to a plain request: the stack comes back after its time", killed_plain),
+    ("… before the answer to a release: it is done, and can be repeated", killed_at_release),
+    ("… before a waiter's answer", killed_at_parked("beforeParkedAnswer")),
+    ("… after a waiter's answer", killed_at_parked("afterParkedAnswer")),
+    ("the program is stopped before the COMMIT, and goes on", stopped_before_commit),
+    ("half an answer: the grant goes back at once", half_an_answer),
+    ("half an answer to a release: it is done, and can be repeated", half_an_answer_of_a_release),
+    ("a waiter's answer is lost: the grant goes back at once", parked_answer_lost),
+    ("a grant is taken back after an outage of the database", taken_back_after_outage),
+    ("a hang-up during an outage of the database counts after it", hang_up_during_outage),
+    ("the database is killed under waiters: they get their stacks", database_killed_under_waiters),
+    ("nginx is killed under waiters: nobody gets a stack who isn't there",
+     nginx_killed_under_waiters),
+    ("the program can't start its threads", no_worker_threads),
+]
+
+
+def main():
+    tests = [test for test in TESTS if os.environ.get("ONLY_FAULT", "") in test[0]]
+    tap = Tap(len(tests) + 1)
+    rig = Rig("faults", {"startup_grace_seconds": STARTUP_GRACE, "log_level": "info",
+                         "request_grace_seconds": REQUEST_GRACE})
+    for name, run in tests:
+        problems = []
+        try:
+            run(rig, Team(rig))
+        except (AssertionError, TimeoutError, RuntimeError, KeyError, Cut):
+            problems = traceback.format_exc().splitlines() + rig.log()
+        rig.heal()
+        if problems:
+            for part in ("database", "program", "nginx"):
+                if rig.is_dead(part):
+                    rig.restart(part)
+        tap.result(not problems, name, problems)
+    reports = rig.sanitizer_reports()
+    tap.result(not reports, "the program's log has no report of a fault", reports[:40])
+    tap.exit()
+
+
+if __name__ == "__main__":
+    main()
