@@ -184,7 +184,8 @@ static void answer_ready(const struct api *api, const struct request *request,
     (void)request;
     if (!api->is_ready) {
         response_retry_after(response, 1);
-        response_error(response, 503, "databaseUnavailable", "The database is not available");
+        response_error(response, 503, "databaseUnavailable", "The database is not available%s%s",
+                       *api->refusal ? ": " : "", api->refusal);
         return;
     }
     json = response_open();

@@ -14,6 +14,7 @@
 struct api {
     struct reader *reader; /* the calling thread's own */
     bool is_ready;         /* whether the writer has its database */
+    const char *refusal;   /* if not: why a server that answered isn't used; may be empty */
 };
 
 /* Either returns a command for the writer, or fills `response` and returns NULL. */

@@ -63,6 +63,11 @@ bool batch_connect(struct batch *batch)
     return true;
 }
 
+const char *batch_refusal(const struct batch *batch)
+{
+    return store_refusal(batch->store);
+}
+
 /* Work */
 
 void batch_add(struct batch *batch, struct command_list commands)

@@ -31,6 +31,7 @@ static const struct setting settings[] = {
     {"database_name", TEXT, AT(database_name), "stack_orchestrator", 0, 0},
     {"database_user", TEXT, AT(database_user), "stack_orchestrator", 0, 0},
     {"database_password_file", TEXT, AT(database_password_file), "", 0, 0},
+    {"database_tls_ca", TEXT, AT(database_tls_ca), "", 0, 0},
     {"max_waiting", NUMBER, AT(max_waiting), "10000", 0, 1000000},
     {"max_waiting_per_project", NUMBER, AT(max_waiting_per_project), "2000", 0, 1000000},
     {"request_grace_seconds", NUMBER, AT(request_grace_s), "60", 0, 3600},

@@ -12,6 +12,7 @@ struct config {
     char *database_name;
     char *database_user;
     char *database_password_file; /* empty: none */
+    char *database_tls_ca;        /* empty: no TLS */
     int max_waiting;
     int max_waiting_per_project;
     int request_grace_s;

@@ -11,13 +11,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A server that says nothing for so long is unwell. */
+#define SILENT_MS (DATABASE_TIMEOUT_S * 1000 - 100)
+
+/* A host of the ordered list. */
+struct host {
+    char *name;          /* unix:/path, host or host:port */
+    char complaint[256]; /* what was logged of it last, so that an outage is logged once */
+};
+
 struct database {
-    char *hosts;
-    char *name;
-    char *user;
-    char *password_file;
-    MYSQL *mysql;        /* NULL: not connected */
-    char complaint[256]; /* what was logged last, so that an outage is logged once */
+    const struct config *config;
+    struct host *hosts;
+    size_t host_count;
+    size_t at;      /* the host that is or was connected */
+    size_t shunned; /* the one that failed in the middle of its work; host_count: none */
+    MYSQL *mysql;   /* NULL: not connected */
+    char refusal[200];
+    bool is_guessing; /* an error is no news */
 };
 
 bool database_library_start(void)
@@ -30,25 +41,35 @@ void database_library_end(void)
     mysql_library_end();
 }
 
-struct database *database_new(const char *hosts, const char *name, const char *user,
-                              const char *password_file)
+static void add_host(struct database *database, const char *name)
+{
+    database->hosts =
+        mem_realloc(database->hosts, (database->host_count + 1) * sizeof *database->hosts);
+    database->hosts[database->host_count++] = (struct host){.name = mem_strdup(name)};
+    database->shunned = database->host_count;
+}
+
+struct database *database_new(const struct config *config)
 {
     struct database *database = mem_zalloc(sizeof *database);
+    char *hosts = mem_strdup(config->database_host);
+    char *rest = hosts;
+    const char *host;
 
-    database->hosts = mem_strdup(hosts);
-    database->name = mem_strdup(name);
-    database->user = mem_strdup(user);
-    database->password_file = mem_strdup(password_file);
+    database->config = config;
+    while ((host = strsep(&rest, ", ")) != NULL)
+        if (*host)
+            add_host(database, host);
+    free(hosts);
     return database;
 }
 
 void database_free(struct database *database)
 {
     database_disconnect(database);
+    for (size_t i = 0; i < database->host_count; i++)
+        free(database->hosts[i].name);
     free(database->hosts);
-    free(database->name);
-    free(database->user);
-    free(database->password_file);
     free(database);
 }
 
@@ -64,40 +85,20 @@ bool database_is_connected(const struct database *database)
     return database->mysql != NULL;
 }
 
-static void complain(struct database *database, const char *where, const char *what)
+const char *database_refusal(const struct database *database)
 {
-    char complaint[sizeof database->complaint];
-
-    snprintf(complaint, sizeof complaint, "%s: %s", where, what);
-    if (strcmp(complaint, database->complaint) != 0)
-        log_error("database %s", complaint);
-    memcpy(database->complaint, complaint, sizeof complaint);
+    return database->refusal;
 }
 
-static enum database_status classify(unsigned error)
+static void complain(struct database *database, const char *what, const char *why)
 {
-    switch (error) {
-    case 1205: /* lock wait timeout, and NOWAIT on MariaDB */
-    case 1213: /* deadlock */
-    case 1020: /* record changed since last read */
-    case 3572: /* NOWAIT on MySQL */
-        return DATABASE_RETRY;
-    case 1040: /* too many connections */
-    case 1047: /* Galera: not ready */
-    case 1180: /* error during COMMIT: its fate is unknown */
-    case 1053: /* shutdown in progress */
-    case 1290: /* --read-only */
-    case 1792: /* read-only transaction */
-    case 1836: /* read-only mode */
-    case 1927: /* connection was killed */
-    case 3100: /* group replication: hook error */
-    case 3101: /* group replication: rolled back */
-    case 3169: /* session was killed */
-    case 4031: /* idle connection was closed */
-        return DATABASE_LOST;
-    default:
-        return error >= 2000 && error < 3000 ? DATABASE_LOST : DATABASE_ERROR;
-    }
+    struct host *host = &database->hosts[database->at];
+    char complaint[sizeof host->complaint];
+
+    snprintf(complaint, sizeof complaint, "%s: %s", what, why);
+    if (strcmp(complaint, host->complaint) != 0)
+        log_error("database %s: %s", host->name, complaint);
+    memcpy(host->complaint, complaint, sizeof complaint);
 }
 
 /* Connecting */
@@ -119,6 +120,25 @@ static bool read_password(const char *path, char *password, size_t size)
     return got;
 }
 
+/* With a CA the server must show a certificate of it for the name that we call it by. */
+static void set_tls(MYSQL *mysql, const char *ca)
+{
+#ifdef MARIADB_PACKAGE_VERSION_ID
+    const my_bool verify = *ca != '\0';
+
+    if (*ca)
+        mysql_options(mysql, MYSQL_OPT_SSL_CA, ca);
+    mysql_options(mysql, MYSQL_OPT_SSL_ENFORCE, &verify);
+    mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
+#else
+    const unsigned mode = *ca ? SSL_MODE_VERIFY_IDENTITY : SSL_MODE_PREFERRED;
+
+    if (*ca)
+        mysql_options(mysql, MYSQL_OPT_SSL_CA, ca);
+    mysql_options(mysql, MYSQL_OPT_SSL_MODE, &mode);
+#endif
+}
+
 static void set_options(MYSQL *mysql)
 {
     const unsigned connect_s = DATABASE_CONNECT_TIMEOUT_S;
@@ -130,105 +150,210 @@ static void set_options(MYSQL *mysql)
     mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
 }
 
-/* `host` is unix:/path, host or host:port; it is cut up in place. */
-static bool dial(MYSQL *mysql, const struct database *database, char *host, const char *password)
+/* `name` is unix:/path, host, host:port or [address]:port; it is cut up in place. */
+static bool dial(struct database *database, char *name, const char *password)
 {
+    const struct config *config = database->config;
+    MYSQL *mysql = database->mysql;
+    const char *ca = config->database_tls_ca;
+    const unsigned tcp = MYSQL_PROTOCOL_TCP;
+    const unsigned local = MYSQL_PROTOCOL_SOCKET;
     const char *socket = NULL;
+    const char *host = name;
     unsigned port = 0;
-    char *colon;
+    char *colon = strrchr(name, ':');
 
-    if (strncmp(host, "unix:", 5) == 0) {
-        socket = host + 5;
+    if (strncmp(name, "unix:", 5) == 0) {
+        socket = name + 5;
         host = NULL;
-    } else if ((colon = strrchr(host, ':')) != NULL) {
+        ca = "";
+    } else if (*name == '[' && strchr(name, ']')) {
+        host = name + 1;
+        colon = strchr(name, ']');
+        *colon++ = '\0';
+    }
+    if (host && colon && *colon == ':') {
         *colon = '\0';
         port = (unsigned)strtoul(colon + 1, NULL, 10);
     }
-    return mysql_real_connect(mysql, host, database->user, password, database->name, port, socket,
-                              CLIENT_MULTI_STATEMENTS) != NULL;
+    /* Or `localhost` would be a unix socket. */
+    mysql_options(mysql, MYSQL_OPT_PROTOCOL, host ? &tcp : &local);
+    set_tls(mysql, ca);
+    if (!mysql_real_connect(mysql, host, config->database_user, password, config->database_name,
+                            port, socket, CLIENT_MULTI_STATEMENTS)) {
+        complain(database, "can't connect", mysql_error(mysql));
+        return false;
+    }
+    if (*ca && !mysql_get_ssl_cipher(mysql)) {
+        complain(database, "can't connect", "the connection is not encrypted");
+        return false;
+    }
+    return true;
 }
 
-static void first_value(void *context, const struct database_row *row)
+/* What may differ from server to server is said here, whatever a transaction relies on. */
+#define SESSION_SQL                                                                                \
+    "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone='+00:00',"         \
+    " autocommit=1, completion_type=0, sql_safe_updates=0, innodb_lock_wait_timeout=5;"            \
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;"
+
+static void take_fact(void *context, const struct database_row *row)
 {
-    char *value = context;
-    snprintf(value, 8, "%s", row->values[0] ? row->values[0] : "");
+    server_note(context, row->values[0], row->values[1]);
+}
+
+/* UNREACHABLE members are those that a partition has cut off, or that died a moment ago. */
+#define GROUP_SQL                                                                                  \
+    "SELECT m.member_state, m.member_role, (SELECT 2 * SUM(o.member_state <> 'UNREACHABLE')"       \
+    " > COUNT(*) FROM performance_schema.replication_group_members o)"                             \
+    " FROM performance_schema.replication_group_members m WHERE m.member_id = @@server_uuid"
+
+static void take_member(void *context, const struct database_row *row)
+{
+    for (unsigned i = 0; i < row->count; i++)
+        server_note_fact(context, FACT_GROUP_STATE + i, row->values[i]);
+}
+
+/* Of MySQL 8; group replication has channels of its own. */
+#define SOURCES_SQL                                                                                \
+    "SELECT COUNT(*) FROM performance_schema.replication_connection_status"                        \
+    " WHERE service_state <> 'OFF' AND channel_name NOT LIKE 'group\\_replication\\_%'"
+
+static void take_sources(void *context, const struct database_row *row)
+{
+    server_note_fact(context, FACT_SOURCES, row->values[0]);
+}
+
+static enum database_status run_text(struct database *database, const char *text,
+                                     database_visit *visit, void *context)
+{
+    struct buf sql = {0};
+    enum database_status status;
+
+    buf_puts(&sql, text);
+    status = database_run(database, &sql, visit, context);
+    buf_free(&sql);
+    return status;
+}
+
+static enum database_status show_facts(struct database *database, struct server *server)
+{
+    struct buf sql = {0};
+    enum database_status status;
+
+    buf_puts(&sql, SESSION_SQL "SHOW GLOBAL VARIABLES WHERE Variable_name IN ");
+    server_put_names(&sql);
+    buf_puts(&sql, ";SHOW GLOBAL STATUS WHERE Variable_name IN ");
+    server_put_names(&sql);
+    status = database_run(database, &sql, take_fact, server);
+    buf_free(&sql);
+    return status;
+}
+
+static enum database_status find_facts(struct database *database, struct server *server)
+{
+    enum database_status status = show_facts(database, server);
+
+    if (status != DATABASE_OK || strstr(mysql_get_server_info(database->mysql), "MariaDB"))
+        return status;
+    database->is_guessing = true; /* without the right to look the facts stay unknown */
+    if (server_is_group_member(server))
+        status = run_text(database, GROUP_SQL, take_member, server);
+    if (status != DATABASE_LOST)
+        status = run_text(database, SOURCES_SQL, take_sources, server);
+    database->is_guessing = false;
+    return status == DATABASE_ERROR ? DATABASE_OK : status;
+}
+
+/* On a cluster, a transaction begins with all that was committed on any node before. */
+static enum database_status set_causality(struct database *database, const struct server *server)
+{
+    if (server_is_galera(server))
+        return run_text(database, "SET SESSION wsrep_sync_wait=1", NULL, NULL);
+    if (server_is_group_member(server))
+        return run_text(database,
+                        "SET SESSION group_replication_consistency='BEFORE_ON_PRIMARY_FAILOVER'",
+                        NULL, NULL);
+    return DATABASE_OK;
 }
 
 static enum database_status set_session(struct database *database)
 {
-    static const char text[] =
-        "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone='+00:00',"
-        " autocommit=1, innodb_lock_wait_timeout=5;"
-        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;"
-        "SELECT @@global.read_only";
-    struct buf sql = {0};
-    char read_only[8] = "";
-    enum database_status status;
+    struct server server = {0};
+    enum database_status status = find_facts(database, &server);
 
-    buf_puts(&sql, text);
-    status = database_run(database, &sql, first_value, read_only);
-    buf_free(&sql);
-    if (status == DATABASE_OK && strcmp(read_only, "0") != 0 && strcmp(read_only, "OFF") != 0) {
-        complain(database, "connect", "the server is read-only");
-        status = DATABASE_LOST;
+    if (status != DATABASE_OK)
+        return status;
+    if (!server_is_fit(&server, database->refusal, sizeof database->refusal)) {
+        complain(database, "refused", database->refusal);
+        return DATABASE_LOST;
     }
-    return status;
+    return set_causality(database, &server);
 }
 
-static enum database_status connect_to(struct database *database, char *host)
+static enum database_status connect_to(struct database *database, size_t at)
 {
+    const char *password_file = database->config->database_password_file;
     char password[256];
-    char where[128];
+    char *name = mem_strdup(database->hosts[at].name);
     enum database_status status = DATABASE_LOST;
     bool connected = false;
 
-    snprintf(where, sizeof where, "%s", host);
+    database->at = at;
     database->mysql = mysql_init(NULL);
     set_options(database->mysql);
-    if (!read_password(database->password_file, password, sizeof password))
-        complain(database, database->password_file, strerror(errno));
-    else if (!dial(database->mysql, database, host, password))
-        complain(database, where, mysql_error(database->mysql));
+    if (read_password(password_file, password, sizeof password))
+        connected = dial(database, name, password);
     else
-        connected = true;
+        complain(database, password_file, strerror(errno));
     explicit_bzero(password, sizeof password);
+    free(name);
     if (connected)
         status = set_session(database);
     if (status != DATABASE_OK) {
         database_disconnect(database);
         return status;
     }
-    log_info("database connected at %s", where);
-    database->complaint[0] = '\0';
+    log_info("database connected at %s", database->hosts[at].name);
+    database->hosts[at].complaint[0] = '\0';
     return DATABASE_OK;
 }
 
 enum database_status database_connect(struct database *database)
 {
-    enum database_status status = database->mysql ? DATABASE_OK : DATABASE_LOST;
-    char *hosts = mem_strdup(database->hosts);
-    char *rest = hosts;
-    char *host;
+    enum database_status status = DATABASE_LOST;
+    size_t shunned = database->shunned;
 
-    while (status != DATABASE_OK && (host = strsep(&rest, ", ")) != NULL)
-        if (*host)
-            status = connect_to(database, host);
-    free(hosts);
+    if (database->mysql)
+        return DATABASE_OK;
+    database->refusal[0] = '\0';
+    for (size_t i = 0; i < database->host_count && status != DATABASE_OK; i++)
+        if (i != shunned)
+            status = connect_to(database, i);
+    if (status != DATABASE_OK && shunned < database->host_count)
+        status = connect_to(database, shunned);
+    database->shunned = database->host_count;
     return status;
 }
 
 /* Running */
 
-static enum database_status fail(struct database *database)
+static enum database_status fail(struct database *database, int64_t started_ms)
 {
-    enum database_status status = classify(mysql_errno(database->mysql));
+    unsigned error = mysql_errno(database->mysql);
+    enum database_status status = database_classify(error);
 
     if (status == DATABASE_RETRY)
         log_info("database: %s", mysql_error(database->mysql));
-    else
+    else if (status == DATABASE_LOST || !database->is_guessing)
         complain(database, "statement", mysql_error(database->mysql));
-    if (status == DATABASE_LOST)
-        database_disconnect(database);
+    if (status != DATABASE_LOST)
+        return status;
+    /* One that says so, or says nothing any more, would only do it again; a cut connection tells
+     * nothing about its server. */
+    if (database_is_server_unwell(error) || times_monotonic_ms() - started_ms >= SILENT_MS)
+        database->shunned = database->at;
+    database_disconnect(database);
     return status;
 }
 
@@ -251,18 +376,19 @@ static bool take_result(MYSQL *mysql, unsigned set, database_visit *visit, void 
 enum database_status database_run(struct database *database, const struct buf *sql,
                                   database_visit *visit, void *context)
 {
+    int64_t started_ms = times_monotonic_ms();
     int more = 0;
 
     if (!database->mysql)
         return DATABASE_LOST;
     if (mysql_real_query(database->mysql, sql->data, sql->len) != 0)
-        return fail(database);
+        return fail(database, started_ms);
     for (unsigned set = 0; more == 0; set++) {
         if (!take_result(database->mysql, set, visit, context))
-            return fail(database);
+            return fail(database, started_ms);
         more = mysql_next_result(database->mysql);
     }
-    return more > 0 ? fail(database) : DATABASE_OK;
+    return more > 0 ? fail(database, started_ms) : DATABASE_OK;
 }
 
 #ifdef FAULTS

@@ -7,6 +7,8 @@
 #define DATABASE_H
 
 #include "buf.h"
+#include "config.h"
+#include "database_server.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,28 +17,22 @@
 #define DATABASE_CONNECT_TIMEOUT_S 2
 #define DATABASE_TIMEOUT_S         10
 
-enum database_status {
-    DATABASE_OK,
-    DATABASE_RETRY, /* deadlock, lock wait, changed row: roll back and do it all again */
-    DATABASE_LOST,  /* no connection, or a server that can't write; what was sent may have happened
-                     */
-    DATABASE_ERROR, /* the statement is at fault; the log has it */
-};
-
 struct database;
 
 /* Once, before any other thread starts; and at the very end. */
 bool database_library_start(void);
 void database_library_end(void);
 
-/* Doesn't connect yet. `hosts` is the ordered list of the config file. The password is read from
- * its file at each connect, so that it can be changed. */
-struct database *database_new(const char *hosts, const char *name, const char *user,
-                              const char *password_file);
+/* Doesn't connect yet. The password is read from its file at each connect, so that it can be
+ * changed. */
+struct database *database_new(const struct config *config);
 void database_free(struct database *database);
 
-/* Connects to the first host of the list that takes writes, unless already connected. */
+/* Connects to the first host of the list whose server can keep the promise, unless already
+ * connected. One that failed in the middle of its work is tried last. */
 enum database_status database_connect(struct database *database);
+/* Why the latest server that answered was refused; empty: none was. */
+const char *database_refusal(const struct database *database);
 void database_disconnect(struct database *database);
 bool database_is_connected(const struct database *database);
 

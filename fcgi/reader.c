@@ -16,8 +16,7 @@ struct reader *reader_new(const struct config *config)
 {
     struct reader *reader = mem_zalloc(sizeof *reader);
 
-    reader->database = database_new(config->database_host, config->database_name,
-                                    config->database_user, config->database_password_file);
+    reader->database = database_new(config);
     return reader;
 }
 

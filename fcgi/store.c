@@ -47,8 +47,7 @@ struct store *store_new(const struct config *config)
 {
     struct store *store = mem_zalloc(sizeof *store);
 
-    store->database = database_new(config->database_host, config->database_name,
-                                   config->database_user, config->database_password_file);
+    store->database = database_new(config);
     find_place(config->socket, store->place, sizeof store->place);
     while (getrandom(&store->instance, sizeof store->instance, 0) != sizeof store->instance)
         ;
@@ -60,6 +59,7 @@ void store_free(struct store *store)
 {
     database_free(store->database);
     buf_free(&store->sql);
+    buf_free(&store->fence);
     free(store);
 }
 
@@ -145,6 +145,11 @@ enum database_status store_connect(struct store *store, int64_t *reconnected)
     status = database_connect(store->database);
     if (status == DATABASE_OK)
         status = check_schema(store);
+    if (status == DATABASE_OK && store->fence.len) {
+        status = database_run(store->database, &store->fence, NULL, NULL);
+        if (status == DATABASE_OK)
+            buf_clear(&store->fence);
+    }
     if (status == DATABASE_OK) {
         sql = store_start_sql(store);
         buf_printf(sql, "SET SESSION wait_timeout = %d;", IDLE_S);
@@ -160,6 +165,11 @@ enum database_status store_connect(struct store *store, int64_t *reconnected)
     else
         database_disconnect(store->database);
     return status;
+}
+
+const char *store_refusal(const struct store *store)
+{
+    return database_refusal(store->database);
 }
 
 void store_leave(struct store *store)
@@ -259,6 +269,20 @@ void store_rollback(struct store *store)
 
 /* Commit */
 
+/* The server may still be at the COMMIT whose answer was lost, and on a cluster we may come back to
+ * another node, whose locks don't wait for it. A change of our own to the same rows does: once it
+ * is committed, that other one is either there or will never be. */
+static void prepare_fence(struct store *store, struct pool *const pools[], size_t count)
+{
+    struct buf *sql = &store->fence;
+
+    buf_clear(sql);
+    buf_puts(sql, "UPDATE project SET version = version + 1 WHERE project_id IN (0");
+    for (size_t i = 0; i < count; i++)
+        buf_printf(sql, ",%u", pools[i]->id);
+    buf_puts(sql, ")");
+}
+
 enum database_status store_commit(struct store *store, struct pool *const pools[], size_t count)
 {
     struct buf *sql = store_start_sql(store);
@@ -283,7 +307,10 @@ enum database_status store_commit(struct store *store, struct pool *const pools[
     status = database_fault(store->database, "beforeCommit", DATABASE_OK);
     if (status == DATABASE_OK)
         status = database_run(store->database, sql, NULL, NULL);
-    return database_fault(store->database, "afterCommit", status);
+    status = database_fault(store->database, "afterCommit", status);
+    if (status == DATABASE_LOST)
+        prepare_fence(store, pools, count);
+    return status;
 }
 
 static void take_last_batch(void *context, const struct database_row *row)

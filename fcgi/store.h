@@ -31,6 +31,9 @@ uint64_t store_instance(const struct store *store);
  * when the connection is a new one. */
 enum database_status store_connect(struct store *store, int64_t *reconnected);
 
+/* Why the server that answered was refused; empty: none answered. After store_connect() failed. */
+const char *store_refusal(const struct store *store);
+
 /* What a project's row says, once it is locked. */
 struct store_project {
     uint32_t id;

@@ -10,6 +10,7 @@ struct store {
     char place[240];      /* host and socket */
     uint64_t batch;       /* number of the latest batch sent */
     bool schema_is_wrong; /* and was complained about */
+    struct buf fence;     /* what makes a COMMIT of unknown fate impossible; empty: none is */
     struct buf sql;
 };
 

@@ -27,11 +27,16 @@ struct workers {
 
 static void handle(struct worker *worker, struct request *request)
 {
-    const struct api api = {.reader = worker->reader, .is_ready = writer_is_ready(worker->writer)};
+    char refusal[WRITER_REFUSAL_SIZE] = "";
+    const struct api api = {
+        .reader = worker->reader, .is_ready = writer_is_ready(worker->writer), .refusal = refusal};
     struct response response = {0};
     int64_t started_us = times_monotonic_us();
-    struct command *command = api_handle(&api, request, &response);
+    struct command *command;
 
+    if (!api.is_ready)
+        writer_copy_refusal(worker->writer, refusal);
+    command = api_handle(&api, request, &response);
     if (command) {
         command->client = request->client;
         command->has_client = true;

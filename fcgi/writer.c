@@ -23,7 +23,9 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -39,8 +41,9 @@ struct writer {
     pthread_t thread;
     int waker;
 
-    pthread_mutex_t lock; /* guards the inbox only; never held over I/O */
+    pthread_mutex_t lock; /* guards these two; never held over I/O */
     struct command_list inbox;
+    char refusal[WRITER_REFUSAL_SIZE];
 
     atomic_bool draining;
     atomic_bool stopping;
@@ -124,6 +127,13 @@ static bool work(struct writer *writer, int64_t now_ms)
     return true;
 }
 
+static void keep_refusal(struct writer *writer)
+{
+    pthread_mutex_lock(&writer->lock);
+    snprintf(writer->refusal, sizeof writer->refusal, "%s", batch_refusal(writer->batch));
+    pthread_mutex_unlock(&writer->lock);
+}
+
 static void turn(struct writer *writer)
 {
     int64_t now_ms = times_monotonic_ms();
@@ -146,6 +156,7 @@ static void turn(struct writer *writer)
     if (!ready) {
         batch_refuse(writer->batch);
         writer->reconnect_at_ms = now_ms + RECONNECT_MS;
+        keep_refusal(writer);
     }
 }
 
@@ -191,6 +202,13 @@ struct writer *writer_start(const struct config *config, struct gateway *gateway
 bool writer_is_ready(const struct writer *writer)
 {
     return atomic_load(&writer->ready);
+}
+
+void writer_copy_refusal(struct writer *writer, char why[WRITER_REFUSAL_SIZE])
+{
+    pthread_mutex_lock(&writer->lock);
+    memcpy(why, writer->refusal, WRITER_REFUSAL_SIZE);
+    pthread_mutex_unlock(&writer->lock);
 }
 
 void writer_drain(struct writer *writer)

@@ -21,6 +21,9 @@ void writer_submit(struct writer *writer, struct command *command);
 
 /* Whether the latest attempt to reach the database went well. Any thread. */
 bool writer_is_ready(const struct writer *writer);
+/* Why not, if a server answered and was refused; else empty. */
+#define WRITER_REFUSAL_SIZE 200
+void writer_copy_refusal(struct writer *writer, char why[WRITER_REFUSAL_SIZE]);
 
 /* Answers parked requests with 503 and lets no more wait. Then writer_stop() ends the thread when
  * all that was submitted is answered; it frees the writer. */

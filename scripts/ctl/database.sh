@@ -20,6 +20,18 @@ session_pid=
 # The one of database_host that answered.
 database_host=
 
+# As the program does it: with a CA the server must show a certificate for its name.
+tls_options()
+{
+    local ca=${config[database_tls_ca]}
+
+    if [[ $("$(client)" --version) == *MariaDB* ]]; then
+        [[ -z $ca ]] && printf 'skip-ssl-verify-server-cert\n' || printf 'ssl-ca="%s"\nssl-verify-server-cert\n' "$ca"
+    else
+        [[ -z $ca ]] && printf 'ssl-mode=PREFERRED\n' || printf 'ssl-ca="%s"\nssl-mode=VERIFY_IDENTITY\n' "$ca"
+    fi
+}
+
 # Option file for one host of database_host.
 client_options()
 {
@@ -32,6 +44,7 @@ client_options()
         printf 'socket="%s"\n' "${host#unix:}"
     elif [[ $host =~ ^\[(.*)\](:([0-9]+))?$ || $host =~ ^([^:]*)(:([0-9]+))?$ ]]; then
         printf 'protocol=tcp\nhost=%s\nport=%s\n' "${BASH_REMATCH[1]}" "${BASH_REMATCH[3]:-3306}"
+        tls_options
     else
         die "database_host: can't read \"$host\""
     fi
@@ -107,10 +120,10 @@ sql()
     query "$1" || die "database: $(session_error)"
 }
 
-# As the migration user, at the first host of the list that answers.
+# As the migration user, at the first host of the list that takes writes.
 open_database()
 {
-    local host hosts password
+    local host hosts password standby=''
 
     password=$(read_password "${config[migration_password_file]}")
     IFS=', ' read -ra hosts <<<"${config[database_host]}"
@@ -118,11 +131,16 @@ open_database()
         # shellcheck disable=SC2317 # session_start calls it
         login_options() { client_options "$host" "${config[migration_user]}" "$password"; }
         if session_start login_options "${config[database_name]}"; then
-            database_host=$host
-            return 0
+            # A Galera node without a majority doesn't answer that; members of a group but the primary are read-only.
+            if query 'SELECT @@global.read_only' && [[ ${rows[0]} =~ ^(0|OFF)$ ]]; then
+                database_host=$host
+                return 0
+            fi
+            standby="; $host takes no writes"
+            session_end
         fi
     done
-    die "no database at ${config[database_host]}: $(session_error)"
+    die "no database at ${config[database_host]}: $(session_error)$standby"
 }
 
 # Any text as an SQL literal.
@@ -251,7 +269,7 @@ identified()
 
 database_create()
 {
-    local admin='' from name pattern grants program migration hosts=()
+    local admin='' from name pattern grants program migration version table hosts=()
 
     while (($#)); do
         case $1 in
@@ -280,6 +298,8 @@ database_create()
     sql "SHOW GLOBAL VARIABLES LIKE 'partial\\_revokes'"
     pattern=${name//_/\\_}
     [[ ${rows[0]:-} != *ON ]] || pattern=$name
+    sql 'SELECT VERSION()'
+    version=${rows[0]}
     program=$(identified "${config[database_password_file]}")
     migration=$(identified "${config[migration_password_file]}")
     for from in "${hosts[@]}"; do
@@ -291,6 +311,10 @@ database_create()
         grants=${grants//@PROGRAM_PASSWORD@/"$program"}
         grants=${grants//@MIGRATION_PASSWORD@/"$migration"}
         sql "$grants"
+        # What a member of a replication group is, and whether a server is a replica.
+        [[ $version == *MariaDB* ]] || for table in replication_group_members replication_connection_status; do
+            sql "GRANT SELECT ON performance_schema.$table TO '${config[database_user]}'@'$from'"
+        done
     done
     session_end
 }

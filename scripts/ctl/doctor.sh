@@ -98,7 +98,7 @@ program_session()
 
 check_database()
 {
-    local host hosts answering='' excess
+    local host hosts answering='' usable='' excess
 
     IFS=', ' read -ra hosts <<<"${config[database_host]}"
     for host in "${hosts[@]}"; do
@@ -112,27 +112,79 @@ check_database()
             sql 'SHOW GRANTS'
             # USAGE is none; no more than the four on this database.
             excess=$(printf '%s\n' "${rows[@]}" | sed "s/ IDENTIFIED .*//; s/ TO .*//" | grep -v '^GRANT USAGE ON' |
-                grep -vE '^GRANT (SELECT|INSERT|UPDATE|DELETE)(, (SELECT|INSERT|UPDATE|DELETE))* ON `[^`]*`\.\*$' || true)
+                grep -vE '^GRANT (SELECT|INSERT|UPDATE|DELETE)(, (SELECT|INSERT|UPDATE|DELETE))* ON `[^`]*`\.\*$' |
+                grep -vE '^GRANT SELECT ON `performance_schema`\.`replication_(group_members|connection_status)`$' || true)
             if [[ -n $excess ]]; then
                 found fault grants "${config[database_user]} may do more than it should: $(head -n 1 <<<"$excess")" \
                     'revoke it, then: orchestratorctl database create'
             else
                 found good grants "${config[database_user]} may read and write rows, and nothing else"
             fi
+            check_promise "$host"
             session_end
         else
             found fault database "$host: $(session_error)" 'is the server running, and the password right? orchestratorctl database create sets it anew'
         fi
     done
     [[ -n $answering || -z ${config[database_password_file]} ]] || return 0
+    [[ -z $answering || -n $usable ]] ||
+        found fault database 'the program can use no server of database_host' 'mend what stands above'
     check_server
+}
+
+# What the program asks of a server before it uses it, in the open session at the host $1. Sets `usable`.
+check_promise()
+{
+    local host=$1 name value why='' state=''
+    local -A facts=()
+
+    sql "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_flush_log_at_trx_commit', 'sync_binlog', 'log_bin', 'binlog_format',
+        'read_only', 'innodb_read_only', 'wsrep_on', 'group_replication_group_name', 'group_replication_single_primary_mode');
+        SHOW GLOBAL STATUS WHERE Variable_name IN ('innodb_redo_log_enabled', 'slave_running', 'slaves_running',
+        'wsrep_cluster_status', 'wsrep_local_state_comment', 'wsrep_ready')"
+    while IFS=$'\t' read -r name value; do
+        facts[${name,,}]=$value
+    done < <(printf '%s\n' "${rows[@]}")
+    # must WHICH NAME WORDS: `-` stands for unknown.
+    must() { [[ " $3 " == *" ${facts[$2]:--} "* ]] || printf -v "$1" %s "$2 is ${facts[$2]:-unknown}"; }
+    must why innodb_flush_log_at_trx_commit '1 3'
+    must why innodb_redo_log_enabled 'ON -'
+    if [[ ${facts[log_bin]:-OFF} == ON ]]; then
+        must why sync_binlog 1
+        must why binlog_format 'ROW MIXED -'
+    fi
+    must state read_only OFF
+    must state innodb_read_only 'OFF -'
+    must state slave_running 'OFF -'
+    must state slaves_running '0 -'
+    if [[ ${facts[wsrep_on]:-OFF} == ON ]]; then
+        must state wsrep_ready ON
+        must state wsrep_local_state_comment Synced
+        must state wsrep_cluster_status Primary
+    fi
+    if [[ -n ${facts[group_replication_group_name]:-} ]]; then
+        must why group_replication_single_primary_mode ON
+        if query "SELECT CONCAT(member_state, ' ', member_role) FROM performance_schema.replication_group_members WHERE member_id = @@server_uuid"; then
+            [[ ${rows[0]:-} == 'ONLINE PRIMARY' ]] || state="the member of the replication group is ${rows[0]:-unknown}"
+        else
+            why='the members of its replication group may not be seen: orchestratorctl database create'
+        fi
+    fi
+    if [[ -n $why ]]; then
+        found fault durability "$host: the program refuses this server: $why" 'a stack must not be lent twice after a power cut'
+    elif [[ -n $state ]]; then
+        found warning database "$host: the program passes this server over: $state"
+    else
+        usable=1
+        found good durability "$host: a commit survives a power cut"
+    fi
 }
 
 # What needs no particular login: schema, durability, clock.
 check_server()
 {
     local schema unfinished newest name value ahead workers
-    local -A wanted=([innodb_flush_log_at_trx_commit]=1 [innodb_doublewrite]=ON [read_only]=OFF) settings=()
+    local -A settings=()
 
     if ! (open_database && session_end) 2>"$scratch/doctor"; then
         found fault migration "$(sed 's/^orchestratorctl: //;q' "$scratch/doctor")" 'orchestratorctl database create sets the password anew'
@@ -140,22 +192,16 @@ check_server()
     fi
     open_database
     database_seen=1
-    sql "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_flush_log_at_trx_commit', 'innodb_doublewrite', 'read_only', 'sync_binlog', 'log_bin', 'max_connections', 'wsrep_on')"
+    # Otherwise it was asked as the program.
+    [[ -n ${config[database_password_file]} ]] || check_promise "$database_host"
+    sql "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_doublewrite', 'max_connections')"
     while IFS=$'\t' read -r name value; do
         settings[$name]=$value
     done < <(printf '%s\n' "${rows[@]}")
-    [[ ${settings[log_bin]:-OFF} != ON ]] || wanted[sync_binlog]=1
-    value=
-    for name in "${!wanted[@]}"; do
-        [[ ${settings[$name]:-} == "${wanted[$name]}" ]] || {
-            # Names of MySQL 8 for the same.
-            [[ $name == innodb_doublewrite && ${settings[$name]:-} =~ ^(ON|1|DETECT_.*)$ ]] && continue
-            value=1
-            found fault durability "$name is ${settings[$name]:-unknown}, not ${wanted[$name]}" \
-                "set $name = ${wanted[$name]} in the server's configuration: a stack must not be lent twice after a power cut"
-        }
-    done
-    [[ -n $value ]] || found good durability 'a commit survives a power cut'
+    # MySQL has more names for it.
+    [[ ${settings[innodb_doublewrite]:-} =~ ^(ON|1|DETECT_.*)$ ]] ||
+        found fault durability "innodb_doublewrite is ${settings[innodb_doublewrite]:-unknown}, not ON" \
+            "set it in the server's configuration: a power cut may break pages"
     workers=${config[workers]}
     ((${settings[max_connections]:-151} >= workers + 5)) ||
         found fault database "max_connections is ${settings[max_connections]}, too few for ${config[workers]} workers" 'raise it'

@@ -68,6 +68,7 @@ static void test_standards(void **state)
     assert_string_equal(config.database_name, "stack_orchestrator");
     assert_string_equal(config.database_user, "stack_orchestrator");
     assert_string_equal(config.database_password_file, "");
+    assert_string_equal(config.database_tls_ca, "");
     assert_int_equal(config.max_waiting, 10000);
     assert_int_equal(config.max_waiting_per_project, 2000);
     assert_int_equal(config.request_grace_s, 60);
@@ -88,6 +89,7 @@ static void test_good_lines(void **state)
                                      "\tdatabase_host = unix:/a b/c, db2:3307\n"
                                      "database_password_file =\n"
                                      "database_user = x = y # z\n"
+                                     "database_tls_ca = /etc/ssl/ca.pem\n"
                                      "max_waiting = 0\n"
                                      "log_level = debug\n"
                                      "workers = 3\n" /* the later one counts */
@@ -104,6 +106,7 @@ static void test_good_lines(void **state)
     assert_string_equal(config.database_host, "unix:/a b/c, db2:3307");
     assert_string_equal(config.database_password_file, "");
     assert_string_equal(config.database_user, "x = y # z");
+    assert_string_equal(config.database_tls_ca, "/etc/ssl/ca.pem");
     assert_int_equal(config.max_waiting, 0);
     assert_int_equal(config.log_level, 3);
     assert_int_equal(config.history_days, 36500);

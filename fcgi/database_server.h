@@ -1,0 +1,72 @@
+/*
+ * database_server: what a database server says of itself: its errors, and whether it can keep what
+ * the program promises. Pure; `database` asks the server.
+ *
+ * The promise is that an answered grant or release outlives a power cut, and that nobody decides on
+ * rows that another has changed meanwhile. So a server is refused that acknowledges a COMMIT before
+ * it is on disk, that takes no writes, that copies another server's rows into its own, or that has
+ * lost touch with its cluster.
+ */
+#ifndef DATABASE_SERVER_H
+#define DATABASE_SERVER_H
+
+#include "buf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum database_status {
+    DATABASE_OK,
+    DATABASE_RETRY, /* deadlock, lock wait, changed row: roll back and do it all again */
+    DATABASE_LOST,  /* no connection, or a server that can't write; what was sent may have happened
+                     */
+    DATABASE_ERROR, /* the statement is at fault; the log has it */
+};
+
+enum database_status database_classify(unsigned error);
+
+/* Whether that error tells that the server itself is unwell: another of the list may be better. */
+bool database_is_server_unwell(unsigned error);
+
+/* Facts of one server, by the server's own names for them; empty: it doesn't know that one. */
+enum server_fact {
+    FACT_FLUSH_LOG,
+    FACT_LOG_BIN,
+    FACT_SYNC_BINLOG,
+    FACT_BINLOG_FORMAT,
+    FACT_REDO_LOG,
+    FACT_READ_ONLY,
+    FACT_INNODB_READ_ONLY,
+    FACT_REPLICA_RUNS, /* MariaDB */
+    FACT_REPLICAS_RUN, /* MariaDB: threads of all its sources */
+    FACT_SOURCES,      /* MySQL: how many servers it copies from */
+    FACT_WSREP_ON,
+    FACT_WSREP_CLUSTER,
+    FACT_WSREP_READY,
+    FACT_WSREP_STATE,
+    FACT_GROUP_NAME, /* of MySQL's group replication */
+    FACT_GROUP_SINGLE_PRIMARY,
+    FACT_GROUP_STATE, /* of this member; these three stand together */
+    FACT_GROUP_ROLE,
+    FACT_GROUP_MAJORITY, /* whether it reaches more than half of the members */
+    FACT_COUNT
+};
+
+struct server {
+    char facts[FACT_COUNT][40];
+};
+
+/* What to ask for: `('log_bin','read_only',…)`. */
+void server_put_names(struct buf *sql);
+
+/* Takes a name and a value of SHOW VARIABLES or SHOW STATUS; others are ignored. */
+void server_note(struct server *server, const char *name, const char *value);
+void server_note_fact(struct server *server, enum server_fact fact, const char *value);
+
+bool server_is_galera(const struct server *server);
+bool server_is_group_member(const struct server *server);
+
+/* Whether the program may use it; if not, `why`. */
+bool server_is_fit(const struct server *server, char *why, size_t why_size);
+
+#endif
