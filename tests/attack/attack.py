@@ -1,7 +1,7 @@
 """What the attack tests share: a suite of rows, an instance that remembers every secret of its run,
 and connections on which any bytes can be sent.
 
-A row is a function that yields faults: what a user relies on and doesn't hold. None: the row is good.
+A row is a function that yields faults: what a user relies on and doesn't hold.
 """
 import json
 import os
@@ -38,7 +38,8 @@ class Suite:
         return take
 
     def run(self, make_scene):
-        rows = [*self.rows, ("no key, password or leaseId of this run was logged, passed as an argument "
+        rows = [*self.rows,
+                ("no key, password or leaseId of this run was logged, passed as an argument "
                              "or left in a file that others may read", no_secret_got_out)]
         tap = Tap(len(rows))
         scene = make_scene()
@@ -65,7 +66,8 @@ class Instance(service.Instance):
 
     def __init__(self, name, settings=None):
         self.secrets = set()
-        super().__init__(name, {"log_level": "debug", "startup_grace_seconds": 0, **(settings or {})})
+        super().__init__(name, {"log_level": "debug", "startup_grace_seconds": 0,
+                                **(settings or {})})
         for part in ("program", "migration"):
             with open(self.path("etc/%s.password" % part), encoding="ascii") as file:
                 self.secrets.add(file.read().strip())
@@ -80,7 +82,7 @@ class Instance(service.Instance):
         return keys
 
     def sql(self, statement):
-        """Rows of an administrator's query, as lists of texts (bytes that are no text as surrogates)."""
+        """Rows of an administrator's query, as lists of texts."""
         for name in ("mariadb", "mysql"):
             command = [name, "--defaults-file=" + self.path("etc/admin.cnf"), "--batch", "--raw",
                        "--skip-column-names", "--default-character-set=utf8mb4", self.database()]
@@ -91,7 +93,8 @@ class Instance(service.Instance):
                 continue
             if done.returncode:
                 raise RuntimeError(done.stderr.decode(errors="replace"))
-            return [line.split("\t") for line in done.stdout.decode(errors="surrogateescape").splitlines()]
+            return [line.split("\t")
+                    for line in done.stdout.decode(errors="surrogateescape").splitlines()]
         raise RuntimeError("no client of the database")
 
     def setting(self, name):
@@ -272,7 +275,7 @@ class Wire:
             return found
 
     def has_ended(self, seconds):
-        """Whether the server ends the connection within that time; what it says before is dropped."""
+        """Whether the server ends the connection in time; what it says before is dropped."""
         self.socket.settimeout(seconds)
         try:
             while self.socket.recv(65536):

@@ -1,4 +1,4 @@
-"""HTTP/2 by hand: frames as they may not be. Header blocks are written by Debian's python3-hpack."""
+"""HTTP/2 by hand: frames as they may not be. Debian's python3-hpack writes the header blocks."""
 import struct
 import time
 
@@ -39,7 +39,8 @@ class Http2:
 
     def head(self, method, path, key=None, headers=()):
         """The header block of a request, as written by the encoder of this connection."""
-        pairs = [(":method", method), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
+        pairs = [(":method", method), (":scheme", "https"), (":authority", "localhost"),
+                 (":path", path)]
         if key is not None:
             pairs.append(("x-api-key", key))
         # Nothing is remembered in tables, so blocks may be left out or repeated.
@@ -85,7 +86,7 @@ class Http2:
         return kind
 
     def answer(self, stream, seconds):
-        """The whole answer; one with the status None if the stream or the connection ended first."""
+        """The whole answer; with the status None if the stream or connection ended first."""
         deadline = time.monotonic() + seconds
         try:
             while stream not in self.streams or not self.streams[stream][1]:
@@ -111,4 +112,5 @@ class Http2:
 
 
 def frame(kind, flags, stream, payload):
-    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+    head = len(payload).to_bytes(3, "big") + bytes([kind, flags])
+    return head + struct.pack(">I", stream) + payload
