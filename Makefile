@@ -64,7 +64,7 @@ LIBRARIES = -lfcgi $(DATABASE_LIBS) $(YAJL_LIBS) -lm $(LDLIBS)
 export SAN BUILD DATABASE_CNF
 
 .PHONY: all help setup run stop install deb test test-all package check lint lint-format lint-tidy lint-cppcheck \
-	lint-shell format unit unit-tests guards api browser openapi ctl race model faulty chaos bench-affinity bench-leases bench-parked clean FORCE
+	lint-shell format unit unit-tests guards api attack browser openapi ctl race model faulty chaos bench-affinity bench-leases bench-parked clean FORCE
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -125,7 +125,7 @@ deb: ## a Debian package in build/
 # --- Test. The last line of each run is `N passed, N failed`. ---
 
 # Suites are directories of tests/; tests/run says what may stand in one.
-SUITES := guards unit ctl api openapi ci race model chaos
+SUITES := guards unit ctl api attack openapi ci race model chaos
 # Left out of `make test`, because they take minutes.
 LONG_SUITES := e2e package tools browser
 
@@ -155,6 +155,9 @@ unit: unit-tests ## pure modules
 
 api: all ## the API, through nginx and a real database
 	@tests/run api
+
+attack: all ## hostile callers, through the real nginx
+	@tests/run attack
 
 openapi: all ## nginx/openapi.json: each example is sent, each answer judged
 	@tests/run openapi
