@@ -97,7 +97,7 @@ letters()
 
 @test "internal paths are no paths" {
     local path
-    for path in /-so/key /-so/error/badRequest /-so/error/unauthorized /-so/; do
+    for path in /-so/error/forbidden /-so/error/badRequest /-so/error/unauthorized /-so/; do
         run answer "$(<"$VAR_DIR/url")$path"
         is_error 404 notFound
     done

@@ -107,7 +107,7 @@ host()
     run host --include --request DELETE "$url/team/stacks/"
     [[ $output == *405* && $output == *'"code":"methodNotAllowed"'* && $output == *'GET, HEAD'* ]]
     head -c 300000 /dev/zero | host --header "X-API-Key: $key" --data-binary @- "$url/team/stacks/requestStack" | grep -q bodyTooLarge
-    for path in /-so/key /-so/error/notFound /team/stacks/-so/key; do
+    for path in /-so/error/forbidden /-so/error/notFound /team/stacks/-so/key; do
         [[ $(host --header "X-API-Key: $key" --output /dev/null --write-out '%{http_code}' "$url$path") == 404 ]]
     done
     grep -q '"path":"/team/stacks/listStacks","protocol":' "$VAR_DIR/log/stack-orchestrator.log"
