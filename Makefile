@@ -64,7 +64,7 @@ LIBRARIES = -lfcgi $(DATABASE_LIBS) $(YAJL_LIBS) -lm $(LDLIBS)
 export SAN BUILD DATABASE_CNF
 
 .PHONY: all help setup run stop install deb test test-all package check lint lint-format lint-tidy lint-cppcheck \
-	lint-shell format unit unit-tests guards api attack browser openapi ctl race model faulty chaos bench-affinity bench-leases bench-parked clean FORCE
+	lint-shell format unit unit-tests guards api attack browser openapi ctl race model faulty chaos bench-affinity bench-leases bench-parked clean bench FORCE
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -194,17 +194,33 @@ bench-affinity: all ## replay a CI history: how many units each job deploys; see
 	@tests/bench/affinity $(if $(REPO),--repo '$(REPO)' --units '$(UNITS)',--trace '$(TRACE)') \
 		$(if $(K),--stacks '$(K)') $(if $(LOAD),--load '$(LOAD)') $(if $(REFRESH),--refresh)
 
-LOAD_TOOLS := $(BUILD)/tests/bench/load $(BUILD)/tests/bench/park
-$(LOAD_TOOLS): %: %.o $(BUILD)/tests/bench/https.o
-	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lssl -lcrypto
+# What the bench drives: load generators, one program a store, and a double of the program.
+BENCH := $(BUILD)/tests/bench
+HTTPS_TOOLS := $(BENCH)/load $(BENCH)/park
+PEERS := $(BENCH)/raw $(BENCH)/postgres $(BENCH)/redis $(BENCH)/etcd
+BENCH_TOOLS := $(HTTPS_TOOLS) $(PEERS) $(BENCH)/constant
+$(BENCH_TOOLS): %: %.o $(BENCH)/tool.o
+	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 
--include $(LOAD_TOOLS:=.d) $(BUILD)/tests/bench/https.d
+$(HTTPS_TOOLS): $(BENCH)/https.o $(BENCH)/samples.o
+$(PEERS): $(BENCH)/peer.o $(BENCH)/samples.o
+$(BENCH)/etcd: $(BENCH)/grpc.o
+$(HTTPS_TOOLS): TOOL_LIBS = -lssl -lcrypto
+$(BENCH)/raw: TOOL_LIBS = $(DATABASE_LIBS)
+$(BENCH)/postgres: TOOL_LIBS = -lpq
+$(BENCH)/redis: TOOL_LIBS = -lhiredis
+$(BENCH)/etcd: TOOL_LIBS = -lnghttp2
+$(BENCH)/constant: TOOL_LIBS = -lfcgi
 
-bench-leases: all $(LOAD_TOOLS) ## leases/s with 1, 16 and 64 clients, beside the same without the database
-	@tests/bench/leases --load $(BUILD)/tests/bench/load
+-include $(wildcard $(BENCH)/*.d)
 
-bench-parked: all $(LOAD_TOOLS) ## N= requests that wait: memory, CPU, time from a release to the waiter's answer
-	@tests/bench/parked --park $(BUILD)/tests/bench/park $(if $(N),--count '$(N)')
+bench: ## everything measured, in turns, into tests/bench/RESULTS.md; BENCH_QUICK=1 for a few minutes
+	@scripts/setup bench
+	@$(MAKE) --no-print-directory all $(BENCH_TOOLS)
+	@tests/bench/all
+
+bench-leases: all $(BENCH_TOOLS) ## leases/s and their times, beside nginx alone, the database alone, and other stores
+	@tests/bench/all leases
 
 # --- Lint ---
 

@@ -1,60 +1,40 @@
 /* https: see https.h. */
 #include "https.h"
 
+#include "tool.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-void https_die(const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fputc('\n', stderr);
-    exit(1);
-}
-
-double https_number(const char *text, double most)
-{
-    char *end;
-    double number = strtod(text, &end);
-
-    if (end == text || *end || !(number >= 0 && number <= most))
-        https_die("%s is not a number from 0 to %g", text, most);
-    return number;
-}
-
-int64_t https_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
 
 void https_server_open(struct https_server *server, uint16_t port, const char *ca_file,
                        const char *key_file)
 {
     FILE *file = fopen(key_file, "re");
+    char line[sizeof *server->keys];
 
-    if (!file || !fgets(server->key, sizeof server->key, file))
-        https_die("%s: no key in it", key_file);
+    server->keys = NULL;
+    server->key_count = 0;
+    while (file && fgets(line, sizeof line, file)) {
+        server->keys = realloc(server->keys, (server->key_count + 1) * sizeof *server->keys);
+        if (!server->keys)
+            tool_die("out of memory");
+        line[strcspn(line, "\n")] = 0;
+        memcpy(server->keys[server->key_count++], line, sizeof line);
+    }
+    if (!server->key_count)
+        tool_die("%s: no key in it", key_file);
     fclose(file);
-    server->key[strcspn(server->key, "\n")] = 0;
     server->port = port;
     server->tls = SSL_CTX_new(TLS_client_method());
     if (!server->tls || SSL_CTX_load_verify_locations(server->tls, ca_file, NULL) != 1)
-        https_die("%s: no authority in it", ca_file);
+        tool_die("%s: no authority in it", ca_file);
     SSL_CTX_set_verify(server->tls, SSL_VERIFY_PEER, NULL);
     /* Ten thousand of them must fit. */
     SSL_CTX_set_mode(server->tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
@@ -69,14 +49,14 @@ void https_open(struct https *https, const struct https_server *server)
     *https = (struct https){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (https->fd < 0 || connect(https->fd, (struct sockaddr *)&address, sizeof address) < 0)
-        https_die("can't connect: %s", strerror(errno));
+        tool_die("can't connect: %s", strerror(errno));
     setsockopt(https->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     https->tls = SSL_new(server->tls);
     if (!https->tls || SSL_set_fd(https->tls, https->fd) != 1 ||
         SSL_set1_host(https->tls, "localhost") != 1 || SSL_connect(https->tls) != 1)
-        https_die("TLS: %s", ERR_reason_error_string(ERR_peek_last_error()));
+        tool_die("TLS: %s", ERR_reason_error_string(ERR_peek_last_error()));
     if (fcntl(https->fd, F_SETFL, O_NONBLOCK) < 0)
-        https_die("fcntl: %s", strerror(errno));
+        tool_die("fcntl: %s", strerror(errno));
 }
 
 void https_close(struct https *https)
@@ -113,10 +93,10 @@ void https_send(struct https *https, const struct https_server *server, const ch
     int len = asprintf(&https->out,
                        "%s %s HTTP/1.1\r\nHost: localhost\r\nX-API-Key: %s\r\n"
                        "Content-Length: %zu\r\n\r\n%s",
-                       body ? "POST" : "GET", path, server->key, body ? strlen(body) : 0,
-                       body ? body : "");
+                       body ? "POST" : "GET", path, server->keys[https->key],
+                       body ? strlen(body) : 0, body ? body : "");
     if (len < 0)
-        https_die("out of memory");
+        tool_die("out of memory");
     https->out_len = (size_t)len;
     https->out_sent = 0;
     free(https->in);
@@ -146,7 +126,7 @@ enum https_result https_receive(struct https *https, int *status)
     if (!push(https))
         return HTTPS_ENDED;
     if (!https->in && !(https->in = malloc(HTTPS_ANSWER_MAX + 1)))
-        https_die("out of memory");
+        tool_die("out of memory");
     for (;;) {
         int got = SSL_read(https->tls, https->in + https->in_len,
                            (int)(HTTPS_ANSWER_MAX - https->in_len));
@@ -165,7 +145,7 @@ enum https_result https_receive(struct https *https, int *status)
         if (is_complete(https, status))
             return HTTPS_ANSWERED;
         if (https->in_len == HTTPS_ANSWER_MAX)
-            https_die("an answer is longer than %d bytes", HTTPS_ANSWER_MAX);
+            tool_die("an answer is longer than %d bytes", HTTPS_ANSWER_MAX);
     }
 }
 

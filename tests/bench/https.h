@@ -12,13 +12,15 @@
 struct https_server {
     SSL_CTX *tls;
     uint16_t port;
-    char key[128];
+    char (*keys)[128];
+    size_t key_count;
 };
 
 struct https {
     int fd;
     SSL *tls;
-    char *out; /* what is still to be sent; NULL: nothing */
+    size_t key; /* which of the server's; 0 once it is open */
+    char *out;  /* what is still to be sent; NULL: nothing */
     size_t out_len;
     size_t out_sent;
     size_t in_len;
@@ -27,8 +29,8 @@ struct https {
 
 enum https_result { HTTPS_NOT_YET, HTTPS_ANSWERED, HTTPS_ENDED };
 
-/* The server at 127.0.0.1:`port`, whose certificate comes from the authority in `ca_file`; the key
- * is the first line of `key_file`. */
+/* The server at 127.0.0.1:`port`, whose certificate comes from the authority in `ca_file`; a key is
+ * a line of `key_file`. */
 void https_server_open(struct https_server *server, uint16_t port, const char *ca_file,
                        const char *key_file);
 
@@ -48,16 +50,7 @@ enum https_result https_receive(struct https *https, int *status);
 /* Copies the string member `name` of the answer's JSON into `text`. Returns 0 if it isn't there. */
 int https_member(const struct https *https, const char *name, char *text, size_t size);
 
-/* A number from the command line, from 0 to `most`. */
-double https_number(const char *text, double most);
-
 /* Whether the server closes the connection after this answer, as it does after some thousands. */
 int https_is_last(const struct https *https);
-
-/* Nanoseconds of the monotonic clock. */
-int64_t https_now(void);
-
-/* Says why, and exits. */
-_Noreturn void https_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

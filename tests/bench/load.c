@@ -1,22 +1,25 @@
 /* load PORT CA_FILE KEY_FILE CLIENTS SECONDS pairs|PATH [STATUS BODY]
  *
  * Keep-alive clients in one thread. `pairs`: each borrows a stack and gives it back, again and
- * again; no stack may be lent to two of them at once. Else each posts BODY to PATH and must get
- * STATUS. Prints one line of JSON: counts, and times in microseconds. */
+ * again; no stack may be lent to two of them at once. With several keys in the file (each of
+ * another project) a client takes the next after every pair. Else each posts BODY (`-`: it GETs) to
+ * PATH and must get STATUS. Prints one line of JSON: counts, and times in microseconds. */
 #include "https.h"
+#include "samples.h"
+#include "tool.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
-#define STACKS_MAX   100000
-#define SAMPLES_MAX  4000000
+#define STACKS_MAX   10000 /* of one key */
 #define WARM_UP_NS   INT64_C(300000000)
 #define LEASE_ID_MAX 64
 
 struct client {
     struct https https;
+    size_t key;
     int64_t sent_at;
     char stack_name[64];
     char lease_id[LEASE_ID_MAX];
@@ -25,18 +28,18 @@ struct client {
 
 static struct https_server server;
 static int poll_fd;
+static int client_count;
 static const char *path; /* NULL: pairs */
 static const char *body;
 static int expected = 200;
 static int64_t counted_from;
 static int64_t until;
-static unsigned char is_lent[STACKS_MAX];
-static uint32_t *samples; /* µs, by order of answers */
-static size_t sample_count;
+static unsigned char *is_lent;
+static struct samples samples;
 static unsigned long pairs;
 static unsigned long doubly_lent;
 
-static unsigned stack_number(const struct client *client)
+static unsigned char *lent_mark(const struct client *client)
 {
     const char *end = client->stack_name + strlen(client->stack_name);
     unsigned long number;
@@ -44,14 +47,17 @@ static unsigned stack_number(const struct client *client)
     while (end > client->stack_name && end[-1] >= '0' && end[-1] <= '9')
         end--;
     number = strtoul(end, NULL, 10);
-    return number < STACKS_MAX ? (unsigned)number : 0;
+    if (number > STACKS_MAX)
+        tool_die("more than %d stacks: %s", STACKS_MAX, client->stack_name);
+    return &is_lent[client->key * (STACKS_MAX + 1) + number];
 }
 
 static void ask(struct client *client)
 {
     char text[256];
 
-    client->sent_at = https_now();
+    client->https.key = client->key;
+    client->sent_at = tool_now();
     if (path) {
         https_send(&client->https, &server, path, body);
     } else if (!client->is_holding) {
@@ -59,7 +65,7 @@ static void ask(struct client *client)
     } else {
         snprintf(text, sizeof text, "{\"stackName\":\"%s\",\"leaseId\":\"%s\"}", client->stack_name,
                  client->lease_id);
-        is_lent[stack_number(client)] = 0;
+        *lent_mark(client) = 0;
         https_send(&client->https, &server, "/releaseStack", text);
     }
 }
@@ -68,15 +74,16 @@ static void note_pair(struct client *client, int64_t now)
 {
     if (client->is_holding) {
         client->is_holding = 0;
+        client->key = (client->key + (size_t)client_count) % server.key_count;
         pairs += now >= counted_from && now < until;
         return;
     }
     if (!https_member(&client->https, "stackName", client->stack_name, sizeof client->stack_name) ||
         !https_member(&client->https, "leaseId", client->lease_id, sizeof client->lease_id))
-        https_die("not a lease: %s", client->https.in);
+        tool_die("not a lease: %s", client->https.in);
     client->is_holding = 1;
-    doubly_lent += is_lent[stack_number(client)];
-    is_lent[stack_number(client)] = 1;
+    doubly_lent += *lent_mark(client);
+    *lent_mark(client) = 1;
 }
 
 static void enter(struct client *client)
@@ -85,7 +92,7 @@ static void enter(struct client *client)
 
     https_open(&client->https, &server);
     if (epoll_ctl(poll_fd, EPOLL_CTL_ADD, client->https.fd, &event) < 0)
-        https_die("epoll_ctl");
+        tool_die("epoll_ctl");
 }
 
 /* Returns 0 when this client is done. */
@@ -98,15 +105,15 @@ static int go_on(struct client *client)
     case HTTPS_NOT_YET:
         return 1;
     case HTTPS_ENDED:
-        https_die("the server ended a connection");
+        tool_die("the server ended a connection");
     case HTTPS_ANSWERED:
         break;
     }
-    now = https_now();
+    now = tool_now();
     if (status != expected)
-        https_die("status %d: %s", status, client->https.in);
-    if (now >= counted_from && now < until && sample_count < SAMPLES_MAX)
-        samples[sample_count++] = (uint32_t)((now - client->sent_at) / 1000);
+        tool_die("status %d: %s", status, client->https.in);
+    if (now >= counted_from && now < until)
+        samples_add(&samples, client->sent_at, now);
     if (!path)
         note_pair(client, now);
     if (now >= until && !client->is_holding)
@@ -119,34 +126,24 @@ static int go_on(struct client *client)
     return 1;
 }
 
-static int compare(const void *left, const void *right)
-{
-    const uint32_t *a = left;
-    const uint32_t *b = right;
-    return *a < *b ? -1 : *a > *b;
-}
-
-static uint32_t quantile(double part)
-{
-    return sample_count ? samples[(size_t)((double)(sample_count - 1) * part)] : 0;
-}
-
-static void run(struct client *clients, int count, int64_t length_ns)
+static void run(struct client *clients, int64_t length_ns)
 {
     struct epoll_event events[256];
-    int open = count;
+    int open = client_count;
 
     poll_fd = epoll_create1(EPOLL_CLOEXEC);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < client_count; i++) {
+        clients[i].key = (size_t)i % server.key_count;
         enter(&clients[i]);
-    counted_from = https_now() + WARM_UP_NS;
+    }
+    counted_from = tool_now() + WARM_UP_NS;
     until = counted_from + length_ns;
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < client_count; i++)
         ask(&clients[i]);
     while (open > 0) {
         int ready = epoll_wait(poll_fd, events, 256, 30000);
         if (ready == 0)
-            https_die("no answer for 30 s");
+            tool_die("no answer for 30 s");
         for (int i = 0; i < ready; i++) {
             struct client *client = events[i].data.ptr;
             if (client->https.fd >= 0 && !go_on(client)) {
@@ -161,28 +158,29 @@ int main(int argc, char **argv)
 {
     struct client *clients;
     double seconds;
-    int count;
 
     if (argc != 7 && argc != 9)
-        https_die("usage: load PORT CA_FILE KEY_FILE CLIENTS SECONDS pairs|PATH [STATUS BODY]");
-    https_server_open(&server, (uint16_t)https_number(argv[1], UINT16_MAX), argv[2], argv[3]);
-    count = (int)https_number(argv[4], 10000);
-    seconds = https_number(argv[5], 3600);
+        tool_die("usage: load PORT CA_FILE KEY_FILE CLIENTS SECONDS pairs|PATH [STATUS BODY]");
+    https_server_open(&server, (uint16_t)tool_number(argv[1], UINT16_MAX), argv[2], argv[3]);
+    client_count = (int)tool_number(argv[4], 10000);
+    seconds = tool_number(argv[5], 3600);
     if (argc == 9) {
         path = argv[6];
-        expected = (int)https_number(argv[7], 599);
-        body = argv[8];
+        expected = (int)tool_number(argv[7], 599);
+        body = strcmp(argv[8], "-") == 0 ? NULL : argv[8];
     }
-    clients = calloc((size_t)count, sizeof *clients);
-    samples = malloc(SAMPLES_MAX * sizeof *samples);
-    if (!clients || !samples)
-        https_die("out of memory");
-    run(clients, count, (int64_t)(seconds * 1e9));
+    clients = calloc((size_t)client_count, sizeof *clients);
+    is_lent = calloc(server.key_count, STACKS_MAX + 1);
+    if (!clients || !is_lent)
+        tool_die("out of memory");
+    run(clients, (int64_t)(seconds * 1e9));
     free(clients);
-    qsort(samples, sample_count, sizeof *samples, compare);
+    free(is_lent);
+    samples_sort(&samples);
     printf("{\"requests\":%zu,\"pairs\":%lu,\"seconds\":%.3f,\"p50\":%u,\"p99\":%u,\"doublyLent\":%"
            "lu}\n",
-           sample_count, pairs, seconds, quantile(0.5), quantile(0.99), doubly_lent);
-    free(samples);
+           samples.count, pairs, seconds, samples_quantile(&samples, 0.5),
+           samples_quantile(&samples, 0.99), doubly_lent);
+    samples_free(&samples);
     return doubly_lent != 0;
 }

@@ -1,7 +1,7 @@
 /* park PORT CA_FILE KEY_FILE
  *
  * Callers that wait for the one stack of a project. Reads commands, one a line, and answers each
- * with one line of JSON; times are in microseconds:
+ * with one line of JSON; times are lists, in microseconds:
  *
  *   plain N    borrows the stack and gives it back N times, while nobody waits
  *   park N     takes the stack, and lets callers wait for it until there are N
@@ -9,6 +9,8 @@
  *              then joins the end of the queue again
  *   leave      all hang up */
 #include "https.h"
+#include "samples.h"
+#include "tool.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,7 +19,6 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 
-#define ROUNDS_MAX  100000
 #define PATIENCE    30000
 #define IDLE_MAX_NS INT64_C(30000000000)
 
@@ -31,32 +32,13 @@ static char stack_name[64];
 static char lease_id[64];
 static int is_held;
 
-struct times {
-    uint32_t us[ROUNDS_MAX];
-    size_t count;
-};
-
-static int compare(const void *left, const void *right)
+static void print_times(const char *name, struct samples *times)
 {
-    const uint32_t *a = left;
-    const uint32_t *b = right;
-    return *a < *b ? -1 : *a > *b;
-}
-
-static void add(struct times *times, int64_t from, int64_t to)
-{
-    if (times->count < ROUNDS_MAX)
-        times->us[times->count++] = (uint32_t)((to - from) / 1000);
-}
-
-static void print_times(const char *name, struct times *times)
-{
-    qsort(times->us, times->count, sizeof times->us[0], compare);
-    printf("\"%s\":{\"count\":%zu", name, times->count);
-    if (times->count)
-        printf(",\"p50\":%u,\"p99\":%u,\"max\":%u", times->us[times->count / 2],
-               times->us[(times->count - 1) * 99 / 100], times->us[times->count - 1]);
-    printf("}");
+    printf("\"%s\":[", name);
+    for (size_t i = 0; i < times->count; i++)
+        printf("%s%u", i ? "," : "", times->us[i]);
+    printf("]");
+    samples_free(times);
 }
 
 static void watch(struct https *https)
@@ -66,7 +48,7 @@ static void watch(struct https *https)
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = index};
 
     if (epoll_ctl(poll_fd, EPOLL_CTL_ADD, https->fd, &event) < 0)
-        https_die("epoll_ctl: %s", strerror(errno));
+        tool_die("epoll_ctl: %s", strerror(errno));
 }
 
 static struct https *find(const struct epoll_event *event)
@@ -77,16 +59,16 @@ static struct https *find(const struct epoll_event *event)
 static void must_be_ok(const struct https *https, int status)
 {
     if (status != 200)
-        https_die("status %d: %s", status, https->in);
+        tool_die("status %d: %s", status, https->in);
 }
 
 static void take_lease(const struct https *https)
 {
     if (!https_member(https, "stackName", stack_name, sizeof stack_name) ||
         !https_member(https, "leaseId", lease_id, sizeof lease_id))
-        https_die("not a lease: %s", https->in);
+        tool_die("not a lease: %s", https->in);
     if (is_held)
-        https_die("%s is lent twice", stack_name);
+        tool_die("%s is lent twice", stack_name);
     is_held = 1;
 }
 
@@ -94,9 +76,9 @@ static void take_lease(const struct https *https)
 static void renew_holder(void)
 {
     static int64_t used_at;
-    int is_stale = used_at && https_now() - used_at > IDLE_MAX_NS;
+    int is_stale = used_at && tool_now() - used_at > IDLE_MAX_NS;
 
-    used_at = https_now();
+    used_at = tool_now();
     if (!is_stale && !https_is_last(&holder))
         return;
     https_close(&holder);
@@ -126,10 +108,10 @@ static void await_holder(void)
             must_be_ok(&holder, status);
             return;
         case HTTPS_ENDED:
-            https_die("the server ended the connection");
+            tool_die("the server ended the connection");
         case HTTPS_NOT_YET:
             if (epoll_wait(poll_fd, &event, 1, PATIENCE) == 0)
-                https_die("no answer");
+                tool_die("no answer");
             if (event.data.u64 != SIZE_MAX && parked[event.data.u64].in == NULL)
                 https_receive(&parked[event.data.u64], &status); /* a session ticket */
         }
@@ -146,9 +128,8 @@ static void borrow(void)
 
 static void plain(size_t rounds)
 {
-    static struct times times;
+    struct samples times = {0};
 
-    times.count = 0;
     if (is_held) {
         send_release();
         await_holder();
@@ -156,10 +137,10 @@ static void plain(size_t rounds)
     while (rounds--) {
         int64_t from;
         borrow();
-        from = https_now();
+        from = tool_now();
         send_release();
         await_holder();
-        add(&times, from, https_now());
+        samples_add(&times, from, tool_now());
     }
     printf("{");
     print_times("release", &times);
@@ -173,14 +154,14 @@ static void ask(struct https *https)
 
 static void park(size_t count)
 {
-    int64_t from = https_now();
+    int64_t from = tool_now();
 
     if (!is_held)
         borrow();
     if (count > parked_size) {
         parked = realloc(parked, count * sizeof *parked);
         if (!parked)
-            https_die("out of memory");
+            tool_die("out of memory");
         parked_size = count;
     }
     while (parked_count < count) {
@@ -189,7 +170,7 @@ static void park(size_t count)
         ask(https);
         watch(https);
     }
-    printf("{\"parked\":%zu,\"seconds\":%.1f}\n", parked_count, (double)(https_now() - from) / 1e9);
+    printf("{\"parked\":%zu,\"seconds\":%.1f}\n", parked_count, (double)(tool_now() - from) / 1e9);
 }
 
 /* With one waiter, it must stand in the queue before the stack is given back. */
@@ -203,10 +184,10 @@ static void await_queue(void)
 }
 
 /* One release; returns who got the stack. */
-static struct https *run_round(struct times *released, struct times *granted)
+static struct https *run_round(struct samples *released, struct samples *granted)
 {
     struct https *winner = NULL;
-    int64_t from = https_now();
+    int64_t from = tool_now();
     int is_released = 0;
 
     send_release();
@@ -214,7 +195,7 @@ static struct https *run_round(struct times *released, struct times *granted)
         struct epoll_event events[64];
         int ready = epoll_wait(poll_fd, events, 64, PATIENCE);
         if (ready == 0)
-            https_die("no answer");
+            tool_die("no answer");
         for (int i = 0; i < ready; i++) {
             struct https *https = find(&events[i]);
             int status = 0;
@@ -222,11 +203,11 @@ static struct https *run_round(struct times *released, struct times *granted)
             case HTTPS_NOT_YET:
                 continue;
             case HTTPS_ENDED:
-                https_die("the server ended a connection");
+                tool_die("the server ended a connection");
             case HTTPS_ANSWERED:
                 must_be_ok(https, status);
             }
-            add(https == &holder ? released : granted, from, https_now());
+            samples_add(https == &holder ? released : granted, from, tool_now());
             if (https == &holder) {
                 is_released = 1;
             } else {
@@ -249,15 +230,14 @@ static void drain(void)
     while ((ready = epoll_wait(poll_fd, events, 64, 0)) > 0)
         for (int i = 0; i < ready; i++)
             if (https_receive(find(&events[i]), &status) != HTTPS_NOT_YET)
-                https_die("an answer came while the stack was lent, or a connection ended");
+                tool_die("an answer came while the stack was lent, or a connection ended");
 }
 
 static void run_rounds(size_t rounds)
 {
-    static struct times released;
-    static struct times granted;
+    struct samples released = {0};
+    struct samples granted = {0};
 
-    released.count = granted.count = 0;
     drain();
     while (rounds--) {
         if (parked_count == 1)
@@ -285,12 +265,12 @@ int main(int argc, char **argv)
     char line[64];
 
     if (argc != 4)
-        https_die("usage: park PORT CA_FILE KEY_FILE");
+        tool_die("usage: park PORT CA_FILE KEY_FILE");
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
-    https_server_open(&server, (uint16_t)https_number(argv[1], UINT16_MAX), argv[2], argv[3]);
+    https_server_open(&server, (uint16_t)tool_number(argv[1], UINT16_MAX), argv[2], argv[3]);
     poll_fd = epoll_create1(EPOLL_CLOEXEC);
     https_open(&holder, &server);
     watch(&holder);
@@ -309,7 +289,7 @@ int main(int argc, char **argv)
         else if (strcmp(line, "leave") == 0)
             leave();
         else
-            https_die("unknown command: %s", line);
+            tool_die("unknown command: %s", line);
         fflush(stdout);
     }
     return 0;

@@ -1,7 +1,6 @@
-"""What benches share: the parts of a private instance and what they take, medians, the machine."""
+"""The parts of what is measured: processes and what they take, and the machine."""
 import glob
 import os
-import statistics
 import subprocess
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -9,14 +8,10 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Parts:
-    """The processes of an instance: program, nginx (its workers), database (if it is its own)."""
+    """Processes by what they are, and what they take."""
 
-    def __init__(self, instance):
-        self.pids = {"program": [int(instance.local("pid", "program"))]}
-        master = int(instance.local("pid", "nginx"))
-        self.pids["nginx"] = [master] + children(master)
-        if instance.has_own_database:
-            self.pids["database"] = [int(instance.local("pid", "database"))]
+    def __init__(self, pids):
+        self.pids = pids
 
     def cpu_seconds(self):
         """{part: seconds of CPU since it started}"""
@@ -25,6 +20,15 @@ class Parts:
     def resident(self):
         """{part: resident bytes, without what its processes share}"""
         return {part: sum(resident(pid) for pid in pids) for part, pids in self.pids.items()}
+
+
+def of_instance(instance):
+    """Program, nginx (with its workers), database (if it is the instance's own)."""
+    nginx = int(instance.local("pid", "nginx"))
+    pids = {"nginx": [nginx] + children(nginx), "program": [int(instance.local("pid", "program"))]}
+    if instance.has_own_database:
+        pids["database"] = [int(instance.local("pid", "database"))]
+    return Parts(pids)
 
 
 def children(parent):
@@ -46,37 +50,50 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
-def resident(pid):
+def resident(pid, kinds=("Private_Clean", "Private_Dirty")):
+    """Bytes; ("Rss",): with what it shares."""
     with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as file:
-        sizes = dict(line.split(":", 1) for line in file if ":" in line and "-" not in line.split()[0])
-    private = ("Private_Clean", "Private_Dirty")
-    return sum(int(sizes[name].split()[0]) * 1024 for name in private)
-
-
-def spread(values, digits=0):
-    """Median and range, as text."""
-    return "%.*f [%.*f-%.*f]" % (digits, statistics.median(values), digits, min(values),
-                                 digits, max(values))
+        sizes = dict(
+            line.split(":", 1) for line in file if ":" in line and "-" not in line.split()[0]
+        )
+    return sum(int(sizes[kind].split()[0]) * 1024 for kind in kinds)
 
 
 def first_line(*command):
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              check=False)
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
         return done.stdout.strip().splitlines()[0]
     except (OSError, IndexError):
         return command[0] + " is missing"
 
 
 def machine():
-    """The machine and the versions, in two lines."""
+    """{what: which} of the machine and the versions."""
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
-    database = next((name for name in ("mariadbd", "mysqld")
-                     if subprocess.run(["sh", "-c", "PATH=$PATH:/usr/sbin command -v " + name],
-                                       stdout=subprocess.DEVNULL, check=False).returncode == 0), "mysqld")
-    return "%d × %s, load %.1f\n%s; %s; Linux %s" % (
-        os.cpu_count(), models[0] if models else os.uname().machine, os.getloadavg()[0],
-        first_line("env", "PATH=" + os.environ["PATH"] + ":/usr/sbin", "nginx", "-v"),
-        first_line("env", "PATH=" + os.environ["PATH"] + ":/usr/sbin", database, "--version"),
-        os.uname().release)
+    with open("/proc/meminfo", encoding="ascii") as file:
+        memory = int(file.readline().split()[1]) / 1024 / 1024
+    path = "PATH=%s:/usr/sbin" % os.environ["PATH"]
+    database = next(
+        (
+            name
+            for name in ("mariadbd", "mysqld")
+            if subprocess.run(
+                ["env", path, "sh", "-c", "command -v " + name],
+                stdout=subprocess.DEVNULL,
+                check=False,
+            ).returncode
+            == 0
+        ),
+        "mysqld",
+    )
+    return {
+        "processors": "%d × %s" % (os.cpu_count(), models[0] if models else os.uname().machine),
+        "memory": "%.0f GiB" % memory,
+        "kernel": "Linux " + os.uname().release,
+        "nginx": first_line("env", path, "nginx", "-v").replace("nginx version: ", ""),
+        "database": first_line("env", path, database, "--version"),
+        "load generators": "tests/bench/*.c; " + first_line("wrk", "-v").split("[")[0].strip(),
+    }
