@@ -53,6 +53,7 @@ class Player:
         self.name = name
         self.faults = context.SimpleQueue()
         self.results = context.SimpleQueue()
+        self.is_ready = context.Event()
         self.is_quiet = context.Event()
         self.process = context.Process(target=self.play, args=(rig,), daemon=True)
         self.process.start()
@@ -61,6 +62,7 @@ class Player:
         result = {"errors": [], "figures": {}}
         try:
             world = ChaosWorld(rig, self.name, SEED, STACKS, rule="affinity")
+            self.is_ready.set()
             world.begin(STEADY, ROUGH)
             faults = self.faults.get()
             result["errors"] += world.stop_callers()
@@ -73,6 +75,7 @@ class Player:
             result["errors"] += lines
         except Exception:  # whatever it is, it must not look like success
             result["errors"] += traceback.format_exc().splitlines()
+        self.is_ready.set()
         self.is_quiet.set()
         self.results.put(json.dumps(result))
 
@@ -127,8 +130,8 @@ class Chaos:
         self.nemesis.faults = []
         deadline = time.monotonic() + seconds
         try:
-            # Projects are made first.
-            self.nemesis.pause(2, 2)
+            for player in players:
+                player.is_ready.wait(60 * SLOWNESS)  # its project is made
             while time.monotonic() < deadline:
                 self.nemesis.strike()
                 self.nemesis.pause(0.2, 0.7)

@@ -75,7 +75,8 @@ class Rig(Instance):
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(65536, hard), hard))
         super().__init__(name, {"startup_grace_seconds": STARTUP_GRACE,
                                 "request_grace_seconds": REQUEST_GRACE, **(settings or {})})
-        self.links["caller"] = Proxy(0, self.port)
+        self.nginx_port = self.port
+        self.links["caller"] = Proxy(0, self.nginx_port)
         self.port = self.links["caller"].port
         self.commands = {part: self.command(part) for part in ("program", "nginx")}
 
@@ -152,6 +153,16 @@ class Rig(Instance):
         for name in [part + ".pid"] + ["nginx.group"] * (part == "nginx"):
             with open(self.path("run/" + name), "w", encoding="ascii") as file:
                 file.write("%d\n" % process.pid)
+        await_condition(20, lambda: process.poll() is not None or self.listens(part),
+                        "%s listens" % part, 0.002)
+
+    def listens(self, part):
+        if part == "program":
+            client, address = socket.socket(socket.AF_UNIX), self.path("run/fcgi.sock")
+        else:
+            client, address = socket.socket(), ("127.0.0.1", self.nginx_port)
+        with client:
+            return client.connect_ex(address) == 0
 
     def command(self, part):
         """With which scripts/local started it."""
