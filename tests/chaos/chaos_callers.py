@@ -24,12 +24,25 @@ class WithOutcome:
             "outcome": self.random.choice(OUTCOMES)})
 
 
+def as_plain(body):
+    """A request without requestId, that can be told from all others."""
+    plain = {**body, "job": {"name": body["requestId"]}}
+    del plain["requestId"]
+    return plain
+
+
 class Steady(WithOutcome, SteadyCaller):
-    pass
+    def call(self, call, body, client=None):
+        # Those who never repeat a request do without the requestId.
+        if call == "requestStack" and self.number % 4 == 1:
+            body = as_plain(body)
+        return super().call(call, body, client)
 
 
 class Rough(WithOutcome, RoughCaller):
-    pass
+    def ordinary(self):
+        body = self.body()
+        self.use(*self.call("requestStack", as_plain(body) if self.number % 2 else body))
 
 
 class ChaosWorld(World):
@@ -65,19 +78,19 @@ class ChaosWorld(World):
     def rows(self):
         """Ended requests, and those that should have ended, from the database."""
         ended = ("SELECT h.lease_no, h.state, h.outcome, h.stack_no, h.fence, h.granted_at,"
-                 " h.deployed_at, h.ended_at FROM history h JOIN project USING (project_id)"
+                 " h.deployed_at, h.ended_at, h.job_name FROM history h JOIN project USING (project_id)"
                  " WHERE name = '%s'" % self.name)
         live = ("SELECT l.lease_no, l.state, NULL, l.stack_no, l.fence, l.granted_at,"
-                " l.deployed_at, NULL FROM lease l JOIN project USING (project_id)"
+                " l.deployed_at, NULL, l.job_name FROM lease l JOIN project USING (project_id)"
                 " WHERE name = '%s'" % self.name)
         rows = []
         for row in self.instance.sql(ended) + self.instance.sql(live):
-            number, state, outcome, stack, fence, granted, deployed, end = (
+            number, state, outcome, stack, fence, granted, deployed, end, job = (
                 None if value == "NULL" else value for value in row)
             rows.append({"requestNumber": int(number), "state": state, "outcome": outcome,
                          "stackName": stack and "test-" + stack, "fence": fence and int(fence),
                          "grantedAt": iso(granted), "deployedAt": iso(deployed),
-                         "endedAt": iso(end)})
+                         "endedAt": iso(end), "job": job and {"name": job}})
         return rows
 
     def forget(self):

@@ -54,6 +54,7 @@ class Player:
         self.faults = context.SimpleQueue()
         self.results = context.SimpleQueue()
         self.is_ready = context.Event()
+        self.may_begin = context.Event()
         self.is_quiet = context.Event()
         self.process = context.Process(target=self.play, args=(rig,), daemon=True)
         self.process.start()
@@ -63,6 +64,7 @@ class Player:
         try:
             world = ChaosWorld(rig, self.name, SEED, STACKS, rule="affinity")
             self.is_ready.set()
+            self.may_begin.wait()
             world.begin(STEADY, ROUGH)
             faults = self.faults.get()
             result["errors"] += world.stop_callers()
@@ -130,8 +132,11 @@ class Chaos:
         self.nemesis.faults = []
         deadline = time.monotonic() + seconds
         try:
+            # A new key makes nginx reload, and that may cost somebody his kept connection.
             for player in players:
-                player.is_ready.wait(60 * SLOWNESS)  # its project is made
+                player.is_ready.wait(60 * SLOWNESS)
+            for player in players:
+                player.may_begin.set()
             while time.monotonic() < deadline:
                 self.nemesis.strike()
                 self.nemesis.pause(0.2, 0.7)

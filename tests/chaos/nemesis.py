@@ -50,7 +50,8 @@ class Nemesis:
             self.deck = self.kinds()
         kind, *which = self.deck.pop()
         fault = {"type": "fault", "fault": " ".join([kind, *which]), "from": time.monotonic(),
-                 "silent": kind in ("halfOpen", "hold", "stop")}
+                 "silent": kind in ("halfOpen", "hold", "stop"),
+                 "restart": which in (["program"], ["database"]) and kind == "kill"}
         beside = self.random.choice(POINTS)
         action = self.random.choice(["cut", "delay 20"])
         if kind not in ("point", "clock"):

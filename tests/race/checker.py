@@ -9,8 +9,10 @@ A history has one JSON object a line, in any order. Times are seconds of one mon
    "status": 200, "answer": {…}, "cut": "why"}
       `status` is null when no answer came: `cut` is "caller" if the caller itself cut the
       connection, else what happened to it. `ended`: when the answer was there, or the cut.
-  {"type": "fault", "fault": "kill program", "from": t, "to": t, "silent": false}
+  {"type": "fault", "fault": "kill program", "from": t, "to": t, "silent": false,
+   "restart": true}
       calls that touch this time may be cut or get a 5xx; if it is silent, they may hear nothing.
+      After a restart of program or database no lease from before ends within the grace time.
   {"type": "end", "at": t, "maxStacks": 8, "grace": 2.0, "slowness": 1, "rule": "fifo"|"affinity",
    "stacks": [listStacks], "status": {…}, "history": [requests of /history], "clock": s}
       what the service says once every stack has come back (or the wait for that was given up).
@@ -387,9 +389,29 @@ class Checker:
                 self.check_release_time(lease, row)
         if "clock" in end:
             self.check_returns(rows)
+        self.check_jobs(row_of)
         self.check_unheard(row_of)
         self.check_rows(rows)
         self.check_stacks()
+
+    def check_jobs(self, row_of):
+        """A call that names a job of its own, and no requestId, is granted once at most."""
+        granted = collections.defaultdict(list)
+        for (stack, fence), row in row_of.items():
+            if row.get("job"):
+                granted[row["job"]["name"]].append((stack, fence))
+        for call in self.calls:
+            job = call["body"].get("job")
+            if call["call"] != "requestStack" or not job or "requestId" in call["body"]:
+                continue
+            grants = granted[job["name"]]
+            if len(grants) > 1:
+                self.violation("granted twice", "%s of caller %s sent at %.3f: %s" % (
+                    job["name"], call["caller"], call["sent"], grants))
+            answer = call["answer"] if call["status"] == 200 else None
+            if answer and (answer["stackName"], answer["fence"]) not in grants:
+                self.violation("history", "%s of caller %s was told of %s, fence %s, but has %s" % (
+                    job["name"], call["caller"], answer["stackName"], answer["fence"], grants))
 
     def on_our_clock(self, text):
         """Of ISO 8601 in UTC."""
@@ -430,12 +452,27 @@ class Checker:
             for fault in self.faults:
                 if fault["from"] <= due + LATE:
                     due = max(due, fault["to"] + self.end["grace"])
-            late = self.on_our_clock(row["endedAt"]) - due
+            ended = self.on_our_clock(row["endedAt"])
+            self.check_grace(row, ended, lease)
+            late = ended - due
             latest = max(latest, late)
             if late > LATE * self.end["slowness"]:
                 self.violation("late return", "%s, fence %s, came back %.1f s too late" % (
                     row["stackName"], row["fence"], late))
         self.figures["latest return, milliseconds after it was due"] = round(1000 * latest)
+
+    def check_grace(self, row, ended, lease):
+        """While program or database is away no heartbeat comes in: that isn't the holder's fault."""
+        if row["state"] != "expired":
+            return
+        heartbeats = [call["ended"] for call in (self.calls_of(lease) if lease else [])
+                      if call["call"] == "extendLease"]
+        for fault in self.faults:
+            if fault.get("restart") and self.on_our_clock(row["grantedAt"]) < fault["from"] and \
+                    fault["from"] < ended < fault["from"] + self.end["grace"] - CLOCKS and \
+                    not any(at > fault["from"] for at in heartbeats):
+                self.violation("early end", "%s, fence %s, expired %.1f s after %s" % (
+                    row["stackName"], row["fence"], ended - fault["from"], fault["fault"]))
 
     def settled(self, call):
         """When a call without an answer must have happened, if it ever does."""

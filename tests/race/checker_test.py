@@ -53,6 +53,10 @@ def row(stack, fence, granted, ended, state="released"):
             "endedAt": "2026-01-02T03:04:%06.3fZ" % ended}
 
 
+def job_row(stack, fence, granted, ended, job):
+    return {**row(stack, fence, granted, ended), "job": {"name": job}}
+
+
 def good():
     """Two jobs on s1, one after the other; one on s2 with a heartbeat."""
     return [
@@ -259,12 +263,32 @@ FORGED = [
     ("a stack that comes back after an outage and the grace", set(),
      forge(put(KILL, ask(9, 10.0, 10.1, "s1", 3, seconds=2)),
            rows(row("s1", 3, 10.0, 14.0, "expired")), change_end(clock=CLOCK, at=15.0))),
+    ("a lease that ends before anybody can have saved it after a restart", {"early end"},
+     forge(put({**KILL, "restart": True}, ask(9, 9.5, 9.6, "s1", 3, seconds=1)),
+           rows(row("s1", 3, 9.5, 11.5, "expired")), change_end(clock=CLOCK, at=13.0))),
+    ("a lease that ends when the grace after a restart is over", set(),
+     forge(put({**KILL, "restart": True}, ask(9, 9.5, 9.6, "s1", 3, seconds=1)),
+           rows(row("s1", 3, 9.5, 12.5, "expired")), change_end(clock=CLOCK, at=13.0))),
+    ("a lease that ends after the heartbeat that followed a restart", set(),
+     forge(put({**KILL, "restart": True}, ask(9, 9.5, 9.6, "s1", 3, seconds=1),
+               extend(9, 10.6, 10.7, "s1", 3, seconds=1)),
+           rows(row("s1", 3, 9.5, 11.7, "expired")), change_end(clock=CLOCK, at=13.0))),
     ("a stack that comes back late after an outage", {"late return"},
      forge(put(KILL, ask(9, 10.0, 10.1, "s1", 3, seconds=2)),
            rows(row("s1", 3, 10.0, 17.0, "expired")), change_end(clock=CLOCK, at=17.5))),
     ("a stack that comes back after its last heartbeat", set(),
      forge(put(ask(9, 10.0, 10.1, "s1", 3, seconds=2), extend(9, 11.0, 11.1, "s1", 3, seconds=4)),
            rows(row("s1", 3, 10.0, 15.0, "expired")), change_end(clock=CLOCK, at=15.5))),
+    ("a job's call that is granted twice", {"granted twice"},
+     forge(put(request(9, 4.8, 4.9, None, cut="caller"),
+               ask(9, 10.0, 10.1, "s1", 4, requestId=None, job={"name": "a"})),
+           rows(job_row("s1", 3, 9.0, 9.5, "a"), job_row("s1", 4, 10.0, 12.0, "a")))),
+    ("a job's call that is granted once", set(),
+     forge(put(ask(9, 10.0, 10.1, "s1", 4, requestId=None, job={"name": "a"})),
+           rows(job_row("s1", 4, 10.0, 12.0, "a")))),
+    ("a job's grant that is another's there", {"history"},
+     forge(put(ask(9, 10.0, 10.1, "s1", 4, requestId=None, job={"name": "a"})),
+           rows(job_row("s1", 4, 10.0, 12.0, "b")))),
     ("overlapping leases there", {"history"},
      forge(change_row(1, grantedAt="2026-01-02T03:04:01.500Z"))),
     ("a grant that nobody was told of", {"history"}, forge(rows(row("s1", 3, 5.0, 5.1)))),
