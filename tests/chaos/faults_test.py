@@ -6,6 +6,7 @@ Environment: BUILD, SAN, KEEP, ONLY_FAULT (a part of the names of tests).
 """
 import calendar
 import os
+import signal
 import sys
 import threading
 import time
@@ -230,6 +231,38 @@ def release_in_doubt(rig, team):
     rig.await_service(team.key)
     expect(team.release(lease)[0], 200, "the repeated release")
     expect(team.grants(), [(1, "released")], "grants")
+
+
+def waiter_in_doubt(rig, team):
+    """What a COMMIT in doubt granted to a waiter, who was told meanwhile that its wait is over."""
+    lease = team.lease("one")
+    waiter = team.borrow("two", waitSeconds=2)
+    team.await_queue(1)
+    rig.arm("afterCommit", "cut")
+    rig.links["database"].order("refuse")
+    expect(team.release(lease)[0], 503, "releaseStack")
+    status, answer = waiter.result()
+    expect((status, answer["error"]["code"]), (503, "databaseUnavailable"), "the waiter's answer")
+    rig.links["database"].order("pass")
+    rig.await_service(Team(rig).key)
+    expect(team.lease("three", waitSeconds=20)["fence"], 3, "the fence of another's lease")
+
+
+def ended_during_commit(rig, team):
+    holder = team.lease("one")
+    waiter = team.borrow("two")
+    team.await_queue(1)
+    rig.arm("beforeCommit", "delay 500")
+    release = team.begin("/releaseStack", {"stackName": holder["stackName"],
+                                           "leaseId": holder["leaseId"]})
+    rig.await_fired("beforeCommit")
+    rig.signal("program", signal.SIGTERM)
+    expect(release.result()[0], 200, "releaseStack")
+    status, lease = waiter.result()
+    expect((status, lease.get("fence")), (200, 2), "the waiter's answer")
+    start_again(rig)
+    expect(team.release(lease)[0], 200, "the waiter's releaseStack")
+    expect(team.grants(), [(1, "released"), (2, "released")], "grants")
 
 
 def half_open_database(rig, team):
@@ -519,6 +552,8 @@ TESTS = [
     ("a COMMIT in doubt that did not happen: 503, and nothing is left", in_doubt_and_not_done),
     ("a request in doubt that is repeated gets one lease", in_doubt_and_repeated),
     ("a release in doubt that is repeated", release_in_doubt),
+    ("a waiter whose grant was in doubt when its wait was over: it goes back", waiter_in_doubt),
+    ("the program is asked to end during a COMMIT: all get their answers", ended_during_commit),
     ("a half-open connection does not lock the project for long", half_open_database),
     ("the program is killed before the COMMIT", killed("beforeCommit")),
     ("… after the COMMIT: the repeated request gets its lease", killed("afterCommit")),
