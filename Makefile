@@ -64,7 +64,11 @@ LIBRARIES = -lfcgi $(DATABASE_LIBS) $(YAJL_LIBS) -lm $(LDLIBS)
 export SAN BUILD DATABASE_CNF
 
 .PHONY: all help setup run stop install deb test test-all package check lint lint-format lint-tidy lint-cppcheck \
+<<<<<<< HEAD
 	lint-shell format unit unit-tests guards api attack browser openapi ctl race model faulty chaos bench-affinity bench-leases bench-parked clean bench FORCE
+=======
+	lint-shell format unit unit-tests guards api attack browser openapi ctl race model faulty chaos soak bench-affinity bench-leases bench-parked clean FORCE
+>>>>>>> 970012fe65f9fea6bce160bdd099d8bbdb1801f1
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -180,6 +184,9 @@ faulty: $(CHAOS_TOOLS)
 
 chaos: all faulty ## servers killed, stopped, cut off, starved under callers; CHAOS_SECONDS=300 of it
 	@CHAOS_SECONDS=$${CHAOS_SECONDS:-300} tests/run chaos
+
+soak: all faulty ## the same for SOAK_SECONDS=1800; the figures go to tests/chaos/SOAK.md
+	@SOAK_SECONDS=$${SOAK_SECONDS:-1800} VERBOSE=1 ONLY=chaos_test tests/run chaos
 
 race: all ## many callers, few stacks; RACE_SECONDS=600 for longer
 	@tests/run race

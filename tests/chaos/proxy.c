@@ -65,7 +65,7 @@ static int is_refusing;
 static int delay_ms;
 static int is_any_delayed;
 
-static void die(const char *format, ...)
+static _Noreturn void die(const char *format, ...)
 {
     va_list arguments;
 

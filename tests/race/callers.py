@@ -300,15 +300,19 @@ class World:
         for caller in self.callers:
             caller.start()
 
-    def finish(self, startup_grace):
-        """Stops the callers, waits until every stack is back, and asks for the end's state."""
+    def stop_callers(self):
+        """Returns what went wrong in them."""
         self.stopping.set()
         # The longest job waits for a stack, then for its lease's end.
         deadline = time.monotonic() + 120 * SLOWNESS
         for caller in self.callers:
             caller.join(max(0, deadline - time.monotonic()))
-        stuck = [caller.number for caller in self.callers if caller.is_alive()]
-        errors = ["caller %s: %r" % (c.number, c.error) for c in self.callers if c.error]
+        stuck = ["caller %s does not end" % c.number for c in self.callers if c.is_alive()]
+        return stuck + ["caller %s: %r" % (c.number, c.error) for c in self.callers if c.error]
+
+    def finish(self, startup_grace):
+        """Stops the callers, waits until every stack is back, and asks for the end's state."""
+        errors = self.stop_callers()
         with Client(self.instance, self.admin_key) as client:
             try:
                 await_condition(30, lambda: self.is_quiet(client), "all stacks are back", 0.05)
@@ -326,7 +330,7 @@ class World:
         self.history.add(type="end", at=at, maxStacks=self.max_stacks, grace=startup_grace,
                          slowness=SLOWNESS, rule=self.rule, stacks=stacks, status=status,
                          history=rows)
-        return ["caller %s does not end" % number for number in stuck] + errors
+        return errors
 
     @staticmethod
     def is_quiet(client):

@@ -9,11 +9,14 @@ A history has one JSON object a line, in any order. Times are seconds of one mon
    "status": 200, "answer": {…}, "cut": "why"}
       `status` is null when no answer came: `cut` is "caller" if the caller itself cut the
       connection, else what happened to it. `ended`: when the answer was there, or the cut.
-  {"type": "fault", "fault": "kill program", "from": t, "to": t}
-      calls that touch this time may go unanswered or get a 5xx.
+  {"type": "fault", "fault": "kill program", "from": t, "to": t, "silent": false,
+   "restart": true}
+      calls that touch this time may be cut or get a 5xx; if it is silent, they may hear nothing.
+      After a restart of program or database no lease from before ends within the grace time.
   {"type": "end", "at": t, "maxStacks": 8, "grace": 2.0, "slowness": 1, "rule": "fifo"|"affinity",
-   "stacks": [listStacks], "status": {…}, "history": [requests of /history]}
+   "stacks": [listStacks], "status": {…}, "history": [requests of /history], "clock": s}
       what the service says once every stack has come back (or the wait for that was given up).
+      `clock`: seconds from the callers' clock to UTC, where the service's clock is the same.
 
 What a caller may rely on, from its side: from the moment it has the answer to a request until it
 sends the release, or the lease time is over that the answer named, the stack is its own. The start
@@ -21,12 +24,22 @@ of the lease is counted from the answer, its end from the earliest moment it may
 service can't be blamed for what happens between.
 """
 import bisect
+import calendar
 import collections
 import json
 import sys
+import time
 
 # Answers give times in milliseconds, and whole seconds rounded down.
 ROUNDING = 0.002
+
+# Seconds by which the service's times and ours may differ, and a stack may come back late.
+CLOCKS = 0.05
+LATE = 1.0
+
+# What a caller may be told while something is broken.
+EXCUSES = {"badGateway", "unavailable", "gatewayTimeout", "databaseUnavailable", "shuttingDown",
+           "queueFull", "noStackAvailable", "notNow"}
 
 
 class Lease:
@@ -45,6 +58,8 @@ class Lease:
         self.until = float("inf")  # certainly held until
         self.released_sent = None  # or revoked, or released by name by somebody
         self.released_answered = None
+        self.outcomes = set()  # that releases of it named
+        self.is_marked = False
         self.used = []  # when its leaseId was sent
         self.caller = call["caller"]
 
@@ -56,7 +71,7 @@ class Lease:
 class Checker:
     def __init__(self, records):
         self.calls = sorted((r for r in records if r["type"] == "call"), key=lambda r: r["sent"])
-        self.faults = [r for r in records if r["type"] == "fault"]
+        self.faults = sorted((r for r in records if r["type"] == "fault"), key=lambda r: r["from"])
         ends = [r for r in records if r["type"] == "end"]
         self.end = ends[0] if ends else None
         self.violations = []
@@ -90,8 +105,10 @@ class Checker:
 
     # --- No request without an answer ---
 
-    def in_fault(self, call):
-        return any(f["from"] <= call["ended"] and call["sent"] <= f["to"] for f in self.faults)
+    def in_fault(self, call, silent=False):
+        """Whether a fault (a silent one) touches the call."""
+        return any(f["from"] <= call["ended"] and call["sent"] <= f["to"] and
+                   (not silent or f.get("silent")) for f in self.faults)
 
     def check_answers(self):
         slowness = self.end["slowness"] if self.end else 1
@@ -102,6 +119,8 @@ class Checker:
                 self.figures["cut by callers" if call["cut"] == "caller" else "unanswered"] += 1
                 if call["cut"] != "caller" and not self.in_fault(call):
                     self.violation("answer", "%s: no answer: %s" % (what, call["cut"]))
+                elif "timed out" in call["cut"] and not self.in_fault(call, silent=True):
+                    self.violation("silence", "%s: neither an answer nor a cut" % what)
                 continue
             self.figures["answers %s" % call["status"]] += 1
             code = (call["answer"].get("error") or {}).get("code")
@@ -110,7 +129,7 @@ class Checker:
                 self.violation("answer", "%s: the answer came after %.1f s" %
                                (what, call["ended"] - call["sent"]))
             if call["status"] >= 500 and code not in ("noStackAvailable", "notNow"):
-                if not self.in_fault(call):
+                if not self.in_fault(call) or code not in EXCUSES:
                     self.violation("answer", "%s: %s %s" % (what, call["status"], code))
             elif call["status"] != 200 and not code:
                 self.violation("answer", "%s: %s without a code" % (what, call["status"]))
@@ -150,6 +169,10 @@ class Checker:
             lease = self.leases.get(body.get("leaseId"))
             if lease and call["call"] in ("releaseStack", "extendLease", "setLastDeployedCommit"):
                 lease.used.append(call["sent"])
+            if lease and call["call"] == "releaseStack":
+                lease.outcomes.add(body.get("outcome"))
+            elif lease and call["call"] == "setLastDeployedCommit" and call["status"] == 200:
+                lease.is_marked = True
             if call["call"] == "extendLease" and lease:
                 if call["status"] == 200 and lease.released_sent is None:
                     lease.until = call["sent"] + call["answer"]["expiresInSeconds"]
@@ -357,9 +380,105 @@ class Checker:
             held = lease.released_answered is not None and lease.released_answered < self.lasts(lease)
             if held and row["state"] == "expired":
                 self.violation("history", "%r was released in time, but is expired" % lease)
+            elif held and row.get("outcome") not in (None, *lease.outcomes):
+                self.violation("history", "%r was released with %s, but has %s" % (
+                    lease, sorted(lease.outcomes), row["outcome"]))
+            if lease.is_marked and not row.get("deployedAt", True):
+                self.violation("history", "%r was marked, but isn't there" % lease)
+            if held and "clock" in end:
+                self.check_release_time(lease, row)
+        if "clock" in end:
+            self.check_returns(rows)
+        self.check_jobs(row_of)
         self.check_unheard(row_of)
         self.check_rows(rows)
         self.check_stacks()
+
+    def check_jobs(self, row_of):
+        """A call that names a job of its own, and no requestId, is granted once at most."""
+        granted = collections.defaultdict(list)
+        for (stack, fence), row in row_of.items():
+            if row.get("job"):
+                granted[row["job"]["name"]].append((stack, fence))
+        for call in self.calls:
+            job = call["body"].get("job")
+            if call["call"] != "requestStack" or not job or "requestId" in call["body"]:
+                continue
+            grants = granted[job["name"]]
+            if len(grants) > 1:
+                self.violation("granted twice", "%s of caller %s sent at %.3f: %s" % (
+                    job["name"], call["caller"], call["sent"], grants))
+            answer = call["answer"] if call["status"] == 200 else None
+            if answer and (answer["stackName"], answer["fence"]) not in grants:
+                self.violation("history", "%s of caller %s was told of %s, fence %s, but has %s" % (
+                    job["name"], call["caller"], answer["stackName"], answer["fence"], grants))
+
+    def on_our_clock(self, text):
+        """Of ISO 8601 in UTC."""
+        seconds, _, fraction = text.rstrip("Z").partition(".")
+        utc = calendar.timegm(time.strptime(seconds, "%Y-%m-%dT%H:%M:%S"))
+        return utc + float("0." + (fraction or "0")) - self.end["clock"]
+
+    def check_release_time(self, lease, row):
+        """An answered release is what ended the lease, neither before it was sent nor after."""
+        ended = self.on_our_clock(row["endedAt"])
+        if not lease.released_sent - CLOCKS < ended < lease.released_answered + CLOCKS:
+            self.violation("history", "%r was released from %.3f to %.3f, but ended at %.3f" % (
+                lease, lease.released_sent, lease.released_answered, ended))
+
+    # --- Every stack comes back, whatever becomes of its holder ---
+
+    def check_returns(self, rows):
+        heard = {(lease.stack, lease.fence): lease for lease in self.leases.values()}
+        seconds = {}
+        extended = collections.defaultdict(float)  # the latest end that a heartbeat may have set
+        for call in self.calls:
+            body = call["body"]
+            if call["call"] == "requestStack" and "leaseSeconds" in body:
+                seconds[body.get("requestId")] = body["leaseSeconds"]
+            elif call["call"] == "extendLease" and call["status"] not in range(400, 500):
+                at = call["ended"] if call["status"] == 200 else self.settled(call)
+                extended[body["leaseId"]] = max(extended[body["leaseId"]], at + body["seconds"])
+        longest = max(seconds.values(), default=0)
+        latest = 0.0
+        for row in rows:
+            if not row["grantedAt"] or not row["endedAt"]:
+                continue
+            lease = heard.get((row["stackName"], row["fence"]))
+            due = self.on_our_clock(row["grantedAt"])
+            due += seconds.get(lease.request_id, longest) if lease else longest
+            if lease:
+                due = max(due, extended[lease.lease_id])
+            for fault in self.faults:
+                if fault["from"] <= due + LATE:
+                    due = max(due, fault["to"] + self.end["grace"])
+            ended = self.on_our_clock(row["endedAt"])
+            self.check_grace(row, ended, lease)
+            late = ended - due
+            latest = max(latest, late)
+            if late > LATE * self.end["slowness"]:
+                self.violation("late return", "%s, fence %s, came back %.1f s too late" % (
+                    row["stackName"], row["fence"], late))
+        self.figures["latest return, milliseconds after it was due"] = round(1000 * latest)
+
+    def check_grace(self, row, ended, lease):
+        """While program or database is away no heartbeat comes in: that isn't the holder's fault."""
+        if row["state"] != "expired":
+            return
+        heartbeats = [call["ended"] for call in (self.calls_of(lease) if lease else [])
+                      if call["call"] == "extendLease"]
+        for fault in self.faults:
+            if fault.get("restart") and self.on_our_clock(row["grantedAt"]) < fault["from"] and \
+                    fault["from"] < ended < fault["from"] + self.end["grace"] - CLOCKS and \
+                    not any(at > fault["from"] for at in heartbeats):
+                self.violation("early end", "%s, fence %s, expired %.1f s after %s" % (
+                    row["stackName"], row["fence"], ended - fault["from"], fault["fault"]))
+
+    def settled(self, call):
+        """When a call without an answer must have happened, if it ever does."""
+        return max([call["ended"]] + [fault["to"] for fault in self.faults
+                                      if fault["from"] <= call["ended"] and
+                                      call["sent"] <= fault["to"]])
 
     def lasts(self, lease):
         """The end of the lease if nobody had released it."""

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """checker_test: feeds forged histories to the checker, each with one violation that it must find.
 Prints TAP."""
+import calendar
 import copy
 import os
 import sys
@@ -50,6 +51,10 @@ def row(stack, fence, granted, ended, state="released"):
     return {"requestNumber": fence, "stackName": stack, "fence": fence, "state": state,
             "grantedAt": "2026-01-02T03:04:%06.3fZ" % granted,
             "endedAt": "2026-01-02T03:04:%06.3fZ" % ended}
+
+
+def job_row(stack, fence, granted, ended, job):
+    return {**row(stack, fence, granted, ended), "job": {"name": job}}
 
 
 def good():
@@ -110,6 +115,7 @@ def request(caller, sent, ended, status, code=None, cut=None, **body):
                 {"error": {"code": code}} if code else None, cut)
 
 
+CLOCK = calendar.timegm((2026, 1, 2, 3, 4, 0))  # of row(), where the callers' clock is at 0
 KILL = {"type": "fault", "fault": "kill program", "from": 10.0, "to": 12.0}
 
 # Each with the kinds of violation that must be found, and no others.
@@ -189,6 +195,15 @@ FORGED = [
     ("502 without a reason", {"answer"}, forge(put(request(9, 1.0, 1.1, 502, "badGateway")))),
     ("403 to a request", {"answer"}, forge(put(request(9, 1.0, 1.1, 403, "forbidden")))),
 
+    ("no word at all while the program is killed", {"silence"},
+     forge(put(KILL, request(9, 9.0, 10.5, None, cut="timed out")))),
+    ("no word at all while the network is broken", set(),
+     forge(put({**KILL, "silent": True}, request(9, 9.0, 10.5, None, cut="timed out")))),
+    ("502 while the program is killed", set(),
+     forge(put(KILL, request(9, 9.0, 10.5, 502, "badGateway")))),
+    ("500 while the program is killed", {"answer"},
+     forge(put(KILL, request(9, 9.0, 10.5, 500, "internal")))),
+
     ("overtaken", {"order"},
      forge(put(ask(7, 10.0, 15.0, "s1", 4, waited=4.9), release(7, 15.1, 15.2, "s1", 4),
                ask(8, 11.0, 12.0, "s1", 3, waited=0.9), release(8, 12.5, 12.6, "s1", 3)),
@@ -225,6 +240,55 @@ FORGED = [
      forge(change_row(0, requestNumber=77))),
     ("a grant that is still active there", {"history"}, forge(change_row(0, state="active"))),
     ("a release in time that became an expiry", {"history"}, forge(change_row(1, state="expired"))),
+    ("another outcome than the release said", {"history"},
+     forge(drop(6), put(release(2, 4.0, 4.1, "s1", 2, outcome="failed")),
+           change_row(1, outcome="success"))),
+    ("the outcome that the release said", set(),
+     forge(drop(6), put(release(2, 4.0, 4.1, "s1", 2, outcome="failed")),
+           change_row(1, outcome="failed"))),
+    ("a mark that is not there", {"history"},
+     forge(put(use("setLastDeployedCommit", 2, 3.0, 3.1, "s1", 2)),
+           change_row(1, deployedAt=None))),
+    ("nothing wrong, by the clock", set(), forge(change_end(clock=CLOCK))),
+    ("a lease that ended before its release was sent", {"history"},
+     forge(change_end(clock=CLOCK), change_row(1, endedAt="2026-01-02T03:04:03.500Z"))),
+    ("a lease that ended after its release was answered", {"history"},
+     forge(change_end(clock=CLOCK), change_row(1, endedAt="2026-01-02T03:04:04.500Z"))),
+    ("a dead holder's stack that comes back in time", set(),
+     forge(put(ask(9, 10.0, 10.1, "s1", 3, seconds=2)),
+           rows(row("s1", 3, 10.0, 12.1, "expired")), change_end(clock=CLOCK, at=13.0))),
+    ("a dead holder's stack that comes back too late", {"late return"},
+     forge(put(ask(9, 10.0, 10.1, "s1", 3, seconds=2)),
+           rows(row("s1", 3, 10.0, 14.0, "expired")), change_end(clock=CLOCK, at=15.0))),
+    ("a stack that comes back after an outage and the grace", set(),
+     forge(put(KILL, ask(9, 10.0, 10.1, "s1", 3, seconds=2)),
+           rows(row("s1", 3, 10.0, 14.0, "expired")), change_end(clock=CLOCK, at=15.0))),
+    ("a lease that ends before anybody can have saved it after a restart", {"early end"},
+     forge(put({**KILL, "restart": True}, ask(9, 9.5, 9.6, "s1", 3, seconds=1)),
+           rows(row("s1", 3, 9.5, 11.5, "expired")), change_end(clock=CLOCK, at=13.0))),
+    ("a lease that ends when the grace after a restart is over", set(),
+     forge(put({**KILL, "restart": True}, ask(9, 9.5, 9.6, "s1", 3, seconds=1)),
+           rows(row("s1", 3, 9.5, 12.5, "expired")), change_end(clock=CLOCK, at=13.0))),
+    ("a lease that ends after the heartbeat that followed a restart", set(),
+     forge(put({**KILL, "restart": True}, ask(9, 9.5, 9.6, "s1", 3, seconds=1),
+               extend(9, 10.6, 10.7, "s1", 3, seconds=1)),
+           rows(row("s1", 3, 9.5, 11.7, "expired")), change_end(clock=CLOCK, at=13.0))),
+    ("a stack that comes back late after an outage", {"late return"},
+     forge(put(KILL, ask(9, 10.0, 10.1, "s1", 3, seconds=2)),
+           rows(row("s1", 3, 10.0, 17.0, "expired")), change_end(clock=CLOCK, at=17.5))),
+    ("a stack that comes back after its last heartbeat", set(),
+     forge(put(ask(9, 10.0, 10.1, "s1", 3, seconds=2), extend(9, 11.0, 11.1, "s1", 3, seconds=4)),
+           rows(row("s1", 3, 10.0, 15.0, "expired")), change_end(clock=CLOCK, at=15.5))),
+    ("a job's call that is granted twice", {"granted twice"},
+     forge(put(request(9, 4.8, 4.9, None, cut="caller"),
+               ask(9, 10.0, 10.1, "s1", 4, requestId=None, job={"name": "a"})),
+           rows(job_row("s1", 3, 9.0, 9.5, "a"), job_row("s1", 4, 10.0, 12.0, "a")))),
+    ("a job's call that is granted once", set(),
+     forge(put(ask(9, 10.0, 10.1, "s1", 4, requestId=None, job={"name": "a"})),
+           rows(job_row("s1", 4, 10.0, 12.0, "a")))),
+    ("a job's grant that is another's there", {"history"},
+     forge(put(ask(9, 10.0, 10.1, "s1", 4, requestId=None, job={"name": "a"})),
+           rows(job_row("s1", 4, 10.0, 12.0, "b")))),
     ("overlapping leases there", {"history"},
      forge(change_row(1, grantedAt="2026-01-02T03:04:01.500Z"))),
     ("a grant that nobody was told of", {"history"}, forge(rows(row("s1", 3, 5.0, 5.1)))),
