@@ -193,12 +193,7 @@ static void start_host(unsigned number)
 
 static void free_host(struct host *host)
 {
-    struct command *command;
-
-    while ((command = command_list_pop(&host->inbox)) != NULL)
-        command_free(command);
-    while ((command = command_list_pop(&host->batch->pending)) != NULL)
-        command_free(command);
+    batch_add(host->batch, host->inbox);
     batch_free(host->batch);
 }
 
@@ -390,8 +385,6 @@ static void event(unsigned *at, char *line)
         break;
     case '!':
         world.fault = (enum world_fault)((unsigned long)number % FAULT_COUNT);
-        if (world.fault == FAULT_COMMIT_ERROR)
-            day.may_be_untold = true; /*TODO*/
         break;
     case '?':
         world.refusals = (unsigned)number % 64;
