@@ -201,7 +201,7 @@ static void kill_host(unsigned number)
 {
     struct host *host = &day.hosts[number];
 
-    if (batch_has_work(host->batch))
+    if (batch_has_work(host->batch) || host->batch->later.first)
         day.may_be_untold = true;
     for (int i = 1; i <= day.caller_count; i++)
         if (day.callers[i].host == number && day.callers[i].state == CALLER_WAITS)
@@ -236,7 +236,8 @@ static bool work(struct host *host)
 {
     bool together;
 
-    return batch_watch(host->batch, &together) && batch_run(host->batch);
+    return batch_connect(host->batch) && batch_watch(host->batch, &together) &&
+           batch_run(host->batch);
 }
 
 static void turn(struct host *host)
@@ -250,8 +251,9 @@ static void turn(struct host *host)
         batch_refuse(host->batch);
         return;
     }
-    host->is_ready =
-        (batch_connect(host->batch) && work(host)) || (batch_connect(host->batch) && work(host));
+    host->is_ready = work(host);
+    if (!host->is_ready)
+        host->is_ready = work(host);
     if (!host->is_ready) {
         batch_refuse(host->batch);
         host->reconnect_at_us = world.now_us + 200000;
@@ -442,7 +444,7 @@ static void end_day(void)
     world.fault = FAULT_NONE;
     world.refusals = 0;
     world.is_undelivered = false;
-    turn_all(6, TIMES_SECOND);
+    turn_all(4, TIMES_SECOND);
     if (!world.is_deleted)
         check_leases_left();
     for (unsigned i = 0; i < WORLD_HOSTS; i++)
