@@ -1,6 +1,7 @@
 /* store: a double of the database: one project, in memory, shared by all that store_new() made. */
 #include "store.h"
 
+#include "../fuzz/fuzz.h"
 #include "../unit/copy_pool.h"
 #include "world.h"
 
@@ -44,11 +45,11 @@ void world_change(void)
     world.rows->version++;
 }
 
-static bool is_due(enum world_fault fault)
+static bool is_due(enum world_trouble trouble)
 {
-    if (world.fault != fault)
+    if (world.trouble != trouble)
         return false;
-    world.fault = FAULT_NONE;
+    world.trouble = TROUBLE_NONE;
     return true;
 }
 
@@ -104,20 +105,32 @@ void store_leave(struct store *store)
         world.heard[store->host] = 0;
 }
 
-static void add_others(const struct store *store, bool was_away, struct store_begin *begin)
+const char *store_refusal(const struct store *store)
+{
+    (void)store;
+    return "";
+}
+
+enum database_status store_find_others(struct store *store, bool was_away,
+                                       struct store_others *others)
 {
     int64_t patience = (was_away ? 3600 : 2) * TIMES_SECOND;
 
-    begin->others = mem_alloc(WORLD_HOSTS * sizeof *begin->others);
+    *others = (struct store_others){0};
+    if (!store->is_connected)
+        return DATABASE_LOST;
+    others->instances = mem_alloc(WORLD_HOSTS * sizeof *others->instances);
     for (unsigned i = 0; i < WORLD_HOSTS; i++)
         if (i != store->host && world.heard[i] && world.heard_at[i] > world.now_us - patience)
-            begin->others[begin->other_count++] = world.heard[i];
+            others->instances[others->count++] = world.heard[i];
+    return DATABASE_OK;
 }
 
 static void add_row(struct store_begin *begin)
 {
     struct store_project *row = &begin->projects[begin->project_count++];
 
+    begin->now = world.now_us;
     *row = (struct store_project){.id = world.rows->id,
                                   .name = WORLD_PROJECT,
                                   .prefix = mem_strdup(world.rows->prefix),
@@ -131,19 +144,18 @@ static void add_row(struct store_begin *begin)
 }
 
 enum database_status store_begin(struct store *store, const char *const names[], size_t count,
-                                 bool was_away, struct store_begin *begin)
+                                 struct store_begin *begin)
 {
-    *begin = (struct store_begin){.now = world.now_us};
+    *begin = (struct store_begin){0};
     begin->projects = mem_zalloc((count + 1) * sizeof *begin->projects);
-    add_others(store, was_away, begin);
-    if (!store->is_connected || is_due(FAULT_BEGIN_LOST))
+    if (!store->is_connected || is_due(TROUBLE_BEGIN_LOST))
         return lose(store);
-    if (is_due(FAULT_BEGIN_RETRY))
+    if (is_due(TROUBLE_BEGIN_RETRY))
         return DATABASE_RETRY;
     for (size_t i = 0; i < count && !world.is_deleted; i++) {
         if (strcmp(names[i], WORLD_PROJECT) != 0)
             continue;
-        if (is_due(FAULT_BUSY))
+        if (is_due(TROUBLE_BUSY))
             begin->busy_count++;
         else
             add_row(begin);
@@ -158,13 +170,12 @@ void store_begin_free(struct store_begin *begin)
         free(begin->projects[i].initial_commit);
     }
     free(begin->projects);
-    free(begin->others);
     *begin = (struct store_begin){0};
 }
 
 enum database_status store_load(struct store *store, struct pool *pool)
 {
-    if (!store->is_connected || is_due(FAULT_LOAD_LOST))
+    if (!store->is_connected || is_due(TROUBLE_LOAD_LOST))
         return lose(store);
     copy_rows(pool, world.rows);
     return DATABASE_OK;
@@ -241,10 +252,63 @@ static void add_history(const struct lease *lease)
     memcpy(ended->lease_id, lease->lease_id, LEASE_ID_SIZE);
 }
 
+static uint64_t number_of(const struct manifest *manifest)
+{
+    return manifest ? manifest->number : 0;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* What isn't marked as changed isn't written, so it must be what the row has. */
+static void check_stack_row(const struct stack *row, const struct stack *stack)
+{
+    if (!(stack->changed & STACK_LIFE))
+        check(row->state == stack->state && row->next_state == stack->next_state &&
+              row->fence == stack->fence && same_text(row->branch, stack->branch) &&
+              !row->lease == !stack->lease && row->created == stack->created &&
+              row->modified == stack->modified);
+    if (!(stack->changed & STACK_CONTENT))
+        check(same_text(row->commit, stack->commit) &&
+              number_of(row->content) == number_of(stack->content));
+    if (!(stack->changed & STACK_ASIDE))
+        check(same_text(row->owner, stack->owner) && same_text(row->reason, stack->reason) &&
+              row->hold_s == stack->hold_s && row->held_until == stack->held_until);
+}
+
+static void check_lease_row(const struct lease *row, const struct lease *lease)
+{
+    check(row->state == lease->state && row->passed_over == lease->passed_over);
+    check(row->instance == lease->instance && row->wait_until == lease->wait_until);
+    check(row->place_until == lease->place_until && row->timed_out == lease->timed_out);
+    check(row->is_protected == lease->is_protected && row->fence == lease->fence);
+    check(row->granted_at == lease->granted_at && row->expires_at == lease->expires_at);
+    check(row->deployed_at == lease->deployed_at && !row->stack == !lease->stack);
+    check(memcmp(row->lease_id, lease->lease_id, LEASE_ID_SIZE) == 0);
+}
+
+static void check_rows(const struct pool *rows, const struct pool *pool)
+{
+    static const struct stack new_row; /* as the columns' defaults have it */
+    const struct lease *lease;
+
+    for (uint32_t i = 1; i < pool->stacks_size; i++) {
+        bool is_there = i < rows->stacks_size && rows->stacks[i];
+        if (pool->stacks[i])
+            check_stack_row(is_there ? rows->stacks[i] : &new_row, pool->stacks[i]);
+    }
+    for (size_t at = 0; (lease = map_next(&pool->leases, &at)) != NULL;)
+        if (!lease->dirty)
+            check_lease_row(pool_lease(rows, lease->number), lease);
+}
+
 static void commit(const struct pool *pool)
 {
     struct pool *old = world.rows;
 
+    check_rows(old, pool);
     for (const struct lease *at = pool->ended_leases; at; at = at->next_dirty)
         add_history(at);
     world.rows = copy_pool(pool);
@@ -253,15 +317,15 @@ static void commit(const struct pool *pool)
 
 enum database_status store_commit(struct store *store, struct pool *const pools[], size_t count)
 {
-    bool is_lost = is_due(FAULT_COMMIT_LOST);
-    bool is_doubtful = is_due(FAULT_COMMIT_DOUBT);
+    bool is_lost = is_due(TROUBLE_COMMIT_LOST);
+    bool is_doubtful = is_due(TROUBLE_COMMIT_DOUBT);
 
     store->is_committed = false;
     if (!store->is_connected || is_lost)
         return lose(store);
-    if (is_due(FAULT_COMMIT_RETRY))
+    if (is_due(TROUBLE_COMMIT_RETRY))
         return DATABASE_RETRY;
-    if (is_due(FAULT_COMMIT_ERROR))
+    if (is_due(TROUBLE_COMMIT_ERROR))
         return DATABASE_ERROR;
     for (size_t i = 0; i < count; i++) {
         if (!pool_is_dirty(pools[i]))

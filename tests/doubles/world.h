@@ -23,17 +23,17 @@
 #define WORLD_HOSTS   2
 
 /* What the database does instead of what it is asked for, once. */
-enum world_fault {
-    FAULT_NONE,
-    FAULT_BUSY,         /* another host holds the project's row */
-    FAULT_BEGIN_RETRY,  /* deadlock */
-    FAULT_BEGIN_LOST,   /* the connection breaks while the rows are locked, */
-    FAULT_LOAD_LOST,    /* while they are read, */
-    FAULT_COMMIT_LOST,  /* before the COMMIT came through, */
-    FAULT_COMMIT_DOUBT, /* after it: it has happened */
-    FAULT_COMMIT_RETRY,
-    FAULT_COMMIT_ERROR, /* a statement fails for good */
-    FAULT_COUNT,
+enum world_trouble {
+    TROUBLE_NONE,
+    TROUBLE_BUSY,         /* another host holds the project's row */
+    TROUBLE_BEGIN_RETRY,  /* deadlock */
+    TROUBLE_BEGIN_LOST,   /* the connection breaks while the rows are locked, */
+    TROUBLE_LOAD_LOST,    /* while they are read, */
+    TROUBLE_COMMIT_LOST,  /* before the COMMIT came through, */
+    TROUBLE_COMMIT_DOUBT, /* after it: it has happened */
+    TROUBLE_COMMIT_RETRY,
+    TROUBLE_COMMIT_ERROR, /* a statement fails for good */
+    TROUBLE_COUNT,
 };
 
 /* How a lease ended. */
@@ -54,7 +54,7 @@ struct world {
     int64_t now_us; /* every clock */
     uint64_t chance;
 
-    enum world_fault fault;
+    enum world_trouble trouble;
     unsigned refusals;   /* so many attempts to connect fail */
     bool is_deleted;     /* the project */
     bool is_undelivered; /* the next answer */

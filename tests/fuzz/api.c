@@ -10,7 +10,7 @@
  *     @N             go to host N        ~    that host's program is killed and started again
  *     +N             N seconds pass      -N   the Nth caller hangs up
  *     *              the next answer reaches nobody
- *     !N             the Nth fault of world.h strikes        ?N   N attempts to connect fail
+ *     !N             the Nth trouble of world.h          ?N   N attempts to connect fail
  *     =              somebody changes the project's row      x    it is deleted
  *
  * What must hold: a caller is answered once, in one of the ways that the README has; a grant is in
@@ -294,7 +294,7 @@ static void put_body(struct buf *out, const char *text)
 static void handle(unsigned number, const struct request *request)
 {
     struct host *host = &day.hosts[number];
-    const struct api api = {.is_ready = host->is_ready};
+    const struct api api = {.is_ready = host->is_ready, .refusal = ""};
     struct response response = {0};
     struct command *command;
 
@@ -386,7 +386,7 @@ static void event(unsigned *at, char *line)
         world.is_undelivered = true;
         break;
     case '!':
-        world.fault = (enum world_fault)((unsigned long)number % FAULT_COUNT);
+        world.trouble = (enum world_trouble)((unsigned long)number % TROUBLE_COUNT);
         break;
     case '?':
         world.refusals = (unsigned)number % 64;
@@ -441,7 +441,7 @@ static void check_leases_left(void)
 
 static void end_day(void)
 {
-    world.fault = FAULT_NONE;
+    world.trouble = TROUBLE_NONE;
     world.refusals = 0;
     world.is_undelivered = false;
     turn_all(4, TIMES_SECOND);
