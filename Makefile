@@ -2,7 +2,8 @@
 
 VERSION := 0.1.0
 
-# Sets beside the plain one: SAN=address (with UBSan) or SAN=thread; FAULTS=1, with fault points for tests.
+# Sets beside the plain one: SAN=address (with UBSan), SAN=thread, or SAN=fuzz (clang's libFuzzer
+# with ASan and UBSan; its targets only); FAULTS=1, with fault points for tests.
 SAN ?=
 FAULTS ?=
 BUILD := build$(if $(SAN),/$(SAN))$(if $(FAULTS),/faults)
@@ -52,8 +53,12 @@ LINK := -fsanitize=address,undefined
 else ifeq ($(SAN),thread)
 HARDENING = -O1 -fno-omit-frame-pointer -fsanitize=thread
 LINK := -fsanitize=thread
+else ifeq ($(SAN),fuzz)
+CC := clang
+HARDENING = -O2 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+LINK := -fsanitize=fuzzer,address,undefined
 else
-$(error SAN is address, thread or empty)
+$(error SAN is address, thread, fuzz or empty)
 endif
 
 CFLAGS ?= -g
@@ -63,12 +68,8 @@ LIBRARIES = -lfcgi $(DATABASE_LIBS) $(YAJL_LIBS) -lm $(LDLIBS)
 
 export SAN BUILD DATABASE_CNF
 
-.PHONY: all help setup run stop install deb test test-all package check lint lint-format lint-tidy lint-cppcheck \
-<<<<<<< HEAD
-	lint-shell format unit unit-tests guards api attack browser openapi ctl race model faulty chaos bench-affinity bench-leases bench-parked clean bench FORCE
-=======
-	lint-shell format unit unit-tests guards api attack browser openapi ctl race model faulty chaos soak bench-affinity bench-leases bench-parked clean FORCE
->>>>>>> 970012fe65f9fea6bce160bdd099d8bbdb1801f1
+# Targets are names of tasks, unless they have a dot or a slash.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' Makefile) FORCE
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -101,7 +102,22 @@ $(BUILD)/tests/unit/%_test: $(BUILD)/tests/unit/%_test.o $(PARTS)
 unit-tests: $(UNIT_TESTS)
 .SECONDARY: $(UNIT_TESTS:=.o)
 
--include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d)
+# Made with SAN=fuzz.
+FUZZ_TARGETS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))
+# What speaks with the outside, and what stands in for it.
+OUTSIDE := gateway parking reader% store% database% writer worker
+DOUBLES := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/doubles/*.c))
+WRAPPED := times_monotonic_ms times_monotonic_us poll getrandom
+
+$(filter-out %/api,$(FUZZ_TARGETS)): $(PARTS)
+$(BUILD)/tests/fuzz/api: $(DOUBLES) $(filter-out $(OUTSIDE:%=$(BUILD)/fcgi/%.o),$(PARTS))
+$(BUILD)/tests/fuzz/api: private LDLIBS += $(CMOCKA_LIBS) $(WRAPPED:%=-Wl,--wrap=%)
+$(FUZZ_TARGETS): %: %.o
+	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
+
+fuzz-targets: $(FUZZ_TARGETS)
+
+-include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZ_TARGETS:=.d) $(DOUBLES:.o=.d)
 
 # --- Run ---
 
@@ -129,19 +145,21 @@ deb: ## a Debian package in build/
 # --- Test. The last line of each run is `N passed, N failed`. ---
 
 # Suites are directories of tests/; tests/run says what may stand in one.
-SUITES := guards unit ctl api attack openapi ci race model chaos
+SUITES := guards unit ctl api attack openapi ci race model chaos fuzz
 # Left out of `make test`, because they take minutes.
 LONG_SUITES := e2e package tools browser
 
-test: ## everything: lint, guards, unit, API, CI, race, model and fault tests
+test: ## everything: lint, guards, unit, API, CI, race, model, fault and fuzz tests
 	@scripts/setup
 	@$(MAKE) --no-print-directory all unit-tests faulty
+	@$(MAKE) --no-print-directory SAN=fuzz fuzz-targets
 	@tests/run $(SUITES)
 
 test-all: ## the same, and what takes minutes: the package in a clean Debian, linters from npm
 	@scripts/setup browser
 	@scripts/setup package
 	@$(MAKE) --no-print-directory all unit-tests faulty
+	@$(MAKE) --no-print-directory SAN=fuzz fuzz-targets
 	@tests/run $(SUITES) $(LONG_SUITES)
 
 package: all ## the package, installed, upgraded and purged in a clean Debian
@@ -194,6 +212,10 @@ race: all ## many callers, few stacks; RACE_SECONDS=600 for longer
 model: all ## 100,000 random commands against a model; MODEL_COMMANDS=, MODEL_PROCESSES=, SEED=
 	@MODEL_COMMANDS=$${MODEL_COMMANDS:-100000} MODEL_PROCESSES=$${MODEL_PROCESSES:-4} tests/run model
 
+fuzz: ## one hour of fuzzing; FUZZ_SECONDS=, FUZZ_JOBS=, FUZZ_TARGETS='json api', SEED=
+	@$(MAKE) --no-print-directory SAN=fuzz fuzz-targets
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-3600} FUZZ_JOBS=$${FUZZ_JOBS:-$$(nproc)} tests/run fuzz
+
 # --- Bench ---
 
 # TRACE=file (or REPO=dir UNITS='services/*') K=stacks LOAD=real|30|60|90 REFRESH=1
@@ -231,7 +253,8 @@ bench-leases: all $(BENCH_TOOLS) ## leases/s and their times, beside nginx alone
 
 # --- Lint ---
 
-C_FILES := $(wildcard fcgi/*.[ch] tests/unit/*.[ch] tests/race/*.[ch] tests/lib/*.[ch] tests/bench/*.[ch] tests/chaos/*.[ch])
+C_FILES := $(wildcard fcgi/*.[ch] tests/unit/*.[ch] tests/race/*.[ch] tests/lib/*.[ch] tests/bench/*.[ch] tests/chaos/*.[ch] \
+	tests/fuzz/*.[ch] tests/doubles/*.[ch])
 SHELL_FILES = $(shell grep -lIE '^\#!.*\b(ba)?sh\b' -r .ci scripts tests --exclude='*.bats' --exclude='*.bash')
 BATS_FILES := $(wildcard tests/*/*.bats)
 BATS_HELPERS := $(wildcard tests/*/*.bash)

@@ -37,6 +37,11 @@ struct batch *batch_new(const struct config *config, struct gateway *gateway, in
 
 void batch_free(struct batch *batch)
 {
+    struct command *command;
+
+    command_list_put_back(&batch->pending, &batch->later);
+    while ((command = command_list_pop(&batch->pending)) != NULL)
+        command_free(command);
     projects_free(&batch->projects);
     parking_free(batch->answers.parking);
     store_free(batch->store);

@@ -19,6 +19,8 @@ struct batch {
 
     struct command_list pending; /* in the order of their arrival */
     size_t alone; /* of the pending commands, how many must run alone: their batch failed */
+    struct command_list later; /* our own that failed alone: nobody else would do them */
+    int64_t later_ms;          /* monotonic; when they are tried again */
 
     struct project **members; /* of the batch at work */
     size_t member_count;

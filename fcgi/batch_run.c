@@ -13,6 +13,7 @@
 #define TRIES_MAX   10
 #define RECONNECT_S 5   /* for an answer that is due: did the COMMIT happen? */
 #define BATCH_MAX   512 /* commands */
+#define LATER_MS    1000
 
 static int64_t to_ms(const struct batch *batch, int64_t time_us)
 {
@@ -253,6 +254,20 @@ static void give_up(struct batch *batch)
     batch->member_count = 0;
 }
 
+/* Its statements fail even alone. A caller is told; what we owe, as taking back a grant that nobody
+ * heard of, is tried again until it works (the database's disk may be full). */
+static void refuse_alone(struct batch *batch, struct project *project)
+{
+    const struct command *first = project->commands.first;
+
+    if (!first || first->has_client) {
+        answers_refuse(&batch->answers, project, RESULT_NO_DATABASE);
+        return;
+    }
+    command_list_push(&batch->later, command_list_pop(&project->commands));
+    batch->later_ms = times_monotonic_ms() + LATER_MS;
+}
+
 /* A statement failed for good. If there were several commands, each gets its own chance. */
 static void isolate(struct batch *batch)
 {
@@ -268,9 +283,9 @@ static void isolate(struct batch *batch)
         if (count > 1)
             command_list_put_back(&batch->pending, &project->commands);
         else
-            answers_refuse(&batch->answers, project, RESULT_NO_DATABASE);
+            refuse_alone(batch, project);
         project->is_member = false;
-        project->deadline_ms = times_monotonic_ms() + 1000;
+        project->deadline_ms = times_monotonic_ms() + LATER_MS;
         projects_note(&batch->projects, project);
     }
     if (count > 1)
@@ -324,6 +339,8 @@ static bool run_once(struct batch *batch)
 
 bool batch_run(struct batch *batch)
 {
+    if (times_monotonic_ms() >= batch->later_ms)
+        command_list_put_back(&batch->pending, &batch->later);
     projects_find_due(&batch->projects, times_monotonic_ms());
     return !batch_has_work(batch) || run_once(batch);
 }

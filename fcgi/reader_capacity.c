@@ -77,8 +77,9 @@ static void put_assumptions(struct json_writer *json)
     static const char *const assumptions[] = {
         "Jobs arrive as they did; with other stacks each holds its stack as long as it did.",
         "First come, first served; no priorities, no affinity.",
-        "Jobs that never got a stack hold one for the mean time, or leave after the wait that they "
-        "had.",
+        ("Jobs that never got a stack hold one for the mean time, or leave after the wait that "
+         "they "
+         "had."),
         "Erlang C: Poisson arrivals at the busiest hour's rate and exponential holds, for ever.",
     };
 

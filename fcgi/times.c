@@ -13,7 +13,8 @@ struct parts {
  * that takes a lock, and an instant is written ten times a request. */
 static struct parts split(int64_t time_us)
 {
-    int64_t second = time_us / TIMES_SECOND - (time_us % TIMES_SECOND < 0);
+    int64_t rest_us = time_us % TIMES_SECOND;
+    int64_t second = time_us / TIMES_SECOND - (rest_us < 0);
     int64_t day = second / 86400 - (second % 86400 < 0);
     unsigned of_day = (unsigned)(second - day * 86400);
     int64_t shifted = day + 719468; /* since 0000-03-01 */
@@ -30,7 +31,7 @@ static struct parts split(int64_t time_us)
         .hour = of_day / 3600,
         .minute = of_day / 60 % 60,
         .second = of_day % 60,
-        .microsecond = (unsigned)(time_us - second * TIMES_SECOND),
+        .microsecond = (unsigned)(rest_us < 0 ? rest_us + TIMES_SECOND : rest_us),
     };
 }
 

@@ -32,6 +32,8 @@ static void test_iso(void **state)
     check_iso(INT64_C(1709164800000000), "2024-02-29T00:00:00.000Z");
     check_iso(INT64_C(253402300799999999), "9999-12-31T23:59:59.999Z");
     check_iso(TIMES_NEVER, "294247-01-10T04:00:54.775Z");
+    check_iso(INT64_C(-62167219200000000), "0000-01-01T00:00:00.000Z");
+    check_iso(INT64_C(-60568560000000000), "0050-08-29T00:00:00.000Z"); /* four digits, always */
 }
 
 static void test_sql(void **state)
@@ -40,6 +42,7 @@ static void test_sql(void **state)
     check_sql(0, "1970-01-01 00:00:00.000000");
     check_sql(INT64_C(1767323045678901), "2026-01-02 03:04:05.678901");
     check_sql(-1, "1969-12-31 23:59:59.999999");
+    check_sql(INT64_C(-60568560000000000), "0050-08-29 00:00:00.000000");
 }
 
 static void test_parse(void **state)

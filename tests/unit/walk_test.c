@@ -5,6 +5,7 @@
  *
  * When it fails it prints how to run the same walk again.
  */
+#include "copy_pool.h"
 #include "scene.h"
 
 #define MEMOS       400
@@ -227,107 +228,14 @@ static struct command *any_command(struct walk *walk)
     return command;
 }
 
-/* Restarts: the pool as store_load() would find it. */
-
-static struct manifest *copy_manifest(struct map *copies, const struct manifest *manifest)
-{
-    struct manifest *copy;
-
-    if (!manifest)
-        return NULL;
-    copy = map_get(copies, manifest->number);
-    if (!copy) {
-        copy = manifest_new(manifest->units, manifest->count);
-        copy->number = manifest->number;
-        copy->stored = true;
-        map_put(copies, manifest->number, copy);
-    }
-    return copy;
-}
-
-static void copy_stack(struct pool *pool, struct map *manifests, const struct stack *stack)
-{
-    struct stack *copy = mem_alloc(sizeof *copy);
-
-    *copy = (struct stack){.number = stack->number,
-                           .state = stack->state,
-                           .next_state = stack->next_state,
-                           .fence = stack->fence,
-                           .branch = mem_strdup(stack->branch),
-                           .commit = mem_strdup(stack->commit),
-                           .content = copy_manifest(manifests, stack->content),
-                           .owner = mem_strdup(stack->owner),
-                           .reason = mem_strdup(stack->reason),
-                           .hold_s = stack->hold_s,
-                           .held_until = stack->held_until,
-                           .created = stack->created,
-                           .modified = stack->modified};
-    pool_add_stack(pool, copy);
-}
-
-static void copy_lease(struct pool *pool, struct map *manifests, const struct lease *lease)
-{
-    struct lease *copy = mem_alloc(sizeof *copy);
-
-    *copy = (struct lease){.number = lease->number,
-                           .state = lease->state,
-                           .request_id = mem_strdup(lease->request_id),
-                           .key_name = mem_strdup(lease->key_name),
-                           .branch = mem_strdup(lease->branch),
-                           .commit = mem_strdup(lease->commit),
-                           .units = copy_manifest(manifests, lease->units),
-                           .purpose = lease->purpose,
-                           .priority = lease->priority,
-                           .lease_s = lease->lease_s,
-                           .passed_over = lease->passed_over,
-                           .asked_at = lease->asked_at,
-                           .instance = lease->instance,
-                           .wait_until = lease->wait_until,
-                           .place_until = lease->place_until,
-                           .timed_out = lease->timed_out,
-                           .is_protected = lease->is_protected,
-                           .fence = lease->fence,
-                           .is_new = lease->is_new,
-                           .stack_commit = mem_strdup(lease->stack_commit),
-                           .stack_content = copy_manifest(manifests, lease->stack_content),
-                           .changed_units = lease->changed_units,
-                           .granted_at = lease->granted_at,
-                           .renewed_at = lease->granted_at,
-                           .expires_at = lease->expires_at,
-                           .deployed_at = lease->deployed_at};
-    memcpy(copy->lease_id, lease->lease_id, LEASE_ID_SIZE);
-    if (lease->stack)
-        copy->stack = pool_stack(pool, lease->stack->number);
-    pool_add_lease(pool, copy);
-}
+/* Restarts */
 
 static void reload(struct walk *walk)
 {
-    const struct pool *old = walk->scene->pool;
-    struct pool *pool = scene_pool(old->max_stacks);
-    struct map manifests = {0};
-    const struct lease *lease;
-    struct manifest *manifest;
+    struct pool *old = walk->scene->pool;
 
-    mem_replace(&pool->prefix, old->prefix);
-    mem_replace(&pool->initial_commit, old->initial_commit);
-    pool->lease_s = old->lease_s;
-    pool->max_lease_s = old->max_lease_s;
-    pool->wait_s = old->wait_s;
-    pool->next_lease_number = old->next_lease_number;
-    pool->mean_hold_s = old->mean_hold_s;
-    pool->now = old->now;
-    for (size_t i = 1; i < old->stacks_size; i++)
-        if (old->stacks[i])
-            copy_stack(pool, &manifests, old->stacks[i]);
-    for (size_t at = 0; (lease = map_next(&old->leases, &at)) != NULL;)
-        copy_lease(pool, &manifests, lease);
-    for (size_t at = 0; (manifest = map_next(&manifests, &at)) != NULL;)
-        pool_add_manifest(pool, manifest);
-    map_free(&manifests);
-    pool_sort_idle(pool);
-    pool_free(walk->scene->pool);
-    walk->scene->pool = pool;
+    walk->scene->pool = copy_pool(old);
+    pool_free(old);
 }
 
 /* Another host at work between two batches of ours: its own callers, its clerk. */

@@ -1,0 +1,81 @@
+/* reader: a double that tells of the pool in memory just enough to be looked at. */
+#include "reader.h"
+
+#include "world.h"
+
+#include <stdlib.h>
+
+void reader_filter_free(struct reader_filter *filter)
+{
+    free(filter->stack_name);
+    free(filter->branch);
+}
+
+static enum reader_status tell_stacks(struct json_writer *json)
+{
+    if (world.is_deleted)
+        return READER_NO_PROJECT;
+    if (world.refusals > 0)
+        return READER_NO_DATABASE;
+    json_open_array(json, "stacks");
+    for (size_t i = 0; i < world.rows->stacks_size; i++)
+        if (world.rows->stacks[i])
+            json_put_string(json, NULL, words_stack_state(world.rows->stacks[i]->state));
+    json_close_array(json);
+    return READER_OK;
+}
+
+enum reader_status reader_list_stacks(struct reader *reader, const char *project,
+                                      struct json_writer *json)
+{
+    (void)reader;
+    (void)project;
+    return tell_stacks(json);
+}
+
+enum reader_status reader_status_page(struct reader *reader, const char *project,
+                                      struct json_writer *json)
+{
+    (void)reader;
+    (void)project;
+    return tell_stacks(json);
+}
+
+static void tell_filter(const struct reader_filter *filter, struct json_writer *json)
+{
+    json_put_integer(json, "limit", (int64_t)filter->limit);
+    json_put_string(json, "stackName", filter->stack_name);
+    json_put_string(json, "branch", filter->branch);
+}
+
+enum reader_status reader_history(struct reader *reader, const char *project,
+                                  const struct reader_filter *filter, struct json_writer *json)
+{
+    (void)reader;
+    (void)project;
+    tell_filter(filter, json);
+    return tell_stacks(json);
+}
+
+enum reader_status reader_actions(struct reader *reader, const char *project,
+                                  const struct reader_filter *filter, struct json_writer *json)
+{
+    return reader_history(reader, project, filter, json);
+}
+
+enum reader_status reader_capacity(struct reader *reader, const char *project, double p95_wait_s,
+                                   struct json_writer *json)
+{
+    (void)reader;
+    (void)project;
+    json_put_number(json, "targetSeconds", p95_wait_s, 0);
+    return tell_stacks(json);
+}
+
+enum reader_status reader_gauges(struct reader *reader, const char *project, struct buf *out)
+{
+    (void)reader;
+    (void)project;
+    (void)out;
+    return world.refusals > 0 ? READER_NO_DATABASE : READER_OK;
+}
