@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""galera_test: several program hosts on a MariaDB Galera cluster of three nodes. Prints TAP.
+
+Environment: CLUSTER_SECONDS (of faults, default 60), SEED, KEEP=1, BUILD (histories go to
+BUILD/cluster/).
+"""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+for folder in ("lib", "race"):
+    sys.path.insert(0, os.path.join(os.path.dirname(HERE), folder))
+
+import hosts  # noqa: E402
+
+hosts.enter_namespaces()
+
+import galera  # noqa: E402
+from service import await_condition  # noqa: E402
+from trial import SECONDS, Trial  # noqa: E402
+
+
+class GaleraTrial(Trial):
+    app_hosts = 3
+
+    def start_nodes(self):
+        missing = galera.Node.missing()
+        if missing:
+            raise RuntimeError("not installed: %s; scripts/setup cluster installs it" %
+                               ", ".join(missing))
+        return galera.start_cluster(self.directory)
+
+    def await_synced(self):
+        for node in self.nodes:
+            await_condition(90, node.is_synced, "%s is synced" % node.name, 0.1)
+
+    # --- Faults ---
+
+    def kill(self, node, world):
+        node.kill()
+        served = self.served(world)
+        node.start()
+        return served
+
+    def kill_first(self, world):
+        """the writing node is killed, and comes back"""
+        return self.kill(self.nodes[0], world)
+
+    def kill_other(self, world):
+        """another node is killed, and comes back"""
+        return self.kill(self.nodes[self.random.randrange(1, 3)], world)
+
+    def cut_off(self, node, world):
+        node.cut()
+        served = self.served(world)
+        node.mend()
+        self.await_synced()
+        return served
+
+    def cut_off_first(self, world):
+        """the writing node is cut off from everything"""
+        return self.cut_off(self.nodes[0], world)
+
+    def cut_off_other(self, world):
+        """another node is cut off from everything"""
+        return self.cut_off(self.nodes[self.random.randrange(1, 3)], world)
+
+    def pause_first(self, world):
+        """the writing node stands still for some seconds"""
+        self.nodes[0].pause()
+        world.stopping.wait(self.random.uniform(1, 4))
+        self.nodes[0].go_on()
+        served = self.served(world)
+        self.await_synced()
+        return served
+
+    def part_host(self, world):
+        """one host and the first node don't reach each other, so that two nodes write"""
+        host = self.random.choice(self.deployment.hosts)
+        host.machine.cut_from(self.nodes[0])
+        served = self.served(world)
+        world.stopping.wait(3)
+        host.machine.mend_to(self.nodes[0])
+        return served
+
+    def kill_host(self, world):
+        """a host's program and nginx are killed, and come back"""
+        host = self.random.choice(self.deployment.hosts)
+        host.kill()
+        served = self.served(world, [other for other in self.deployment.hosts if other is not host])
+        host.revive()
+        return served
+
+
+def faults(trial):
+    """machines are killed, cut off and paused under callers at three hosts: every promise holds"""
+    kinds = [GaleraTrial.kill_first, GaleraTrial.cut_off_first, GaleraTrial.kill_other,
+             GaleraTrial.part_host, GaleraTrial.cut_off_other, GaleraTrial.pause_first,
+             GaleraTrial.kill_host]
+    return trial.break_things("galera", kinds)
+
+
+def writers(trial):
+    """each host writes to another node: every promise holds, conflicts are run again"""
+    for number, host in enumerate(trial.deployment.hosts):
+        host.set_servers(trial.nodes[number:] + trial.nodes[:number])
+    trial.deployment.await_ready()
+    world = trial.world("writers")
+    world.stopping.wait(max(10, SECONDS / 4))
+    problems = trial.judge(world)
+    used = {host.server() for host in trial.deployment.hosts}
+    if len(used) != len(trial.deployment.hosts):
+        problems.append("the hosts wrote to %s" % sorted(used))
+    conflicts = sum("Deadlock" in line for host in trial.deployment.hosts
+                    for line in host.log(lines=100000))
+    trial.tap.note("%d times a batch met another node's" % conflicts)
+    if not conflicts:
+        problems.append("no batch ever met another node's")
+    for host in trial.deployment.hosts:
+        host.set_servers(trial.nodes)
+    trial.deployment.await_ready()
+    return problems
+
+
+def minority(trial):
+    """a node without a majority is refused, /readyz says so, and service returns with the majority"""
+    host = trial.deployment.hosts[0]
+    trial.nodes[1].cut()
+    trial.nodes[2].cut()
+    await_condition(60, lambda: "wsrep_cluster_status is non-Primary" in host.refusal(),
+                    "the reason at /readyz", 0.1)
+    trial.nodes[1].mend()
+    trial.nodes[2].mend()
+    trial.deployment.await_ready(seconds=90)
+    return []
+
+
+if __name__ == "__main__":
+    GaleraTrial([minority, writers, faults]).run()
