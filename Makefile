@@ -127,16 +127,17 @@ deb: ## a Debian package in build/
 # Suites are directories of tests/; tests/run says what may stand in one.
 SUITES := guards unit ctl api attack openapi ci race model chaos
 # Left out of `make test`, because they take minutes.
-LONG_SUITES := e2e package tools browser
+LONG_SUITES := e2e package tools browser cluster
 
 test: ## everything: lint, guards, unit, API, CI, race, model and fault tests
 	@scripts/setup
 	@$(MAKE) --no-print-directory all unit-tests faulty
 	@tests/run $(SUITES)
 
-test-all: ## the same, and what takes minutes: the package in a clean Debian, linters from npm
+test-all: ## the same, and what takes minutes: the package in a clean Debian, linters from npm, clusters
 	@scripts/setup browser
 	@scripts/setup package
+	@scripts/setup cluster
 	@$(MAKE) --no-print-directory all unit-tests faulty
 	@tests/run $(SUITES) $(LONG_SUITES)
 
