@@ -108,7 +108,69 @@ class Trial:
         self.figures[fault.__doc__].append(recovery)
 
     def served(self, world, hosts=None, seconds=60):
-        """Waits until these hosts serve though something is broken."""
+        """Waits until these hosts (all) serve though something is broken; returns how long."""
         started = time.monotonic()
         self.deployment.await_writes(world, hosts, seconds)
         return time.monotonic() - started
+
+    # --- Faults ---
+
+    def writer(self):
+        """The node that is written to."""
+        raise NotImplementedError
+
+    def other_node(self):
+        writer = self.writer()
+        return self.random.choice([node for node in self.nodes if node is not writer])
+
+    def await_members(self):
+        for node in self.nodes:
+            node.rejoin()
+
+    def kill(self, node, world):
+        node.kill()
+        served = self.served(world)
+        node.start()
+        node.await_in()
+        return served
+
+    def kill_writer(self, world):
+        """the node that is written to is killed, and comes back"""
+        return self.kill(self.writer(), world)
+
+    def kill_other(self, world):
+        """another node is killed, and comes back"""
+        return self.kill(self.other_node(), world)
+
+    def cut_off(self, node, world):
+        node.cut()
+        served = self.served(world)
+        node.mend()
+        self.await_members()
+        return served
+
+    def cut_off_writer(self, world):
+        """the node that is written to is cut off from everything"""
+        return self.cut_off(self.writer(), world)
+
+    def cut_off_other(self, world):
+        """another node is cut off from everything"""
+        return self.cut_off(self.other_node(), world)
+
+    def pause_writer(self, world):
+        """the node that is written to stands still for some seconds"""
+        node = self.writer()
+        node.pause()
+        world.stopping.wait(self.random.uniform(1, 4))
+        node.go_on()
+        served = self.served(world)
+        self.await_members()
+        return served
+
+    def kill_host(self, world):
+        """a host's program and nginx are killed, and come back"""
+        host = self.random.choice(self.deployment.hosts)
+        host.kill()
+        served = self.served(world, [other for other in self.deployment.hosts if other is not host])
+        host.revive()
+        return served
