@@ -71,6 +71,7 @@ class Node(DatabaseNode):
         return ["chroot", MYSQL_ROOT, "mysqld", "--defaults-file=/mnt/%s/my.cnf" % self.name]
 
     def install(self, peers):
+        self.group_size = len(peers)
         with open(self.directory + "/my.cnf", "w", encoding="ascii") as file:
             file.write(OPTIONS.format(
                 name=self.name, address=self.address, number=self.number,
@@ -90,15 +91,21 @@ class Node(DatabaseNode):
         return self.sql("SELECT member_state FROM performance_schema.replication_group_members"
                         " WHERE member_id = @@server_uuid") == ["ONLINE"]
 
+    def sees_all(self):
+        return self.sql("SELECT COUNT(*) FROM performance_schema.replication_group_members"
+                        " WHERE member_state = 'ONLINE'") == [str(self.group_size)]
+
     def rejoin(self):
-        """One that was expelled tries to come back by itself after minutes; an administrator doesn't
-        wait for that."""
+        """One that was expelled notices that late, and tries again after minutes; an administrator
+        doesn't wait for that."""
         try:
-            await_condition(8, self.is_in, "it is back by itself", 0.2)
+            await_condition(20, self.sees_all, "it is back by itself", 0.2)
         except TimeoutError:
-            self.must("STOP GROUP_REPLICATION")
-            self.must("START GROUP_REPLICATION")
-            self.await_in()
+            if not self.is_in():
+                self.sql("STOP GROUP_REPLICATION")
+                self.must("START GROUP_REPLICATION")
+            await_condition(90, self.sees_all, "%s sees all members: %s" % (self.name, self.log()),
+                            0.2)
 
 
 def primary(nodes):

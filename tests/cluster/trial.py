@@ -30,12 +30,12 @@ class Trial:
     def __init__(self, tests):
         threading.stack_size(512 * 1024)
         os.makedirs(HISTORIES, exist_ok=True)
-        self.tap = Tap(len(tests))
+        self.tests = [test for test in tests if os.environ.get("ONLY_TEST", "") in test.__name__]
+        self.tap = Tap(len(self.tests))
         self.tap.note("SEED=%s CLUSTER_SECONDS=%g" % (SEED, SECONDS))
         self.random = random.Random(SEED)
         self.directory = tempfile.mkdtemp(prefix="so-cluster.", dir=os.environ.get("TMPDIR", "/tmp"))
         os.chmod(self.directory, 0o755)  # the servers run as users of their own
-        self.tests = [test for test in tests if os.environ.get("ONLY_TEST", "") in test.__name__]
         self.figures = collections.defaultdict(list)  # seconds until all hosts served again
 
     def start_nodes(self):
@@ -49,7 +49,7 @@ class Trial:
             self.deployment = Deployment(self.nodes, self.app_hosts, self.directory)
             self.deployment.await_ready()
             for test in self.tests:
-                problems = test(self)
+                problems = self.attempt(test)
                 if problems:
                     problems += self.deployment.balancer.log()
                 self.tap.result(not problems, test.__doc__.split("\n")[0], problems[:150])
@@ -59,6 +59,12 @@ class Trial:
             else:
                 shutil.rmtree(self.directory, ignore_errors=True)
         self.tap.exit()
+
+    def attempt(self, test):
+        try:
+            return test(self)
+        except (TimeoutError, RuntimeError) as error:
+            return ["%s: %s" % (type(error).__name__, error)]
 
     def world(self, name):
         world = ClusterWorld(self.deployment, name, SEED, self.stacks)
@@ -132,6 +138,7 @@ class Trial:
         served = self.served(world)
         node.start()
         node.await_in()
+        self.await_members()
         return served
 
     def kill_writer(self, world):
