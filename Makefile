@@ -147,7 +147,7 @@ deb: ## a Debian package in build/
 # Suites are directories of tests/; tests/run says what may stand in one.
 SUITES := guards unit ctl api attack openapi ci race model chaos fuzz
 # Left out of `make test`, because they take minutes.
-LONG_SUITES := e2e package tools browser
+LONG_SUITES := e2e package tools browser cluster
 
 test: ## everything: lint, guards, unit, API, CI, race, model, fault and fuzz tests
 	@scripts/setup
@@ -155,9 +155,10 @@ test: ## everything: lint, guards, unit, API, CI, race, model, fault and fuzz te
 	@$(MAKE) --no-print-directory SAN=fuzz fuzz-targets
 	@tests/run $(SUITES)
 
-test-all: ## the same, and what takes minutes: the package in a clean Debian, linters from npm
+test-all: ## the same, and what takes minutes: the package in a clean Debian, linters from npm, clusters
 	@scripts/setup browser
 	@scripts/setup package
+	@scripts/setup cluster
 	@$(MAKE) --no-print-directory all unit-tests faulty
 	@$(MAKE) --no-print-directory SAN=fuzz fuzz-targets
 	@tests/run $(SUITES) $(LONG_SUITES)

@@ -29,6 +29,7 @@ struct database {
     MYSQL *mysql;   /* NULL: not connected */
     char refusal[200];
     bool is_guessing; /* an error is no news */
+    bool is_galera;   /* the server that is connected */
 };
 
 bool database_library_start(void)
@@ -268,7 +269,8 @@ static enum database_status find_facts(struct database *database, struct server 
 /* On a cluster, a transaction begins with all that was committed on any node before. */
 static enum database_status set_causality(struct database *database, const struct server *server)
 {
-    if (server_is_galera(server))
+    database->is_galera = server_is_galera(server);
+    if (database->is_galera)
         return run_text(database, "SET SESSION wsrep_sync_wait=1", NULL, NULL);
     if (server_is_group_member(server))
         return run_text(database,
@@ -300,6 +302,7 @@ static enum database_status connect_to(struct database *database, size_t at)
     bool connected = false;
 
     database->at = at;
+    database->is_galera = false;
     database->mysql = mysql_init(NULL);
     set_options(database->mysql);
     if (read_password(password_file, password, sizeof password))
@@ -373,22 +376,65 @@ static bool take_result(MYSQL *mysql, unsigned set, database_visit *visit, void 
     return true;
 }
 
-enum database_status database_run(struct database *database, const struct buf *sql,
-                                  database_visit *visit, void *context)
+/* `*set` counts the results on. */
+static enum database_status run_part(struct database *database, const char *sql, size_t len,
+                                     unsigned *set, database_visit *visit, void *context)
 {
     int64_t started_ms = times_monotonic_ms();
     int more = 0;
 
-    if (!database->mysql)
-        return DATABASE_LOST;
-    if (mysql_real_query(database->mysql, sql->data, sql->len) != 0)
+    if (mysql_real_query(database->mysql, sql, len) != 0)
         return fail(database, started_ms);
-    for (unsigned set = 0; more == 0; set++) {
-        if (!take_result(database->mysql, set, visit, context))
+    for (; more == 0; (*set)++) {
+        if (!take_result(database->mysql, *set, visit, context))
             return fail(database, started_ms);
         more = mysql_next_result(database->mysql);
     }
     return more > 0 ? fail(database, started_ms) : DATABASE_OK;
+}
+
+/* How long the first statement is. A literal has no quote in it (see sql_text). */
+static size_t statement_len(const char *sql, size_t len)
+{
+    bool quoted = false;
+
+    for (size_t i = 0; i < len; i++) {
+        if (sql[i] == '\'')
+            quoted = !quoted;
+        else if (sql[i] == ';' && !quoted)
+            return i;
+    }
+    return len;
+}
+
+/* Galera rolls a transaction back when another node was first. Does that happen between two
+ * statements of one text, the server goes on with the rest outside of any transaction, and says
+ * nothing. Sent one by one, the next statement fails, as it should. */
+static enum database_status run_one_by_one(struct database *database, const struct buf *sql,
+                                           database_visit *visit, void *context)
+{
+    enum database_status status = DATABASE_OK;
+    unsigned set = 0;
+    size_t len;
+
+    for (size_t at = 0; at < sql->len && status == DATABASE_OK; at += len + 1) {
+        len = statement_len(sql->data + at, sql->len - at);
+        if (len > 0)
+            status = run_part(database, sql->data + at, len, &set, visit, context);
+    }
+    return status;
+}
+
+enum database_status database_run(struct database *database, const struct buf *sql,
+                                  database_visit *visit, void *context)
+{
+    unsigned set = 0;
+
+    if (!database->mysql)
+        return DATABASE_LOST;
+    if (database->is_galera)
+        return run_one_by_one(database, sql, visit, context);
+    return run_part(database, sql->data, sql->len, &set, visit, context);
 }
 
 #ifdef FAULTS
@@ -437,8 +483,7 @@ static void add_hex(struct buf *sql, const void *bytes, size_t len)
 static bool is_plain(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if (text[i] < ' ' || text[i] > '~' || text[i] == '\'' || text[i] == '"' ||
-            text[i] == '\\')
+        if (text[i] < ' ' || text[i] > '~' || text[i] == '\'' || text[i] == '"' || text[i] == '\\')
             return false;
     return true;
 }

@@ -209,7 +209,7 @@ migrate()
     open_database
     # Two at once: the second waits, and finds the work done. The name of a lock has 64 characters
     # at most.
-    sql "SELECT GET_LOCK(CONCAT('stack-orchestrator ', SHA1(DATABASE())), 300)"
+    sql "SELECT GET_LOCK(CONCAT('stack-orchestrator ', LEFT(SHA2(DATABASE(), 256), 40)), 300)"
     [[ ${rows[0]} == 1 ]] || die 'another migration has been running for 5 minutes; try again later'
     sql "CREATE TABLE IF NOT EXISTS schema_version (
         version        INT UNSIGNED NOT NULL COMMENT 'number of the migration',

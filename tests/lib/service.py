@@ -27,6 +27,8 @@ CALL_SECONDS = 20 * SLOWNESS
 class Instance:
     """Database, program and nginx, from scripts/local. Ended when the test ends, however it does."""
 
+    prefix = ()  # words before each command: where it runs
+
     def __init__(self, name, settings=None):
         # A short path: there are sockets in it.
         self.var = tempfile.mkdtemp(prefix="so-%s." % name, dir=os.environ.get("TMPDIR", "/tmp"))
@@ -54,20 +56,26 @@ class Instance:
         """For subclasses: called before anything starts; returns more settings."""
         return {}
 
+    def choose(self):
+        """Where a caller's next connection goes: to this one's `port`."""
+        return self
+
     def local(self, *arguments, check=True):
         """scripts/local on this instance; returns what it printed."""
-        done = subprocess.run([os.path.join(ROOT, "scripts/local"), *arguments, "--var", self.var],
+        done = subprocess.run([*self.prefix, os.path.join(ROOT, "scripts/local"), *arguments,
+                               "--var", self.var],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, check=False)
         if check and done.returncode != 0:
             raise RuntimeError("scripts/local %s: %s" % (" ".join(arguments), done.stdout))
         return done.stdout
 
-    def ctl(self, *arguments):
-        done = subprocess.run([os.path.join(ROOT, "scripts/orchestratorctl"), "-c",
+    def ctl(self, *arguments, text=""):
+        """orchestratorctl, with that on its standard input; returns what it printed."""
+        done = subprocess.run([*self.prefix, os.path.join(ROOT, "scripts/orchestratorctl"), "-c",
                                os.path.join(self.var, "etc/stack-orchestrator.conf"), *arguments],
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, check=False)
+                              input=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError("orchestratorctl %s: %s" % (" ".join(arguments), done.stderr))
         return done.stdout.strip()
@@ -167,8 +175,9 @@ class Client:
         if self.connection is not None and self.has_answer():
             self.close()
         if self.connection is None:
+            instance = self.instance.choose()
             self.connection = http.client.HTTPSConnection(
-                "127.0.0.1", self.instance.port, timeout=CALL_SECONDS, context=self.instance.tls)
+                "127.0.0.1", instance.port, timeout=CALL_SECONDS, context=instance.tls)
             try:
                 self.connection.connect()
                 self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -283,6 +283,8 @@ class SteadyCaller(Caller):
 class World:
     """One project with its callers and their history."""
 
+    slack = 0  # see checker.py
+
     def __init__(self, instance, name, seed, max_stacks, rule="fifo"):
         self.instance = instance
         self.name = name
@@ -328,8 +330,8 @@ class World:
                 rows += page["requests"]
                 before = None if page["next"] is None else "&before=%d" % page["next"]
         self.history.add(type="end", at=at, maxStacks=self.max_stacks, grace=startup_grace,
-                         slowness=SLOWNESS, rule=self.rule, stacks=stacks, status=status,
-                         history=rows)
+                         slowness=SLOWNESS, rule=self.rule, slack=self.slack, stacks=stacks,
+                         status=status, history=rows)
         return errors
 
     @staticmethod

@@ -17,6 +17,8 @@ A history has one JSON object a line, in any order. Times are seconds of one mon
    "stacks": [listStacks], "status": {…}, "history": [requests of /history], "clock": s}
       what the service says once every stack has come back (or the wait for that was given up).
       `clock`: seconds from the callers' clock to UTC, where the service's clock is the same.
+      `slack` (0): seconds until a request has its place in the queue for sure, where several hosts
+      contend for it.
 
 What a caller may rely on, from its side: from the moment it has the answer to a request until it
 sends the release, or the lease time is over that the answer named, the stack is its own. The start
@@ -303,6 +305,7 @@ class Checker:
         """Counts by whom a request was certainly overtaken while its one connection was open."""
         rule = self.end["rule"] if self.end else "fifo"
         allowed = 5 if rule == "affinity" else 0
+        slack = self.end.get("slack", 0) if self.end else 0
         grants = []
         waits = []
         for call in self.calls:
@@ -340,10 +343,10 @@ class Checker:
                 if other["granted until"] - other["asked from"] > 50:
                     continue
                 if other["priority"] == wait["priority"]:
-                    if wait["asked until"] < other["asked from"]:
+                    if wait["asked until"] + slack < other["asked from"]:
                         overtakers.append(other)
                 elif other["priority"] < wait["priority"]:
-                    if wait["asked until"] < other["granted from"]:
+                    if wait["asked until"] + slack < other["granted from"]:
                         overtakers.append(other)
             most = max(most, len(overtakers))
             self.figures["waits judged"] += 1

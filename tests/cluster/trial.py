@@ -1,0 +1,183 @@
+"""trial: callers at several hosts while machines are killed, cut off and paused; then the checker."""
+import collections
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from callers import SteadyCaller
+from service import ROOT, Tap
+from service_hosts import STARTUP_GRACE, ClusterWorld, Deployment
+
+SECONDS = float(os.environ.get("CLUSTER_SECONDS", "60"))
+SEED = os.environ.get("SEED") or str(random.SystemRandom().randrange(10 ** 9))
+HISTORIES = os.path.join(ROOT, os.environ.get("BUILD", "build"), "cluster")
+CHECKER = os.path.join(ROOT, "tests/race/checker.py")
+
+
+class Trial:
+    """Subclasses say how to start the nodes, and what may go wrong: `faults`, functions that break
+    something, mend it, and return how long it took until the hosts served meanwhile."""
+
+    app_hosts = 2
+    callers = 24
+    stacks = 6
+
+    def __init__(self, tests):
+        threading.stack_size(512 * 1024)
+        os.makedirs(HISTORIES, exist_ok=True)
+        self.tests = [test for test in tests if os.environ.get("ONLY_TEST", "") in test.__name__]
+        self.tap = Tap(len(self.tests))
+        self.tap.note("SEED=%s CLUSTER_SECONDS=%g" % (SEED, SECONDS))
+        self.random = random.Random(SEED)
+        self.directory = tempfile.mkdtemp(prefix="so-cluster.", dir=os.environ.get("TMPDIR", "/tmp"))
+        os.chmod(self.directory, 0o755)  # the servers run as users of their own
+        self.figures = collections.defaultdict(list)  # seconds until all hosts served again
+
+    def start_nodes(self):
+        raise NotImplementedError
+
+    def run(self):
+        try:
+            started = time.monotonic()
+            self.nodes = self.start_nodes()
+            self.tap.note("the nodes are up after %.1f s" % (time.monotonic() - started))
+            self.deployment = Deployment(self.nodes, self.app_hosts, self.directory)
+            self.deployment.await_ready()
+            for test in self.tests:
+                problems = self.attempt(test)
+                if problems:
+                    problems += self.deployment.balancer.log()
+                self.tap.result(not problems, test.__doc__.split("\n")[0], problems[:150])
+        finally:
+            if os.environ.get("KEEP"):
+                self.tap.note("kept: %s" % self.directory)
+            else:
+                shutil.rmtree(self.directory, ignore_errors=True)
+        self.tap.exit()
+
+    def attempt(self, test):
+        try:
+            return test(self)
+        except (TimeoutError, RuntimeError) as error:
+            return ["%s: %s" % (type(error).__name__, error)]
+
+    def world(self, name):
+        world = ClusterWorld(self.deployment, name, SEED, self.stacks)
+        self.deployment.await_writes(world)
+        world.start(SteadyCaller, self.callers)
+        return world
+
+    def judge(self, world):
+        """Ends the callers, and has their history judged; returns what is wrong."""
+        problems = world.finish(STARTUP_GRACE)
+        path = os.path.join(HISTORIES, world.name + ".jsonl")
+        world.history.write(path)
+        done = subprocess.run([sys.executable, CHECKER, path], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+        lines = done.stdout.splitlines()
+        self.tap.note("%s: %s" % (world.name, ", ".join(
+            line[2:] for line in lines if line.startswith("# "))))
+        if done.returncode != 0:
+            problems += ["history: " + path] + lines
+        elif not problems:
+            os.remove(path)
+        return problems
+
+    def break_things(self, name, faults):
+        """Each fault once, and on in turn until the time is over."""
+        world = self.world(name)
+        until = time.monotonic() + SECONDS
+        count = 0
+        while count < len(faults) or time.monotonic() < until:
+            world.stopping.wait(self.random.uniform(1, 2))
+            self.inflict(world, faults[count % len(faults)])
+            count += 1
+        world.stopping.wait(2)
+        problems = self.judge(world)
+        for fault, seconds in sorted(self.figures.items()):
+            self.tap.note("%s: %d times, served again after at most %.1f s" % (
+                fault, len(seconds), max(seconds)))
+        return problems
+
+    def inflict(self, world, fault):
+        """Writes the fault down: from its begin until every host serves again."""
+        started = time.monotonic()
+        recovery = fault(self, world)
+        self.deployment.await_writes(world, seconds=120)
+        world.history.add(type="fault", fault=fault.__doc__, silent=True,
+                          **{"from": started, "to": time.monotonic()})
+        self.figures[fault.__doc__].append(recovery)
+
+    def served(self, world, hosts=None, seconds=60):
+        """Waits until these hosts (all) serve though something is broken; returns how long."""
+        started = time.monotonic()
+        self.deployment.await_writes(world, hosts, seconds)
+        return time.monotonic() - started
+
+    # --- Faults ---
+
+    def writer(self):
+        """The node that is written to."""
+        raise NotImplementedError
+
+    def other_node(self):
+        writer = self.writer()
+        return self.random.choice([node for node in self.nodes if node is not writer])
+
+    def await_members(self):
+        for node in self.nodes:
+            node.rejoin()
+
+    def kill(self, node, world):
+        node.kill()
+        served = self.served(world)
+        node.start()
+        node.await_in()
+        self.await_members()
+        return served
+
+    def kill_writer(self, world):
+        """the node that is written to is killed, and comes back"""
+        return self.kill(self.writer(), world)
+
+    def kill_other(self, world):
+        """another node is killed, and comes back"""
+        return self.kill(self.other_node(), world)
+
+    def cut_off(self, node, world):
+        node.cut()
+        served = self.served(world)
+        node.mend()
+        self.await_members()
+        return served
+
+    def cut_off_writer(self, world):
+        """the node that is written to is cut off from everything"""
+        return self.cut_off(self.writer(), world)
+
+    def cut_off_other(self, world):
+        """another node is cut off from everything"""
+        return self.cut_off(self.other_node(), world)
+
+    def pause_writer(self, world):
+        """the node that is written to stands still for some seconds"""
+        node = self.writer()
+        node.pause()
+        world.stopping.wait(self.random.uniform(1, 4))
+        node.go_on()
+        served = self.served(world)
+        self.await_members()
+        return served
+
+    def kill_host(self, world):
+        """a host's program and nginx are killed, and come back"""
+        host = self.random.choice(self.deployment.hosts)
+        host.kill()
+        served = self.served(world, [other for other in self.deployment.hosts if other is not host])
+        host.revive()
+        return served
