@@ -108,18 +108,22 @@ void buf_uint(struct buf *buf, uint64_t number)
 void buf_printf(struct buf *buf, const char *format, ...)
 {
     va_list args;
+    size_t room;
     int len;
 
+    reserve(buf, 100); /* enough for most, so that it is printed only once */
+    room = buf->cap - buf->len;
     va_start(args, format);
-    len = vsnprintf(NULL, 0, format, args);
+    len = vsnprintf(buf->data + buf->len, room, format, args);
     va_end(args);
-    if (len < 0)
-        return;
-    reserve(buf, (size_t)len);
-    va_start(args, format);
-    vsnprintf(buf->data + buf->len, (size_t)len + 1, format, args);
-    va_end(args);
-    buf->len += (size_t)len;
+    if (len > 0 && (size_t)len >= room) {
+        reserve(buf, (size_t)len);
+        va_start(args, format);
+        vsnprintf(buf->data + buf->len, (size_t)len + 1, format, args);
+        va_end(args);
+    }
+    if (len > 0)
+        buf->len += (size_t)len;
 }
 
 void buf_clear(struct buf *buf)
