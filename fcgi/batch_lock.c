@@ -74,7 +74,8 @@ static enum database_status refresh_pool(struct batch *batch, struct project *pr
         project->pool->now = now;
         return DATABASE_OK;
     }
-    project->pool = project_new_pool(row);
+    project->pool = pool_new(row->id, row->name);
+    project->pool->version = row->version;
     project->pool->now = now;
     status = store_load(batch->store, project->pool);
     if (status == DATABASE_OK)

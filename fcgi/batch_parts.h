@@ -36,8 +36,8 @@ struct batch {
 /* Locks the members' rows and brings their pools up to date. Members whose row is another host's
  * at the moment, or that don't exist, are members no longer. */
 enum database_status batch_lock_members(struct batch *batch);
-/* Who else is alive: read at every watch, and whenever a pool is read, since a program that it names
- * may be new. */
+/* Who else is alive: read at every watch, and whenever a pool is read, since a program that it
+ * names may be new. */
 enum database_status batch_find_others(struct batch *batch);
 /* A command of our own about a request; runs before what callers sent later. */
 void batch_push_own(struct batch *batch, const struct project *project, enum verb verb,

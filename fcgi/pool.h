@@ -45,7 +45,7 @@ struct stack {
 
     struct stack *idle_previous; /* list of the available ones, longest idle first */
     struct stack *idle_next;
-    bool reserved; /* during one match: due to a request that another program holds */
+    bool reserved;    /* during one match: due to a request that another program holds */
     unsigned changed; /* enum stack_part: what the database doesn't know yet */
     struct stack *next_dirty;
 };
@@ -136,7 +136,7 @@ struct pool {
 
     struct stack **stacks; /* by number; [0] is unused; deleted ones too */
     size_t stacks_size;
-    uint32_t stack_count; /* without the deleted ones */
+    uint32_t stack_count;    /* without the deleted ones */
     uint32_t *idle_branches; /* by number: hash of an idle stack's branch, or 0 */
     struct stack *idle_first;
     struct stack *idle_last;

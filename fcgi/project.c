@@ -104,21 +104,6 @@ void project_forget(struct project *project)
     project->pool = NULL;
 }
 
-struct pool *project_new_pool(const struct store_project *row)
-{
-    struct pool *pool = pool_new(row->id, row->name);
-
-    pool->prefix = mem_strdup(row->prefix);
-    pool->initial_commit = mem_strdup(row->initial_commit);
-    pool->max_stacks = row->max_stacks;
-    pool->lease_s = row->lease_s;
-    pool->max_lease_s = row->max_lease_s;
-    pool->wait_s = row->wait_s;
-    pool->version = row->version;
-    pool->next_lease_number = row->next_lease_number;
-    return pool;
-}
-
 uint64_t *project_parked_numbers(const struct project *project, size_t *count)
 {
     uint64_t *numbers = mem_alloc((project->lot.count + 1) * sizeof *numbers);

@@ -47,7 +47,6 @@ struct project *projects_next_due(struct projects *projects);
 struct parked *projects_next_over(const struct projects *projects, int64_t now_ms);
 
 void project_forget(struct project *project); /* its pool */
-struct pool *project_new_pool(const struct store_project *row);
 /* The caller frees the result. */
 uint64_t *project_parked_numbers(const struct project *project, size_t *count);
 

@@ -191,16 +191,9 @@ static void take_begin(void *context, const struct database_row *row)
     struct store_project *project = &begin->projects[begin->project_count++];
 
     project->id = (uint32_t)database_uint(row, 0, 0);
-    snprintf(project->name, sizeof project->name, "%s", row->values[1]);
-    project->prefix = mem_strdup(row->values[2]);
-    project->initial_commit = mem_strdup(row->values[3]);
-    project->max_stacks = (uint32_t)database_uint(row, 4, 0);
-    project->lease_s = (uint32_t)database_uint(row, 5, 0);
-    project->max_lease_s = (uint32_t)database_uint(row, 6, 0);
-    project->wait_s = (uint32_t)database_uint(row, 7, 0);
-    project->version = database_uint(row, 8, 0);
-    project->next_lease_number = database_uint(row, 9, 0);
-    begin->now = database_int(row, 10, 0);
+    project->version = database_uint(row, 1, 0);
+    snprintf(project->name, sizeof project->name, "%s", row->values[2]);
+    begin->now = database_int(row, 3, 0);
 }
 
 static void add_names(struct buf *sql, const char *const names[], size_t count)
@@ -238,8 +231,7 @@ enum database_status store_begin(struct store *store, const char *const names[],
     /* SKIP LOCKED: a project that another host is at doesn't hold up the others. SYSDATE: when the
      * row was read, where UTC_TIMESTAMP says when the statement began. */
     buf_puts(sql, "START TRANSACTION;"
-                  "SELECT project_id, name, prefix, initial_commit, max_stacks, lease_s,"
-                  " max_lease_s, wait_s, version, next_lease_no, " SQL_MICROSECONDS
+                  "SELECT project_id, version, name, " SQL_MICROSECONDS
                   "SYSDATE(6)) FROM project WHERE name IN ");
     add_names(sql, names, count);
     buf_puts(sql, " ORDER BY project_id FOR UPDATE SKIP LOCKED");
@@ -251,10 +243,6 @@ enum database_status store_begin(struct store *store, const char *const names[],
 
 void store_begin_free(struct store_begin *begin)
 {
-    for (size_t i = 0; i < begin->project_count; i++) {
-        free(begin->projects[i].prefix);
-        free(begin->projects[i].initial_commit);
-    }
     free(begin->projects);
     *begin = (struct store_begin){0};
 }

@@ -34,18 +34,11 @@ enum database_status store_connect(struct store *store, int64_t *reconnected);
 /* Why the server that answered was refused; empty: none answered. After store_connect() failed. */
 const char *store_refusal(const struct store *store);
 
-/* What a project's row says, once it is locked. */
+/* A project's row, once it is locked: does what is remembered of it still hold? */
 struct store_project {
     uint32_t id;
-    char name[64 + 1];
-    char *prefix;
-    char *initial_commit;
-    uint32_t max_stacks;
-    uint32_t lease_s;
-    uint32_t max_lease_s;
-    uint32_t wait_s;
     uint64_t version;
-    uint64_t next_lease_number;
+    char name[64 + 1];
 };
 
 struct store_begin {
@@ -59,7 +52,7 @@ enum database_status store_begin(struct store *store, const char *const names[],
                                  struct store_begin *begin);
 void store_begin_free(struct store_begin *begin);
 
-/* Fills an empty pool whose id and settings are set. */
+/* Fills a new pool with all that its project has, settings too. */
 enum database_status store_load(struct store *store, struct pool *pool);
 
 /* Other living instances; the caller frees the list. `was_away`: the database was until a moment

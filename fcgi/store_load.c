@@ -15,7 +15,18 @@ struct loading {
     bool broken;
 };
 
-enum load_set { SET_MANIFESTS, SET_STACKS, SET_LEASES, SET_HOLD };
+enum load_set { SET_SETTINGS, SET_MANIFESTS, SET_STACKS, SET_LEASES, SET_HOLD };
+
+static void load_settings(struct pool *pool, const struct database_row *row)
+{
+    pool->prefix = mem_strdup(row->values[0]);
+    pool->initial_commit = mem_strdup(row->values[1]);
+    pool->max_stacks = (uint32_t)database_uint(row, 2, 0);
+    pool->lease_s = (uint32_t)database_uint(row, 3, 0);
+    pool->max_lease_s = (uint32_t)database_uint(row, 4, 0);
+    pool->wait_s = (uint32_t)database_uint(row, 5, 0);
+    pool->next_lease_number = database_uint(row, 6, 0);
+}
 
 static void load_stack(struct loading *loading, const struct database_row *row)
 {
@@ -61,6 +72,9 @@ static void load_row(void *context, const struct database_row *row)
     struct loading *loading = context;
 
     switch ((enum load_set)row->set) {
+    case SET_SETTINGS:
+        load_settings(loading->pool, row);
+        break;
     case SET_MANIFESTS:
         load_manifest(loading, row);
         break;
@@ -78,6 +92,10 @@ static void load_row(void *context, const struct database_row *row)
 
 static void add_load_sql(struct buf *sql, uint32_t project)
 {
+    buf_printf(sql,
+               "SELECT prefix, initial_commit, max_stacks, lease_s, max_lease_s, wait_s,"
+               " next_lease_no FROM project WHERE project_id = %u;",
+               project);
     buf_printf(sql, "SELECT manifest_no, units FROM manifest WHERE project_id = %u;", project);
     table_select(sql, &table_stack, project);
     table_select(sql, &table_lease, project);

@@ -406,8 +406,7 @@ static void read_value(const struct column *column, const struct database_row *r
         *(struct manifest **)field = map_get(references->manifests, database_uint(row, at, 0));
         break;
     case COLUMN_STACK:
-        *(struct stack **)field =
-            pool_stack(references->pool, (uint32_t)database_uint(row, at, 0));
+        *(struct stack **)field = pool_stack(references->pool, (uint32_t)database_uint(row, at, 0));
         break;
     case COLUMN_LEASE: /* the lease's own row tells */
         break;

@@ -131,16 +131,8 @@ static void add_row(struct store_begin *begin)
     struct store_project *row = &begin->projects[begin->project_count++];
 
     begin->now = world.now_us;
-    *row = (struct store_project){.id = world.rows->id,
-                                  .name = WORLD_PROJECT,
-                                  .prefix = mem_strdup(world.rows->prefix),
-                                  .initial_commit = mem_strdup(world.rows->initial_commit),
-                                  .max_stacks = world.rows->max_stacks,
-                                  .lease_s = world.rows->lease_s,
-                                  .max_lease_s = world.rows->max_lease_s,
-                                  .wait_s = world.rows->wait_s,
-                                  .version = world.rows->version,
-                                  .next_lease_number = world.rows->next_lease_number};
+    *row = (struct store_project){
+        .id = world.rows->id, .version = world.rows->version, .name = WORLD_PROJECT};
 }
 
 enum database_status store_begin(struct store *store, const char *const names[], size_t count,
@@ -165,10 +157,6 @@ enum database_status store_begin(struct store *store, const char *const names[],
 
 void store_begin_free(struct store_begin *begin)
 {
-    for (size_t i = 0; i < begin->project_count; i++) {
-        free(begin->projects[i].prefix);
-        free(begin->projects[i].initial_commit);
-    }
     free(begin->projects);
     *begin = (struct store_begin){0};
 }

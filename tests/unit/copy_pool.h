@@ -89,6 +89,13 @@ static inline void copy_rows(struct pool *pool, const struct pool *old)
     const struct lease *lease;
     struct manifest *manifest;
 
+    pool->prefix = mem_strdup(old->prefix);
+    pool->initial_commit = mem_strdup(old->initial_commit);
+    pool->max_stacks = old->max_stacks;
+    pool->lease_s = old->lease_s;
+    pool->max_lease_s = old->max_lease_s;
+    pool->wait_s = old->wait_s;
+    pool->next_lease_number = old->next_lease_number;
     pool->mean_hold_s = old->mean_hold_s;
     for (size_t i = 1; i < old->stacks_size; i++)
         if (old->stacks[i])
@@ -105,14 +112,7 @@ static inline struct pool *copy_pool(const struct pool *old)
 {
     struct pool *pool = pool_new(old->id, old->name);
 
-    pool->prefix = mem_strdup(old->prefix);
-    pool->initial_commit = mem_strdup(old->initial_commit);
-    pool->max_stacks = old->max_stacks;
-    pool->lease_s = old->lease_s;
-    pool->max_lease_s = old->max_lease_s;
-    pool->wait_s = old->wait_s;
     pool->version = old->version;
-    pool->next_lease_number = old->next_lease_number;
     pool->now = old->now;
     copy_rows(pool, old);
     return pool;

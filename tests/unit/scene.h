@@ -171,8 +171,7 @@ static inline uint64_t row_digest(const struct stack *stack, unsigned part)
                    (unsigned long long)(stack->content ? stack->content->number : 0));
     else
         buf_printf(&text, "%s %s %u %lld", stack->owner ? stack->owner : "",
-                   stack->reason ? stack->reason : "", stack->hold_s,
-                   (long long)stack->held_until);
+                   stack->reason ? stack->reason : "", stack->hold_s, (long long)stack->held_until);
     digest = mem_hash(text.data, text.len);
     buf_free(&text);
     return digest;
