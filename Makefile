@@ -247,7 +247,12 @@ $(BENCH)/constant: TOOL_LIBS = -lfcgi
 bench: ## everything measured, in turns, into tests/bench/RESULTS.md; BENCH_QUICK=1 for a few minutes
 	@scripts/setup bench
 	@$(MAKE) --no-print-directory all $(BENCH_TOOLS)
+	@tests/bench/budget
 	@tests/bench/all
+
+bench-budget: all ## counts what one lease costs against tests/bench/BUDGET.md
+	@scripts/setup bench
+	@tests/bench/budget
 
 bench-leases: all $(BENCH_TOOLS) ## leases/s and their times, beside nginx alone, the database alone, and other stores
 	@tests/bench/all leases
