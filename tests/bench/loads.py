@@ -54,9 +54,9 @@ def with_cpu(used, measure, warm_up):
     return figures
 
 
-def write_keys(instance, keys):
+def write_keys(instance, keys, name="bench"):
     """A key file for the generators; its path."""
-    path = os.path.join(instance.var, "etc/bench.keys")
+    path = os.path.join(instance.var, "etc/%s.keys" % name)
     with open(
         os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii"
     ) as file:
@@ -64,12 +64,12 @@ def write_keys(instance, keys):
     return path
 
 
-def target(instance, keys, port=None):
+def target(instance, keys, port=None, name="bench"):
     """What the generators that speak HTTPS have to be told."""
     return [
         port or instance.port,
         os.path.join(instance.var, "tls/ca.pem"),
-        write_keys(instance, keys),
+        write_keys(instance, keys, name),
     ]
 
 
