@@ -207,6 +207,10 @@ chaos: all faulty ## servers killed, stopped, cut off, starved under callers; CH
 soak: all faulty ## the same for SOAK_SECONDS=1800; the figures go to tests/chaos/SOAK.md
 	@SOAK_SECONDS=$${SOAK_SECONDS:-1800} VERBOSE=1 ONLY=chaos_test tests/run chaos
 
+cluster: all ## several hosts on Galera and on group replication, machines killed and cut off; CLUSTER_SECONDS=60
+	@scripts/setup cluster
+	@JOBS=1 tests/run cluster
+
 race: all ## many callers, few stacks; RACE_SECONDS=600 for longer
 	@tests/run race
 

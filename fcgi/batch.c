@@ -68,6 +68,11 @@ bool batch_connect(struct batch *batch)
     return true;
 }
 
+bool batch_improve(struct batch *batch)
+{
+    return store_improve(batch->store);
+}
+
 const char *batch_refusal(const struct batch *batch)
 {
     return store_refusal(batch->store);

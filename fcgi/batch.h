@@ -26,6 +26,8 @@ int64_t batch_deadline_ms(const struct batch *batch);
 
 /* false: the database is away. */
 bool batch_connect(struct batch *batch);
+/* Goes back to a database server that is better, if there is one. Whether it did. */
+bool batch_improve(struct batch *batch);
 /* Why, if a server answered and was refused; else empty. */
 const char *batch_refusal(const struct batch *batch);
 /* Runs and answers all that is there. false: the database was lost, and everyone was told. */

@@ -339,6 +339,26 @@ enum database_status database_connect(struct database *database)
     return status;
 }
 
+bool database_improve(struct database *database)
+{
+    MYSQL *present = database->mysql;
+    bool is_galera = database->is_galera;
+    size_t present_at = database->at;
+
+    if (!present)
+        return false;
+    for (size_t i = 0; i < present_at; i++) {
+        if (connect_to(database, i) == DATABASE_OK) {
+            mysql_close(present);
+            return true;
+        }
+    }
+    database->mysql = present;
+    database->is_galera = is_galera;
+    database->at = present_at;
+    return false;
+}
+
 /* Running */
 
 static enum database_status fail(struct database *database, int64_t started_ms)

@@ -31,6 +31,9 @@ void database_free(struct database *database);
 /* Connects to the first host of the list whose server can keep the promise, unless already
  * connected. One that failed in the middle of its work is tried last. */
 enum database_status database_connect(struct database *database);
+/* Between two transactions: goes over to a host that stands before the present one in the list, if
+ * one can be used again. Takes DATABASE_CONNECT_TIMEOUT_S for each that is silent. Whether it did. */
+bool database_improve(struct database *database);
 /* Why the latest server that answered was refused; empty: none was. */
 const char *database_refusal(const struct database *database);
 void database_disconnect(struct database *database);

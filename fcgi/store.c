@@ -134,17 +134,12 @@ static void add_heartbeat(struct buf *sql, const struct store *store, uint64_t b
                         : " heartbeat=VALUES(heartbeat);");
 }
 
-enum database_status store_connect(struct store *store, int64_t *reconnected)
+/* What a new connection begins with. */
+static enum database_status sign_on(struct store *store, int64_t *now)
 {
     struct buf *sql;
-    enum database_status status;
-    int64_t now = 0;
+    enum database_status status = check_schema(store);
 
-    if (database_is_connected(store->database))
-        return DATABASE_OK;
-    status = database_connect(store->database);
-    if (status == DATABASE_OK)
-        status = check_schema(store);
     if (status == DATABASE_OK && store->fence.len) {
         status = database_run(store->database, &store->fence, NULL, NULL);
         if (status == DATABASE_OK)
@@ -158,13 +153,33 @@ enum database_status store_connect(struct store *store, int64_t *reconnected)
         buf_printf(sql, " AND instance_id <> %llu;", (unsigned long long)store->instance);
         add_heartbeat(sql, store, 0);
         buf_puts(sql, "SELECT " NOW_US);
-        status = database_run(store->database, sql, store_take_number, &now);
+        status = database_run(store->database, sql, store_take_number, now);
     }
-    if (status == DATABASE_OK)
-        *reconnected = now;
-    else
+    if (status != DATABASE_OK)
         database_disconnect(store->database);
     return status;
+}
+
+enum database_status store_connect(struct store *store, int64_t *reconnected)
+{
+    enum database_status status;
+    int64_t now = 0;
+
+    if (database_is_connected(store->database))
+        return DATABASE_OK;
+    status = database_connect(store->database);
+    if (status == DATABASE_OK)
+        status = sign_on(store, &now);
+    if (status == DATABASE_OK)
+        *reconnected = now;
+    return status;
+}
+
+bool store_improve(struct store *store)
+{
+    int64_t now = 0;
+
+    return database_improve(store->database) && sign_on(store, &now) == DATABASE_OK;
 }
 
 const char *store_refusal(const struct store *store)

@@ -31,6 +31,10 @@ uint64_t store_instance(const struct store *store);
  * when the connection is a new one. */
 enum database_status store_connect(struct store *store, int64_t *reconnected);
 
+/* Goes back to a better host of the list, if there is one. Whether it did. The
+ * connection may be lost then. */
+bool store_improve(struct store *store);
+
 /* Why the server that answered was refused; empty: none answered. After store_connect() failed. */
 const char *store_refusal(const struct store *store);
 

@@ -34,6 +34,8 @@
 #define RECONNECT_MS      200
 #define PURGE_MS          10000
 #define PURGE_MORE_MS     500
+#define IMPROVE_MS        10000
+#define IMPROVE_MOST_MS   3600000
 
 struct writer {
     struct batch *batch;
@@ -52,6 +54,8 @@ struct writer {
     int64_t watch_at_ms;
     int64_t purge_at_ms;
     int64_t reconnect_at_ms;
+    int64_t improve_at_ms;
+    int64_t improve_pause_ms;
 };
 
 static void wake(struct writer *writer)
@@ -102,8 +106,23 @@ static int64_t next_wait_ms(const struct writer *writer, int64_t now_ms)
     if (batch_has_work(writer->batch))
         return 0;
     at_ms = soonest(at_ms, writer->purge_at_ms);
+    at_ms = soonest(at_ms, writer->improve_at_ms);
     at_ms = soonest(at_ms, batch_deadline_ms(writer->batch));
     return at_ms > now_ms ? at_ms - now_ms : 0;
+}
+
+/* Hosts of one cluster should write to the same server, the first of their list that is well: not
+ * for safety, but or they meet in conflicts. A silent one holds us up, so we look for it the more
+ * rarely; and the more often it was left again. */
+static void improve(struct writer *writer)
+{
+    int64_t began_ms = times_monotonic_ms();
+    int64_t ended_ms;
+
+    if (batch_improve(writer->batch) && writer->improve_pause_ms < IMPROVE_MOST_MS)
+        writer->improve_pause_ms *= 2;
+    ended_ms = times_monotonic_ms();
+    writer->improve_at_ms = ended_ms + writer->improve_pause_ms + 100 * (ended_ms - began_ms);
 }
 
 /* What a healthy database allows. false: it was lost. */
@@ -124,6 +143,8 @@ static bool work(struct writer *writer, int64_t now_ms)
             return false;
         writer->purge_at_ms = now_ms + (more ? PURGE_MORE_MS : PURGE_MS);
     }
+    if (now_ms >= writer->improve_at_ms)
+        improve(writer);
     return true;
 }
 
@@ -156,6 +177,7 @@ static void turn(struct writer *writer)
     if (!ready) {
         batch_refuse(writer->batch);
         writer->reconnect_at_ms = now_ms + RECONNECT_MS;
+        writer->improve_at_ms = now_ms + writer->improve_pause_ms;
         keep_refusal(writer);
     }
 }
@@ -189,6 +211,7 @@ struct writer *writer_start(const struct config *config, struct gateway *gateway
     struct writer *writer = mem_zalloc(sizeof *writer);
 
     writer->history_days = config->history_days;
+    writer->improve_pause_ms = IMPROVE_MS;
     pthread_mutex_init(&writer->lock, NULL);
     writer->waker = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     writer->batch = writer->waker < 0 ? NULL : batch_new(config, gateway, writer->waker);

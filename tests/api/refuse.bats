@@ -109,7 +109,7 @@ is_refused()
     give
 }
 
-@test "a read-only server is refused; one that becomes so is left" {
+@test "a read-only server is refused; one that becomes so is left, and taken again when it is well" {
     on_other 'SET GLOBAL read_only = 1'
     with_hosts "unix:$OTHER/run/mysql.sock"
     refused 'read_only is ON'
@@ -119,9 +119,12 @@ is_refused()
     on_other 'SET GLOBAL read_only = 1'
     eventually logged "connected at unix:$MAIN/run/mysql.sock"
     eventually is_ready
-    on_other 'SET GLOBAL read_only = 0'
     take
     give
+    : >"$MAIN/log/program.log"
+    on_other 'SET GLOBAL read_only = 0'
+    eventually logged "connected at unix:$OTHER/run/mysql.sock"
+    is_ready
 }
 
 @test "a refused server is passed over for the next of the list, and said once" {

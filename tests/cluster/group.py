@@ -1,12 +1,12 @@
 """group: MySQL members of one replication group with a single primary, each on a machine of its own.
 
-MySQL isn't in Debian's stable release: a minimal system of `sid` holds it, in MYSQL_ROOT, made on
-first use; the servers run in it with chroot.
+MySQL and MariaDB can't be installed side by side, and Debian's stable release has no MySQL: the
+servers run with chroot in a minimal system of their own, in MYSQL_ROOT, made on first use.
 """
 import os
 import subprocess
 
-from hosts import HOME_NETWORK, run
+from hosts import OUTSIDE, run
 from nodes import DatabaseNode
 from service import ROOT, await_condition
 
@@ -43,20 +43,23 @@ loose-group-replication-single-primary-mode=ON
 
 
 def make_root():
-    """Debian's unstable release with MySQL, unless it is there."""
+    """A minimal system with MySQL, unless it is there: Debian's unstable release has it, and every
+    release of Ubuntu."""
     if os.path.exists(MYSQL_ROOT + "/usr/lib/mysql/plugin/group_replication.so"):
         return
-    mirror = run("sh", "-c", "apt-get indextargets --format '$(SITE)' 'Identifier: Packages' | "
-                 "grep -m 1 '/debian/*$'").strip()
+    system = dict(line.split("=", 1) for line in run("cat", "/etc/os-release").splitlines())
+    release = system["VERSION_CODENAME"]
+    mirror = run("sh", "-c", "apt-get indextargets --format '$(RELEASE) $(SITE)' 'Component: main' |"
+                 " sed -n 's/^%s //p' | head -n 1" % release).strip()
     partial = MYSQL_ROOT + ".partial"
     run("rm", "-rf", "--one-file-system", partial)
     os.makedirs(partial)
-    # The test's own machine has no way out.
+    # The test's own network has no way out.
     done = subprocess.run(
-        ["nsenter", "--net=" + HOME_NETWORK, "debootstrap", "--variant=minbase",
-         "--include=mysql-server", "sid", partial, mirror],
+        ["nsenter", "--net=/proc/self/fd/%d" % OUTSIDE, "debootstrap", "--variant=minbase",
+         "--include=mysql-server", "sid" if system["ID"] == "debian" else release, partial, mirror],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        check=False)
+        check=False, pass_fds=[OUTSIDE])
     if done.returncode != 0:
         raise RuntimeError("debootstrap: " + "\n".join(done.stdout.splitlines()[-5:]))
     os.rename(partial, MYSQL_ROOT)

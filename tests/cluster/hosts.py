@@ -13,8 +13,7 @@ import sys
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
 HOME = os.open("/proc/self/ns/net", os.O_RDONLY)
-# The network that the test came from.
-HOME_NETWORK = os.environ.get("CLUSTER_HOME", "")
+OUTSIDE = 99  # descriptor of the network that the test came from
 
 
 def enter_namespaces():
@@ -46,7 +45,7 @@ def enter_namespaces():
         sys.exit(1)
     # Inside, the parent of the first process is 0.
     os.environ["CLUSTER_INSIDE"] = "0"
-    os.environ["CLUSTER_HOME"] = "/proc/self/fd/%d" % os.dup2(HOME, 99)
+    os.dup2(HOME, OUTSIDE)
     os.execvp(command[0], command + [sys.executable, *sys.argv])
 
 

@@ -109,7 +109,7 @@ class Trial:
         started = time.monotonic()
         recovery = fault(self, world)
         self.deployment.await_writes(world, seconds=120)
-        world.history.add(type="fault", fault=fault.__doc__, silent=True,
+        world.history.add(type="fault", fault=fault.__doc__, silent=True, parted=True,
                           **{"from": started, "to": time.monotonic()})
         self.figures[fault.__doc__].append(recovery)
 

@@ -13,6 +13,7 @@ A history has one JSON object a line, in any order. Times are seconds of one mon
    "restart": true}
       calls that touch this time may be cut or get a 5xx; if it is silent, they may hear nothing.
       After a restart of program or database no lease from before ends within the grace time.
+      "parted": true: hosts lost sight of each other, and pass over those who wait elsewhere.
   {"type": "end", "at": t, "maxStacks": 8, "grace": 2.0, "slowness": 1, "rule": "fifo"|"affinity",
    "stacks": [listStacks], "status": {…}, "history": [requests of /history], "clock": s}
       what the service says once every stack has come back (or the wait for that was given up).
@@ -107,10 +108,10 @@ class Checker:
 
     # --- No request without an answer ---
 
-    def in_fault(self, call, silent=False):
-        """Whether a fault (a silent one) touches the call."""
+    def in_fault(self, call, kind=None):
+        """Whether a fault (one that is silent, parted) touches the call."""
         return any(f["from"] <= call["ended"] and call["sent"] <= f["to"] and
-                   (not silent or f.get("silent")) for f in self.faults)
+                   (not kind or f.get(kind)) for f in self.faults)
 
     def check_answers(self):
         slowness = self.end["slowness"] if self.end else 1
@@ -121,7 +122,7 @@ class Checker:
                 self.figures["cut by callers" if call["cut"] == "caller" else "unanswered"] += 1
                 if call["cut"] != "caller" and not self.in_fault(call):
                     self.violation("answer", "%s: no answer: %s" % (what, call["cut"]))
-                elif "timed out" in call["cut"] and not self.in_fault(call, silent=True):
+                elif "timed out" in call["cut"] and not self.in_fault(call, "silent"):
                     self.violation("silence", "%s: neither an answer nor a cut" % what)
                 continue
             self.figures["answers %s" % call["status"]] += 1
@@ -328,7 +329,8 @@ class Checker:
                 grants.append(entry)
             # One that came back has stood aside in between, and a higher rank by age is possible
             # after a minute only.
-            if self.attempts.get(request_id, 1) == 1 and waited < 50:
+            if self.attempts.get(request_id, 1) == 1 and waited < 50 and \
+                    not self.in_fault(call, "parted"):
                 waits.append(entry)
         grants.sort(key=lambda e: e["granted until"])
         ended = [e["granted until"] for e in grants]
