@@ -139,6 +139,7 @@ class Nemesis:
             return False
         if action == "kill":
             await_condition(10, lambda: self.rig.is_dead("program"), "the program is dead", 0.002)
+            self.died = time.monotonic()
             self.recover("program")
         elif action == "stop":
             self.pause(0.05, 0.5)
