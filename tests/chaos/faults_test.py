@@ -168,7 +168,7 @@ def committed_late(rig, team):
     [[number]] = rig.sql("SELECT project_id FROM project WHERE name = '%s'" % team.name)
     with rig.session("SELECT stack_no FROM stack WHERE project_id = %s FOR UPDATE" % number,
                      "locked"):
-        call = team.borrow("one")
+        call = team.borrow()  # no requestId: were it done again, there would be two grants
         await_waiting(rig, 1)
         rig.links["database"].order("forget")
         # What looks for it has to wait for it, not to take its absence for an answer.
@@ -391,12 +391,15 @@ def parked_answer_lost(rig, team):
 
 def taken_back_after_outage(rig, team):
     # The caller hangs up while its answer is on the way, and the database goes at the same time.
-    rig.arm("beforeAnswer", "delay 2000")
+    rig.arm("beforeAnswer", "delay 1000")
     call = team.borrow("one")
     rig.await_fired("beforeAnswer")
     call.client.connection.sock.shutdown(2)
     rig.kill("database")
     call.result()
+    await_condition(10, lambda: any("reached nobody" in line for line in rig.log(lines=5)),
+                    "the program has noticed")
+    expect(team.call("/cancelRequest", {"requestId": "none"})[0], 503, "a call meanwhile")
     rig.restart("database")
     rig.await_service(Team(rig).key)
     team.await_available(5)

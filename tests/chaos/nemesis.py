@@ -24,6 +24,7 @@ class Nemesis:
         self.recoveries = {part: [] for part in PARTS}
         self.faults = []  # of this round
         # A short run has the kills, too.
+        self.died = None
         self.deck = self.kinds() + [("kill", part) for part in PARTS]
 
     def kinds(self):
@@ -50,12 +51,12 @@ class Nemesis:
             self.deck = self.kinds()
         kind, *which = self.deck.pop()
         fault = {"type": "fault", "fault": " ".join([kind, *which]), "from": time.monotonic(),
-                 "silent": kind in ("halfOpen", "hold", "stop"),
-                 "restart": which in (["program"], ["database"]) and kind == "kill"}
+                 "silent": kind in ("halfOpen", "hold", "stop")}
         beside = self.random.choice(POINTS)
         action = self.random.choice(["cut", "delay 20"])
         if kind not in ("point", "clock"):
             self.rig.arm(beside, action)
+        self.died = None
         happened = getattr(self, "do_" + kind)(*which)
         if kind == "point":
             self.count("at a fault point", *which[1:], happened)
@@ -66,6 +67,8 @@ class Nemesis:
         self.raise_dead()
         self.rig.await_service(self.key, 60)
         fault["to"] = time.monotonic()
+        if self.died:
+            fault["died"] = self.died
         self.faults.append(fault)
 
     def count(self, kind, *which):
@@ -86,6 +89,8 @@ class Nemesis:
 
     def do_kill(self, part):
         self.rig.kill(part)
+        if part != "nginx":
+            self.died = time.monotonic()
         self.pause(0, 0.3)
         self.recover(part)
 
@@ -134,6 +139,7 @@ class Nemesis:
             return False
         if action == "kill":
             await_condition(10, lambda: self.rig.is_dead("program"), "the program is dead", 0.002)
+            self.died = time.monotonic()
             self.recover("program")
         elif action == "stop":
             self.pause(0.05, 0.5)

@@ -61,7 +61,7 @@ def enter_namespace():
 
 class Rig(Instance):
     FULL_BYTES = 1 << 20  # what may be written of a file where no file system can be filled
-    DISK = "800m"
+    DISK = "400m"
 
     def __init__(self, name, settings=None):
         # What is broken here must be our own.
@@ -127,8 +127,9 @@ class Rig(Instance):
             return int(file.read())
 
     def signal(self, part, number):
+        """To all its processes: each part leads a group of its own."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid(part), number)
+            os.killpg(self.pid(part), number)
 
     def kill(self, part):
         """Unless it is dead already."""
@@ -183,8 +184,10 @@ class Rig(Instance):
         """libfaketime; None under sanitizers, which want to be loaded first."""
         if os.environ.get("SAN"):
             return None
-        [found] = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
-        return found
+        found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+        if not found:
+            raise RuntimeError("libfaketime is not installed; scripts/setup installs it")
+        return found[0]
 
     def set_clock(self, offset):
         """The program's, some time after; an offset in seconds."""

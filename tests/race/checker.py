@@ -10,9 +10,10 @@ A history has one JSON object a line, in any order. Times are seconds of one mon
       `status` is null when no answer came: `cut` is "caller" if the caller itself cut the
       connection, else what happened to it. `ended`: when the answer was there, or the cut.
   {"type": "fault", "fault": "kill program", "from": t, "to": t, "silent": false,
-   "restart": true}
+   "died": t}
       calls that touch this time may be cut or get a 5xx; if it is silent, they may hear nothing.
-      After a restart of program or database no lease from before ends within the grace time.
+      `died`: when program or database had ended; until the grace time after its restart is over no
+      lease from before ends for want of a heartbeat.
       "parted": true: hosts lost sight of each other, and pass over those who wait elsewhere.
   {"type": "end", "at": t, "maxStacks": 8, "grace": 2.0, "slowness": 1, "rule": "fifo"|"affinity",
    "stacks": [listStacks], "status": {…}, "history": [requests of /history], "clock": s}
@@ -473,11 +474,12 @@ class Checker:
         heartbeats = [call["ended"] for call in (self.calls_of(lease) if lease else [])
                       if call["call"] == "extendLease"]
         for fault in self.faults:
-            if fault.get("restart") and self.on_our_clock(row["grantedAt"]) < fault["from"] and \
-                    fault["from"] < ended < fault["from"] + self.end["grace"] - CLOCKS and \
-                    not any(at > fault["from"] for at in heartbeats):
+            died = fault.get("died", float("inf"))
+            if self.on_our_clock(row["grantedAt"]) < died and \
+                    died + CLOCKS < ended < died + self.end["grace"] - CLOCKS and \
+                    not any(at > died for at in heartbeats):
                 self.violation("early end", "%s, fence %s, expired %.1f s after %s" % (
-                    row["stackName"], row["fence"], ended - fault["from"], fault["fault"]))
+                    row["stackName"], row["fence"], ended - died, fault["fault"]))
 
     def settled(self, call):
         """When a call without an answer must have happened, if it ever does."""
