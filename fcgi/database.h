@@ -32,7 +32,8 @@ void database_free(struct database *database);
  * connected. One that failed in the middle of its work is tried last. */
 enum database_status database_connect(struct database *database);
 /* Between two transactions: goes over to a host that stands before the present one in the list, if
- * one can be used again. Takes DATABASE_CONNECT_TIMEOUT_S for each that is silent. Whether it did. */
+ * one can be used again. Takes DATABASE_CONNECT_TIMEOUT_S for each that is silent. Whether it did.
+ */
 bool database_improve(struct database *database);
 /* Why the latest server that answered was refused; empty: none was. */
 const char *database_refusal(const struct database *database);

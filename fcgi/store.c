@@ -286,25 +286,14 @@ static void prepare_fence(struct store *store, struct pool *const pools[], size_
     buf_puts(sql, ")");
 }
 
-enum database_status store_commit(struct store *store, struct pool *const pools[], size_t count)
+static enum database_status write_and_commit(struct store *store, struct pool *const pools[],
+                                             size_t count)
 {
     struct buf *sql = store_start_sql(store);
-    enum database_status status = DATABASE_OK;
-    bool dirty = false;
+    enum database_status status = store_write_pools(store->database, sql, pools, count);
 
-    store->batch++; /* first: a batch that is lost midway must not look committed */
-    for (size_t i = 0; i < count && status == DATABASE_OK; i++) {
-        if (!pool_is_dirty(pools[i]))
-            continue;
-        dirty = true;
-        status = store_write_pool(store->database, sql, pools[i]);
-    }
     if (status != DATABASE_OK)
         return status;
-    if (!dirty) {
-        buf_puts(sql, "ROLLBACK");
-        return database_run(store->database, sql, NULL, NULL);
-    }
     add_heartbeat(sql, store, store->batch);
     buf_puts(sql, "COMMIT");
     status = database_fault(store->database, "beforeCommit", DATABASE_OK);
@@ -313,6 +302,27 @@ enum database_status store_commit(struct store *store, struct pool *const pools[
     status = database_fault(store->database, "afterCommit", status);
     if (status == DATABASE_LOST)
         prepare_fence(store, pools, count);
+    return status;
+}
+
+enum database_status store_commit(struct store *store, struct pool *const pools[], size_t count)
+{
+    struct pool **changed = mem_alloc((count + 1) * sizeof(struct pool *));
+    enum database_status status;
+    size_t changes = 0;
+
+    store->batch++; /* first: a batch that is lost midway must not look committed */
+    for (size_t i = 0; i < count; i++)
+        if (pool_is_dirty(pools[i]))
+            changed[changes++] = pools[i];
+    if (changes > 0) {
+        status = write_and_commit(store, changed, changes);
+    } else {
+        struct buf *sql = store_start_sql(store);
+        buf_puts(sql, "ROLLBACK");
+        status = database_run(store->database, sql, NULL, NULL);
+    }
+    free(changed);
     return status;
 }
 

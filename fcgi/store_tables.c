@@ -281,16 +281,16 @@ struct choice {
 
 static_assert(sizeof lease_columns / sizeof lease_columns[0] <= COLUMNS_MAX, "see struct choice");
 
-static bool any_sets(const struct column *column, const void *const rows[], size_t count)
+static bool any_sets(const struct column *column, const struct table_row rows[], size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (!is_default(column, field_of(column, rows[i])))
+        if (!is_default(column, field_of(column, rows[i].object)))
             return true;
     return false;
 }
 
 static void add_rows(struct buf *sql, const struct table *table, const struct choice *choice,
-                     uint32_t project, const void *const rows[], size_t count)
+                     const struct table_row rows[], size_t count)
 {
     buf_puts(sql, "INSERT INTO ");
     buf_puts(sql, table->name);
@@ -302,17 +302,17 @@ static void add_rows(struct buf *sql, const struct table *table, const struct ch
     buf_puts(sql, ") VALUES ");
     for (size_t row = 0; row < count; row++) {
         buf_puts(sql, row ? ",(" : "(");
-        buf_uint(sql, project);
+        buf_uint(sql, rows[row].project);
         for (size_t i = 0; i < choice->count; i++) {
             buf_puts(sql, ",");
-            add_value(sql, choice->columns[i], rows[row]);
+            add_value(sql, choice->columns[i], rows[row].object);
         }
         buf_puts(sql, ")");
     }
 }
 
-void table_insert(struct buf *sql, const struct table *table, uint32_t project,
-                  const void *const rows[], size_t count)
+void table_insert(struct buf *sql, const struct table *table, const struct table_row rows[],
+                  size_t count)
 {
     struct choice choice = {.count = 0};
 
@@ -321,12 +321,12 @@ void table_insert(struct buf *sql, const struct table *table, uint32_t project,
         if (column->parts & REQUIRED || any_sets(column, rows, count))
             choice.columns[choice.count++] = column;
     }
-    add_rows(sql, table, &choice, project, rows, count);
+    add_rows(sql, table, &choice, rows, count);
     buf_puts(sql, ";");
 }
 
-void table_update(struct buf *sql, const struct table *table, uint32_t project,
-                  const void *const rows[], size_t count, unsigned parts)
+void table_update(struct buf *sql, const struct table *table, const struct table_row rows[],
+                  size_t count, unsigned parts)
 {
     struct choice choice = {.count = 0};
     const char *separator = " ON DUPLICATE KEY UPDATE ";
@@ -336,7 +336,7 @@ void table_update(struct buf *sql, const struct table *table, uint32_t project,
         if (column->parts & (REQUIRED | (int)parts))
             choice.columns[choice.count++] = column;
     }
-    add_rows(sql, table, &choice, project, rows, count);
+    add_rows(sql, table, &choice, rows, count);
     for (size_t i = 0; i < choice.count; i++) {
         const char *name = choice.columns[i]->name;
         if (!(choice.columns[i]->parts & (int)parts))

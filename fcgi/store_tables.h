@@ -19,13 +19,19 @@ extern const struct table table_stack;   /* rows are struct stack */
 extern const struct table table_lease;   /* rows are struct lease */
 extern const struct table table_history; /* rows are struct lease; written only */
 
+/* A row of any project. */
+struct table_row {
+    uint32_t project;
+    const void *object;
+};
+
 /* New rows. Columns that none of them sets are left to their defaults: less to parse. */
-void table_insert(struct buf *sql, const struct table *table, uint32_t project,
-                  const void *const rows[], size_t count);
+void table_insert(struct buf *sql, const struct table *table, const struct table_row rows[],
+                  size_t count);
 
 /* Rows that the table has, made anew should one be missing. Writes the columns of these parts. */
-void table_update(struct buf *sql, const struct table *table, uint32_t project,
-                  const void *const rows[], size_t count, unsigned parts);
+void table_update(struct buf *sql, const struct table *table, const struct table_row rows[],
+                  size_t count, unsigned parts);
 
 /* All rows of a project, in the order of their numbers. */
 void table_select(struct buf *sql, const struct table *table, uint32_t project);

@@ -1,4 +1,4 @@
-/* store_write: one INSERT … ON DUPLICATE KEY UPDATE a table and batch; all by primary key. */
+/* store_write: one statement a table and batch, all by primary key. */
 #include "store_write.h"
 
 #include "json.h"
@@ -42,82 +42,89 @@ static void add_time(struct buf *sql, int64_t time_us)
 
 /* Tables */
 
-/* Rows of one statement. */
-struct chunk {
+/* The batch as it is written. */
+struct writing {
     struct database *database;
     struct buf *sql;
-    const struct pool *pool;
-    const struct table *table;
-    unsigned parts; /* that are written; 0: the rows are new */
-    const void *rows[ROWS_MAX];
+    struct pool *const *pools;
     size_t count;
     enum database_status status;
 };
 
-/* Runs what has gathered, so that no text outgrows what the server takes. */
-static enum database_status run_if_large(struct database *database, struct buf *sql)
-{
-    enum database_status status = DATABASE_OK;
+/* Rows of one statement, of all pools together: with many projects in a batch it is the number of
+ * statements that costs. */
+struct chunk {
+    struct writing *writing;
+    const struct table *table;
+    unsigned parts; /* that are written; 0: the rows are new */
+    struct table_row rows[ROWS_MAX];
+    size_t count;
+};
 
-    if (sql->len > TEXT_MAX) {
-        status = database_run(database, sql, NULL, NULL);
-        status = database_fault(database, "midBatch", status);
-        buf_clear(sql);
-    }
-    return status;
+/* Runs what has gathered, so that no text outgrows what the server takes. */
+static void run_if_large(struct writing *writing)
+{
+    if (writing->status != DATABASE_OK || writing->sql->len <= TEXT_MAX)
+        return;
+    writing->status = database_run(writing->database, writing->sql, NULL, NULL);
+    writing->status = database_fault(writing->database, "midBatch", writing->status);
+    buf_clear(writing->sql);
 }
 
 static void flush(struct chunk *chunk)
 {
     if (chunk->count > 0 && chunk->parts)
-        table_update(chunk->sql, chunk->table, chunk->pool->id, chunk->rows, chunk->count,
-                     chunk->parts);
+        table_update(chunk->writing->sql, chunk->table, chunk->rows, chunk->count, chunk->parts);
     else if (chunk->count > 0)
-        table_insert(chunk->sql, chunk->table, chunk->pool->id, chunk->rows, chunk->count);
+        table_insert(chunk->writing->sql, chunk->table, chunk->rows, chunk->count);
     chunk->count = 0;
-    if (chunk->status == DATABASE_OK)
-        chunk->status = run_if_large(chunk->database, chunk->sql);
+    run_if_large(chunk->writing);
 }
 
-static void add_row(struct chunk *chunk, const void *row)
+static void add_row(struct chunk *chunk, const struct pool *pool, const void *object)
 {
-    chunk->rows[chunk->count++] = row;
+    chunk->rows[chunk->count++] = (struct table_row){pool->id, object};
     if (chunk->count == ROWS_MAX)
         flush(chunk);
 }
 
-static enum database_status write_stacks(struct chunk chunk)
+static void write_stacks(struct writing *writing)
 {
-    chunk.table = &table_stack;
-    for (const struct stack *at = chunk.pool->dirty_stacks; at; at = at->next_dirty)
-        chunk.parts |= at->changed;
-    for (const struct stack *at = chunk.pool->dirty_stacks; at; at = at->next_dirty)
-        add_row(&chunk, at);
+    struct chunk chunk = {.writing = writing, .table = &table_stack};
+
+    for (size_t i = 0; i < writing->count; i++)
+        for (const struct stack *at = writing->pools[i]->dirty_stacks; at; at = at->next_dirty)
+            chunk.parts |= at->changed;
+    for (size_t i = 0; i < writing->count; i++)
+        for (const struct stack *at = writing->pools[i]->dirty_stacks; at; at = at->next_dirty)
+            add_row(&chunk, writing->pools[i], at);
     flush(&chunk);
-    return chunk.status;
 }
 
-static enum database_status write_history(struct chunk chunk)
+static void write_history(struct writing *writing)
 {
-    chunk.table = &table_history;
-    for (const struct lease *at = chunk.pool->ended_leases; at; at = at->next_dirty)
-        add_row(&chunk, at);
+    struct chunk chunk = {.writing = writing, .table = &table_history};
+
+    for (size_t i = 0; i < writing->count; i++)
+        for (const struct lease *at = writing->pools[i]->ended_leases; at; at = at->next_dirty)
+            add_row(&chunk, writing->pools[i], at);
     flush(&chunk);
-    return chunk.status;
 }
 
-static enum database_status write_leases(struct chunk chunk, bool are_stored)
+static void write_leases(struct writing *writing, bool are_stored)
 {
-    chunk.table = &table_lease;
-    chunk.parts = are_stored ? LEASE_LIFE : 0;
-    for (const struct lease *at = chunk.pool->dirty_leases; at; at = at->next_dirty)
-        if (at->stored == are_stored)
-            add_row(&chunk, at);
+    struct chunk chunk = {
+        .writing = writing, .table = &table_lease, .parts = are_stored ? LEASE_LIFE : 0};
+
+    for (size_t i = 0; i < writing->count; i++)
+        for (const struct lease *at = writing->pools[i]->dirty_leases; at; at = at->next_dirty)
+            if (at->stored == are_stored)
+                add_row(&chunk, writing->pools[i], at);
     flush(&chunk);
-    return chunk.status;
 }
 
-static void delete_ended(struct buf *sql, const struct pool *pool)
+/* The numbers of one project. */
+static void add_ended(struct buf *sql, const struct pool *pool, const char **separator)
 {
     bool any = false;
 
@@ -127,15 +134,27 @@ static void delete_ended(struct buf *sql, const struct pool *pool)
         if (any)
             buf_puts(sql, ",");
         else
-            buf_printf(sql,
-                       "DELETE lease FROM lease FORCE INDEX (PRIMARY)"
-                       " WHERE project_id = %u AND lease_no IN (",
-                       pool->id);
+            buf_printf(sql, "%sproject_id = %u AND lease_no IN (", *separator, pool->id);
         buf_uint(sql, at->number);
         any = true;
     }
-    if (any)
-        buf_puts(sql, ");");
+    if (!any)
+        return;
+    buf_puts(sql, ")");
+    *separator = " OR ";
+}
+
+/* By the key, whatever the optimizer thinks of a small table: to scan it would mean to pass what
+ * isn't purged yet, and other hosts' locks. */
+static void delete_ended(struct writing *writing)
+{
+    static const char start[] = "DELETE lease FROM lease FORCE INDEX (PRIMARY) WHERE ";
+    const char *separator = start;
+
+    for (size_t i = 0; i < writing->count; i++)
+        add_ended(writing->sql, writing->pools[i], &separator);
+    if (separator != start)
+        buf_puts(writing->sql, ";");
 }
 
 static void add_key(struct buf *sql, const struct pool *pool, const struct lease *lease,
@@ -151,18 +170,21 @@ static void add_key(struct buf *sql, const struct pool *pool, const struct lease
     *separator = ",";
 }
 
-static void write_keys(struct buf *sql, const struct pool *pool)
+static void write_keys(struct writing *writing)
 {
     static const char start[] =
         "INSERT INTO request_key (project_id, request_id, lease_no, created) VALUES ";
     const char *separator = start;
 
-    for (const struct lease *at = pool->dirty_leases; at; at = at->next_dirty)
-        add_key(sql, pool, at, &separator);
-    for (const struct lease *at = pool->ended_leases; at; at = at->next_dirty)
-        add_key(sql, pool, at, &separator);
+    for (size_t i = 0; i < writing->count; i++) {
+        const struct pool *pool = writing->pools[i];
+        for (const struct lease *at = pool->dirty_leases; at; at = at->next_dirty)
+            add_key(writing->sql, pool, at, &separator);
+        for (const struct lease *at = pool->ended_leases; at; at = at->next_dirty)
+            add_key(writing->sql, pool, at, &separator);
+    }
     if (separator != start)
-        buf_puts(sql,
+        buf_puts(writing->sql,
                  " ON DUPLICATE KEY UPDATE lease_no=VALUES(lease_no), created=VALUES(created);");
 }
 
@@ -193,22 +215,35 @@ static void write_actions(struct buf *sql, const struct pool *pool)
     buf_puts(sql, ";");
 }
 
-static void write_project(struct buf *sql, struct pool *pool)
+static void write_settings(struct buf *sql, const struct pool *pool)
 {
-    pool->version++;
-    buf_printf(sql, "UPDATE project SET version = %llu, next_lease_no = %llu",
-               (unsigned long long)pool->version, (unsigned long long)pool->next_lease_number);
-    if (pool->settings_dirty) {
-        buf_puts(sql, ", prefix = ");
-        sql_text(sql, pool->prefix);
-        buf_puts(sql, ", initial_commit = ");
-        sql_text(sql, pool->initial_commit);
-        buf_printf(sql,
-                   ", max_stacks = %u, lease_s = %u, max_lease_s = %u, wait_s = %u, modified = ",
-                   pool->max_stacks, pool->lease_s, pool->max_lease_s, pool->wait_s);
-        sql_time(sql, pool->now);
-    }
+    if (!pool->settings_dirty)
+        return;
+    buf_puts(sql, "UPDATE project SET prefix = ");
+    sql_text(sql, pool->prefix);
+    buf_puts(sql, ", initial_commit = ");
+    sql_text(sql, pool->initial_commit);
+    buf_printf(sql, ", max_stacks = %u, lease_s = %u, max_lease_s = %u, wait_s = %u, modified = ",
+               pool->max_stacks, pool->lease_s, pool->max_lease_s, pool->wait_s);
+    sql_time(sql, pool->now);
     buf_printf(sql, " WHERE project_id = %u;", pool->id);
+}
+
+/* The rows are locked, so their versions are what the pools remember. */
+static void write_versions(struct writing *writing)
+{
+    struct buf *sql = writing->sql;
+
+    buf_puts(sql, "UPDATE project SET version = version + 1, next_lease_no = CASE project_id");
+    for (size_t i = 0; i < writing->count; i++) {
+        writing->pools[i]->version++;
+        buf_printf(sql, " WHEN %u THEN %llu", writing->pools[i]->id,
+                   (unsigned long long)writing->pools[i]->next_lease_number);
+    }
+    buf_puts(sql, " ELSE next_lease_no END WHERE project_id IN ");
+    for (size_t i = 0; i < writing->count; i++)
+        buf_printf(sql, "%c%u", i ? ',' : '(', writing->pools[i]->id);
+    buf_puts(sql, ");");
 }
 
 /* Manifests */
@@ -267,31 +302,37 @@ struct manifest *store_read_manifest(const char *json, size_t len, uint64_t numb
     return manifest;
 }
 
+static void write_manifests(struct writing *writing)
+{
+    for (size_t i = 0; i < writing->count; i++) {
+        const struct pool *pool = writing->pools[i];
+        for (size_t j = 0; j < pool->touched_count; j++) {
+            write_manifest(writing->sql, pool, pool->touched[j]);
+            run_if_large(writing);
+        }
+    }
+}
+
 /* All of it */
 
-enum database_status store_write_pool(struct database *database, struct buf *sql, struct pool *pool)
+enum database_status store_write_pools(struct database *database, struct buf *sql,
+                                       struct pool *const pools[], size_t count)
 {
-    struct chunk chunk = {.database = database, .sql = sql, .pool = pool};
-    enum database_status status = DATABASE_OK;
+    struct writing writing = {
+        .database = database, .sql = sql, .pools = pools, .count = count, .status = DATABASE_OK};
 
-    for (size_t i = 0; i < pool->touched_count && status == DATABASE_OK; i++) {
-        write_manifest(sql, pool, pool->touched[i]);
-        status = run_if_large(database, sql);
+    write_manifests(&writing);
+    write_stacks(&writing);
+    write_history(&writing);
+    write_leases(&writing, false);
+    write_leases(&writing, true);
+    write_keys(&writing);
+    delete_ended(&writing);
+    for (size_t i = 0; i < count; i++) {
+        write_actions(sql, pools[i]);
+        write_settings(sql, pools[i]);
     }
-    chunk.status = status;
-    if (chunk.status == DATABASE_OK)
-        chunk.status = write_stacks(chunk);
-    if (chunk.status == DATABASE_OK)
-        chunk.status = write_history(chunk);
-    if (chunk.status == DATABASE_OK)
-        chunk.status = write_leases(chunk, false);
-    if (chunk.status == DATABASE_OK)
-        chunk.status = write_leases(chunk, true);
-    if (chunk.status != DATABASE_OK)
-        return chunk.status;
-    write_keys(sql, pool);
-    delete_ended(sql, pool);
-    write_actions(sql, pool);
-    write_project(sql, pool);
-    return run_if_large(database, sql);
+    write_versions(&writing);
+    run_if_large(&writing);
+    return writing.status;
 }

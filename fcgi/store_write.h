@@ -5,10 +5,10 @@
 #include "database.h"
 #include "pool.h"
 
-/* Appends the statements that write all that changed in the pool, each ending in `;`. Where the
+/* Appends the statements that write all that changed in the pools, each ending in `;`. Where the
  * text grows large it is run in between. */
-enum database_status store_write_pool(struct database *database, struct buf *sql,
-                                      struct pool *pool);
+enum database_status store_write_pools(struct database *database, struct buf *sql,
+                                       struct pool *const pools[], size_t count);
 
 /* Units as the manifest table has them. NULL: broken. */
 struct manifest *store_read_manifest(const char *json, size_t len, uint64_t number);
