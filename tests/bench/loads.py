@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import subprocess
+import time
 
 import parts
 
@@ -42,15 +43,20 @@ def children_seconds():
 
 
 def with_cpu(used, measure, warm_up):
-    """The figures of measure(), with what `used` and the generator took for each request."""
-    before, own = used.cpu_seconds(), children_seconds()
+    """The figures of measure(), with what `used` and the generator took for each request, and how
+    much of the processors went to others."""
+    before, own, began = used.cpu_seconds(), children_seconds(), time.monotonic()
+    everyone, stolen = parts.machine_seconds()
     figures = measure()
     own = children_seconds() - own
     after = used.cpu_seconds()
+    others = sum(parts.machine_seconds()) - everyone - stolen - own
     # The warm-up's share is in the CPU, too.
     count = figures["requests"] * (1 + warm_up / figures["seconds"])
     figures["cpu"] = {part: (after[part] - before[part]) * 1e6 / count for part in after}
     figures["cpu"]["generator"] = own * 1e6 / count
+    others -= sum(after.values()) - sum(before.values())
+    figures["others"] = max(0, others / (time.monotonic() - began) / os.cpu_count())
     return figures
 
 

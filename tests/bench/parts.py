@@ -50,6 +50,13 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
+def machine_seconds():
+    """Seconds of CPU that all processes took together, and that the host took from this machine."""
+    with open("/proc/stat", encoding="ascii") as file:
+        fields = [int(field) for field in file.readline().split()[1:]]
+    return sum(fields[:3]) / TICK, (fields[7] if len(fields) > 7 else 0) / TICK
+
+
 def resident(pid, kinds=("Private_Clean", "Private_Dirty")):
     """Bytes; ("Rss",): with what it shares."""
     with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as file:

@@ -33,8 +33,13 @@ def tables(data):
             data["resident"]["large"] / 2**20,
         ),
         "",
-        "%d rounds of %g s; p50 / p99 of one request in ms, and pairs/s:"
-        % (len(runs["small"]["1"]), data["seconds"]),
+        "%d rounds of %g s, in which other processes of the machine took %.0f %% of its processors "
+        "(median); p50 / p99 of one request in ms, and pairs/s:"
+        % (
+            len(runs["small"]["1"]),
+            data["seconds"],
+            100 * turns.others(runs, [goal[0] for goal in GOALS]),
+        ),
         "",
     ]
     rows = []

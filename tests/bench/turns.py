@@ -45,6 +45,13 @@ def ratios(above, below, figure, figure_below=None):
     return [a / b for a, b in zip(values(above, figure), values(below, figure_below or figure))]
 
 
+def others(runs, names):
+    """The share of the processors that went to other processes while these were measured."""
+    return statistics.median(
+        run.get("others", 0) for name in names for some in runs[name].values() for run in some
+    )
+
+
 def number(value):
     """Three digits that count."""
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
