@@ -112,6 +112,9 @@ WRAPPED := times_monotonic_ms times_monotonic_us poll getrandom
 $(filter-out %/api,$(FUZZ_TARGETS)): $(PARTS)
 $(BUILD)/tests/fuzz/api: $(DOUBLES) $(filter-out $(OUTSIDE:%=$(BUILD)/fcgi/%.o),$(PARTS))
 $(BUILD)/tests/fuzz/api: private LDLIBS += $(CMOCKA_LIBS) $(WRAPPED:%=-Wl,--wrap=%)
+# libfcgi as an archive: what the linker wraps isn't wrapped in shared libraries.
+$(BUILD)/tests/fuzz/fastcgi: private LDFLAGS += \
+	-Wl,--wrap=read,--whole-archive -l:libfcgi.a -Wl,--no-whole-archive
 $(FUZZ_TARGETS): %: %.o
 	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
 

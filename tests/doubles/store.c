@@ -105,6 +105,14 @@ void store_leave(struct store *store)
         world.heard[store->host] = 0;
 }
 
+bool store_improve(struct store *store)
+{
+    if (!store->is_connected || !is_due(TROUBLE_BETTER))
+        return false;
+    store->is_connected = false;
+    return true;
+}
+
 const char *store_refusal(const struct store *store)
 {
     (void)store;

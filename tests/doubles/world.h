@@ -33,6 +33,7 @@ enum world_trouble {
     TROUBLE_COMMIT_DOUBT, /* after it: it has happened */
     TROUBLE_COMMIT_RETRY,
     TROUBLE_COMMIT_ERROR, /* a statement fails for good */
+    TROUBLE_BETTER,       /* a better server is there, and the connection to this one is given up */
     TROUBLE_COUNT,
 };
 

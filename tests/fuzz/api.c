@@ -236,8 +236,11 @@ static bool work(struct host *host)
 {
     bool together;
 
-    return batch_connect(host->batch) && batch_watch(host->batch, &together) &&
-           batch_run(host->batch);
+    if (!batch_connect(host->batch) || !batch_watch(host->batch, &together) ||
+        !batch_run(host->batch))
+        return false;
+    batch_improve(host->batch);
+    return true;
 }
 
 static void turn(struct host *host)
