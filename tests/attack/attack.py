@@ -55,6 +55,8 @@ class Suite:
         reports = scene.instance.sanitizer_reports()
         if reports:
             tap.result(False, "a sanitizer found something", reports)
+        if hasattr(scene, "close"):
+            scene.close()
         scene.instance.stop()
         tap.exit()
 
