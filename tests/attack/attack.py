@@ -86,7 +86,8 @@ class Instance(service.Instance):
 
     def sql(self, statement):
         """Rows of an administrator's query, as lists of texts."""
-        done = subprocess.run(self.client("--raw"), input=statement.encode(), stdout=subprocess.PIPE,
+        done = subprocess.run(self.client("--raw"), input=statement.encode(),
+                              stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, check=False)
         if done.returncode:
             raise RuntimeError(done.stderr.decode(errors="replace"))

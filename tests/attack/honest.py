@@ -1,6 +1,6 @@
 """Honest callers, in a process of their own: they borrow and give back at a steady pace while the
-service is attacked. `python3 honest.py PORT CA_FILE KEY_FILE CALLERS PACE_SECONDS` prints a line for
-each call (when it was sent, how long it took, status) until its standard input ends."""
+service is attacked. `python3 honest.py PORT CA_FILE KEY_FILE CALLERS PACE_SECONDS` prints a line
+for each call (when it was sent, how long it took, status) until its standard input ends."""
 import os
 import subprocess
 import sys
@@ -18,7 +18,8 @@ class Honest:
 
     def __init__(self, instance, key, callers=4, pace=0.02):
         key_file = os.path.join(instance.var, "etc/honest.key")
-        with open(os.open(key_file, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as file:
+        with open(os.open(key_file, os.O_WRONLY | os.O_CREAT, 0o600), "w",
+                  encoding="ascii") as file:
             file.write(key)
         self.calls = []  # (sent, seconds, status)
         self.process = subprocess.Popen(

@@ -83,7 +83,8 @@ class Http2:
             self.streams[stream][1] = bool(flags & END_STREAM)
             if payload and self.reads:
                 more = struct.pack(">I", len(payload))
-                self.wire.send(frame(WINDOW_UPDATE, 0, 0, more) + frame(WINDOW_UPDATE, 0, stream, more))
+                self.frame(WINDOW_UPDATE, 0, 0, more)
+                self.frame(WINDOW_UPDATE, 0, stream, more)
         elif kind == RST_STREAM:
             self.streams.setdefault(stream, [Answer(None, [], b"reset"), True])[1] = True
         elif kind == GOAWAY:
