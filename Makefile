@@ -148,9 +148,9 @@ deb: ## a Debian package in build/
 # --- Test. The last line of each run is `N passed, N failed`. ---
 
 # Suites are directories of tests/; tests/run says what may stand in one.
-SUITES := guards unit ctl api attack openapi ci race model chaos fuzz
+SUITES := guards unit ctl api attack floods openapi ci race model chaos fuzz
 # Left out of `make test`, because they take minutes.
-LONG_SUITES := e2e package tools browser cluster
+LONG_SUITES := e2e package tools browser cluster floods
 
 test: ## everything: lint, guards, unit, API, CI, race, model, fault and fuzz tests
 	@scripts/setup
@@ -184,6 +184,9 @@ api: all ## the API, through nginx and a real database
 
 attack: all ## hostile callers, through the real nginx
 	@tests/run attack
+
+floods: all ## attacks by mass and slowness, and how honest callers fare meanwhile; takes minutes
+	@tests/run floods
 
 openapi: all ## nginx/openapi.json: each example is sent, each answer judged
 	@tests/run openapi

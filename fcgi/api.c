@@ -77,6 +77,13 @@ static const struct route *find_route(const char *path)
     return NULL;
 }
 
+bool api_reads(const struct request *request)
+{
+    const struct route *route = find_route(request->path);
+
+    return route && route->answer && route->role > ROLE_NONE;
+}
+
 /* Whether this caller may call this route this way; if not, says so. */
 static bool admit(const struct request *request, const struct route *route,
                   struct response *response)

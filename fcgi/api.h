@@ -17,6 +17,9 @@ struct api {
     const char *refusal;   /* if not: why a server that answered isn't used; may be empty */
 };
 
+/* Whether api_handle() will read from the database for this request. */
+bool api_reads(const struct request *request);
+
 /* Either returns a command for the writer, or fills `response` and returns NULL. */
 struct command *api_handle(const struct api *api, const struct request *request,
                            struct response *response);

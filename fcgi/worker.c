@@ -1,4 +1,6 @@
-/* worker: see worker.h. Each thread has a reader of its own; nothing is shared. */
+/* worker: see worker.h. Each thread has a reader of its own. At most half of the threads read from
+ * the database at a time, so that somebody's large reads don't keep jobs from giving stacks back;
+ * what is to be read beyond that waits in a list, under the one lock of this file. */
 #include "worker.h"
 
 #include "api.h"
@@ -13,14 +15,29 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+struct waiting_read {
+    struct waiting_read *next;
+    struct request *request;
+};
+
+struct reading {
+    pthread_mutex_t lock;
+    int threads; /* that read now */
+    int threads_max;
+    struct waiting_read *first; /* none while a thread is free for them */
+    struct waiting_read **end;
+};
+
 struct worker {
     pthread_t thread;
+    struct reading *reading;
     struct gateway *gateway;
     struct writer *writer;
     struct reader *reader;
 };
 
 struct workers {
+    struct reading reading;
     int count;
     struct worker list[];
 };
@@ -48,14 +65,62 @@ static void handle(struct worker *worker, struct request *request)
     response_free(&response);
 }
 
+/* Whether this thread may read now. If not, the request waits for one that does. */
+static bool begin_reading(struct reading *reading, struct request *request)
+{
+    struct waiting_read *waiting;
+    bool may_read;
+
+    pthread_mutex_lock(&reading->lock);
+    may_read = reading->threads < reading->threads_max;
+    if (may_read) {
+        reading->threads++;
+    } else {
+        waiting = mem_zalloc(sizeof *waiting);
+        waiting->request = request;
+        *reading->end = waiting;
+        reading->end = &waiting->next;
+    }
+    pthread_mutex_unlock(&reading->lock);
+    return may_read;
+}
+
+/* The next request of a thread that has read. NULL: none, and it reads no longer. */
+static struct request *go_on_reading(struct reading *reading)
+{
+    struct request *request = NULL;
+    struct waiting_read *waiting;
+
+    pthread_mutex_lock(&reading->lock);
+    waiting = reading->first;
+    if (waiting) {
+        request = waiting->request;
+        reading->first = waiting->next;
+        if (!reading->first)
+            reading->end = &reading->first;
+    } else {
+        reading->threads--;
+    }
+    pthread_mutex_unlock(&reading->lock);
+    free(waiting);
+    return request;
+}
+
 static void *run(void *context)
 {
     struct worker *worker = context;
     struct request *request;
 
     while ((request = gateway_next(worker->gateway)) != NULL) {
-        handle(worker, request);
-        gateway_free(request);
+        bool reads = api_reads(request);
+
+        if (reads && !begin_reading(worker->reading, request))
+            continue;
+        do {
+            handle(worker, request);
+            gateway_free(request);
+            request = reads ? go_on_reading(worker->reading) : NULL;
+        } while (request);
     }
     return NULL;
 }
@@ -66,9 +131,13 @@ struct workers *workers_start(const struct config *config, struct gateway *gatew
     struct workers *workers =
         mem_zalloc(sizeof *workers + (size_t)config->workers * sizeof(struct worker));
 
+    pthread_mutex_init(&workers->reading.lock, NULL);
+    workers->reading.threads_max = (config->workers + 1) / 2;
+    workers->reading.end = &workers->reading.first;
     for (; workers->count < config->workers; workers->count++) {
         struct worker *worker = &workers->list[workers->count];
 
+        worker->reading = &workers->reading;
         worker->gateway = gateway;
         worker->writer = writer;
         worker->reader = reader_new(config);
@@ -81,6 +150,7 @@ struct workers *workers_start(const struct config *config, struct gateway *gatew
     }
     if (workers->count > 0)
         return workers;
+    pthread_mutex_destroy(&workers->reading.lock);
     free(workers);
     return NULL;
 }
@@ -91,5 +161,6 @@ void workers_join(struct workers *workers)
         pthread_join(workers->list[i].thread, NULL);
         reader_free(workers->list[i].reader);
     }
+    pthread_mutex_destroy(&workers->reading.lock);
     free(workers);
 }

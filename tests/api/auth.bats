@@ -261,7 +261,7 @@ key_file()
 @test "too many calls with one key: 429; other keys go on" {
     as viewer
     printf 'header = "@%s"\ncacert = "%s"\n' "$AS" "$VAR/tls/ca.pem" >"$BATS_TEST_TMPDIR/config"
-    curl --silent --config "$BATS_TEST_TMPDIR/config" --parallel --parallel-max 20 --output /dev/null --write-out '%{http_code}\n' \
+    curl --silent --config "$BATS_TEST_TMPDIR/config" --parallel --parallel-max 10 --output /dev/null --write-out '%{http_code}\n' \
         "$URL/nothing?[1-600]" >"$BATS_TEST_TMPDIR/codes"
     [[ $(sort -u "$BATS_TEST_TMPDIR/codes" | tr '\n' ' ') == '404 429 ' ]]
     [[ $(grep -c 404 "$BATS_TEST_TMPDIR/codes") -ge 200 ]]

@@ -6,6 +6,7 @@ A row is a function that yields faults: what a user relies on and doesn't hold.
 import json
 import os
 import re
+import shutil
 import socket
 import ssl
 import struct
@@ -55,6 +56,8 @@ class Suite:
         reports = scene.instance.sanitizer_reports()
         if reports:
             tap.result(False, "a sanitizer found something", reports)
+        if hasattr(scene, "close"):
+            scene.close()
         scene.instance.stop()
         tap.exit()
 
@@ -83,19 +86,29 @@ class Instance(service.Instance):
 
     def sql(self, statement):
         """Rows of an administrator's query, as lists of texts."""
-        for name in ("mariadb", "mysql"):
-            command = [name, "--defaults-file=" + self.path("etc/admin.cnf"), "--batch", "--raw",
-                       "--skip-column-names", "--default-character-set=utf8mb4", self.database()]
-            try:
-                done = subprocess.run(command, input=statement.encode(), stdout=subprocess.PIPE,
-                                      stderr=subprocess.PIPE, check=False)
-            except FileNotFoundError:
-                continue
-            if done.returncode:
-                raise RuntimeError(done.stderr.decode(errors="replace"))
-            return [line.split("\t")
-                    for line in done.stdout.decode(errors="surrogateescape").splitlines()]
-        raise RuntimeError("no client of the database")
+        done = subprocess.run(self.client("--raw"), input=statement.encode(),
+                              stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, check=False)
+        if done.returncode:
+            raise RuntimeError(done.stderr.decode(errors="replace"))
+        return [line.split("\t")
+                for line in done.stdout.decode(errors="surrogateescape").splitlines()]
+
+    def client(self, *options):
+        """The database's client, as its administrator."""
+        name = next(name for name in ("mariadb", "mysql") if shutil.which(name))
+        return [name, "--defaults-file=" + self.path("etc/admin.cnf"), "--batch",
+                "--skip-column-names", "--default-character-set=utf8mb4", *options, self.database()]
+
+    def hold_sql(self, statement):
+        """A client that runs it, said its first row, and stays until its standard input ends."""
+        client = subprocess.Popen(self.client("--unbuffered"), stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE)
+        client.stdin.write(statement.encode() + b";\n")
+        client.stdin.flush()
+        if not client.stdout.readline():
+            raise RuntimeError("the database refuses: " + statement)
+        return client
 
     def setting(self, name):
         with open(self.path("etc/stack-orchestrator.conf"), encoding="utf-8") as file:

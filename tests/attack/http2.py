@@ -14,8 +14,10 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 class Http2:
     """One connection; streams are numbered 1, 3, …"""
 
-    def __init__(self, instance, settings=b"", **options):
+    def __init__(self, instance, settings=b"", reads=True, **options):
+        """reads=False: the windows are never opened, so that large answers stay with the server."""
         self.instance = instance
+        self.reads = reads
         self.wire = Wire(instance, alpn=("h2",), **options)
         if self.wire.socket.selected_alpn_protocol() != "h2":
             raise Ended("no HTTP/2")
@@ -79,6 +81,10 @@ class Http2:
         elif kind == DATA and stream in self.streams:
             self.streams[stream][0].body += payload
             self.streams[stream][1] = bool(flags & END_STREAM)
+            if payload and self.reads:
+                more = struct.pack(">I", len(payload))
+                self.frame(WINDOW_UPDATE, 0, 0, more)
+                self.frame(WINDOW_UPDATE, 0, stream, more)
         elif kind == RST_STREAM:
             self.streams.setdefault(stream, [Answer(None, [], b"reset"), True])[1] = True
         elif kind == GOAWAY:

@@ -93,6 +93,8 @@ host()
     [ "$(host "$url/gone")" = 'the host misses it' ]
     [ "$(host --output /dev/null --write-out '%{http_code}' "$url/healthz")" = 418 ]
     [ "$(host --output /dev/null --write-out '%{http_code} %{redirect_url}' "$url/team/stacks")" = "308 $url/team/stacks/" ]
+    # The caller doesn't choose where it is sent to.
+    [ "$(host --header 'Host: evil.example' --output /dev/null --write-out '%header{location}' "$url/team/stacks")" = /team/stacks/ ]
     host "$url/team/stacks/" | grep -qi '<!doctype html>'
     [ "$(host --output /dev/null --write-out '%{http_code}' "$url/team/stacks/dashboard/style.css")" = 200 ]
     [ "$(host "$url/team/stacks/healthz")" = '{"status":"ok"}' ]
