@@ -28,6 +28,9 @@ class GroupTrial(Trial):
     def writer(self):
         return await_condition(60, lambda: group.primary(self.nodes), "there is a primary", 0.1)
 
+    def await_members(self):
+        group.await_whole(self.nodes)
+
     # --- Faults ---
 
     def move_writer(self, world):

@@ -55,10 +55,6 @@ class DatabaseNode(Machine):
             raise RuntimeError("%s: %s: %s" % (self.name, text, self.fault))
         return rows
 
-    def rejoin(self):
-        """Back in, once it can reach the others again."""
-        self.await_in()
-
     def kill(self):
         """The server's own process: `ip` has become it."""
         self.process.kill()

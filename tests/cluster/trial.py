@@ -130,8 +130,9 @@ class Trial:
         return self.random.choice([node for node in self.nodes if node is not writer])
 
     def await_members(self):
+        """Until all nodes are in again."""
         for node in self.nodes:
-            node.rejoin()
+            node.await_in()
 
     def kill(self, node, world):
         node.kill()
