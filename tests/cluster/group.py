@@ -1,4 +1,4 @@
-"""group: MySQL members of one replication group with a single primary, each on a machine of its own.
+"""group: MySQL members of one replication group with a single primary, each on its own machine.
 
 MySQL and MariaDB can't be installed side by side, and Debian's stable release has no MySQL: the
 servers run with chroot in a minimal system of their own, in MYSQL_ROOT, made on first use.
@@ -51,8 +51,8 @@ def make_root():
         return
     system = dict(line.split("=", 1) for line in run("cat", "/etc/os-release").splitlines())
     release = system["VERSION_CODENAME"]
-    mirror = run("sh", "-c", "apt-get indextargets --format '$(RELEASE) $(SITE)' 'Component: main' |"
-                 " sed -n 's/^%s //p' | head -n 1" % release).strip()
+    mirror = run("sh", "-c", "apt-get indextargets --format '$(RELEASE) $(SITE)' 'Component: main'"
+                 " | sed -n 's/^%s //p' | head -n 1" % release).strip()
     partial = MYSQL_ROOT + ".partial"
     run("rm", "-rf", "--one-file-system", partial)
     os.makedirs(partial)
@@ -101,7 +101,7 @@ class Node(DatabaseNode):
                         " WHERE member_state = 'ONLINE'") == [str(self.group_size)]
 
     def rejoin(self):
-        """One that was expelled tries again after minutes; an administrator doesn't wait for that."""
+        """One that was expelled tries again after minutes; an administrator doesn't wait."""
         if self.sql("SELECT member_state FROM performance_schema.replication_group_members"
                     " WHERE member_id = @@server_uuid") != ["ERROR"]:
             return
@@ -146,7 +146,7 @@ def primary(nodes):
 
 
 def start_group(directory, count=3):
-    """The members, all in, the first as primary; `admin` with the password `admin` may do everything."""
+    """The members, the first as primary; `admin` with the password `admin` may do everything."""
     make_root()
     run("mount", "--bind", directory, MYSQL_ROOT + "/mnt")
     nodes = [Node(number + 1, directory) for number in range(count)]

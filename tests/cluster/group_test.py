@@ -50,7 +50,7 @@ def faults(trial):
 
 
 def minority(trial):
-    """a primary without a majority is refused, /readyz says so, and service returns with the majority"""
+    """a primary without a majority is refused, /readyz says so; service returns with the majority"""
     host = trial.deployment.hosts[0]
     writer = trial.writer()
     cut = [node for node in trial.nodes if node is not writer]

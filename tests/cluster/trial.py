@@ -1,4 +1,4 @@
-"""trial: callers at several hosts while machines are killed, cut off and paused; then the checker."""
+"""trial: callers at several hosts while machines are killed, cut off and paused; a checker then."""
 import collections
 import os
 import random
@@ -34,7 +34,8 @@ class Trial:
         self.tap = Tap(len(self.tests))
         self.tap.note("SEED=%s CLUSTER_SECONDS=%g" % (SEED, SECONDS))
         self.random = random.Random(SEED)
-        self.directory = tempfile.mkdtemp(prefix="so-cluster.", dir=os.environ.get("TMPDIR", "/tmp"))
+        self.directory = tempfile.mkdtemp(prefix="so-cluster.",
+                                          dir=os.environ.get("TMPDIR", "/tmp"))
         os.chmod(self.directory, 0o755)  # the servers run as users of their own
         self.figures = collections.defaultdict(list)  # seconds until all hosts served again
 
