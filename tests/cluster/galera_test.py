@@ -97,5 +97,11 @@ def minority(trial):
     return []
 
 
+def doctor(trial):
+    """doctor finds every node good"""
+    results = trial.doctor()
+    return [] if results == [{"good"}] * len(trial.nodes) else ["doctor: %s" % results]
+
+
 if __name__ == "__main__":
-    GaleraTrial([writers, minority, faults]).run()
+    GaleraTrial([doctor, writers, minority, faults]).run()

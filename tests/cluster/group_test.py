@@ -77,5 +77,13 @@ def primaries(trial):
     return []
 
 
+def doctor(trial):
+    """doctor finds the primary good, and says that the others are passed over"""
+    writer = trial.writer()
+    results = trial.doctor()
+    expected = [{"good"} if node is writer else {"warning"} for node in trial.nodes]
+    return [] if results == expected else ["doctor: %s" % results]
+
+
 if __name__ == "__main__":
-    GroupTrial([minority, primaries, faults]).run()
+    GroupTrial([doctor, minority, primaries, faults]).run()

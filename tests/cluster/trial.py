@@ -1,5 +1,6 @@
 """trial: callers at several hosts while machines are killed, cut off and paused; a checker then."""
 import collections
+import json
 import os
 import random
 import shutil
@@ -66,6 +67,12 @@ class Trial:
             return test(self)
         except (TimeoutError, RuntimeError) as error:
             return ["%s: %s" % (type(error).__name__, error)]
+
+    def doctor(self):
+        """Of each node the results that `doctor` has for it, at the first host."""
+        report = json.loads(self.deployment.hosts[0].ctl("doctor", "--json"))
+        return [{found["result"] for found in report["findings"]
+                 if found["text"].startswith(node.address + ": ")} for node in self.nodes]
 
     def world(self, name):
         world = ClusterWorld(self.deployment, name, SEED, self.stacks)
