@@ -40,7 +40,7 @@ class GaleraTrial(Trial):
     # --- Faults ---
 
     def part_host(self, world):
-        """one host and the node that is written to don't reach each other, so that two nodes write"""
+        """a host doesn't reach the node that is written to, so that two nodes write"""
         host = self.random.choice(self.deployment.hosts)
         writer = self.writer()
         host.machine.cut_from(writer)
@@ -85,7 +85,7 @@ def writers(trial):
 
 
 def minority(trial):
-    """a node without a majority is refused, /readyz says so, and service returns with the majority"""
+    """a node without a majority is refused, /readyz says so; service returns with the majority"""
     host = trial.deployment.hosts[0]
     trial.nodes[1].cut()
     trial.nodes[2].cut()
@@ -97,5 +97,11 @@ def minority(trial):
     return []
 
 
+def doctor(trial):
+    """doctor finds every node good"""
+    results = trial.doctor()
+    return [] if results == [{"good"}] * len(trial.nodes) else ["doctor: %s" % results]
+
+
 if __name__ == "__main__":
-    GaleraTrial([writers, minority, faults]).run()
+    GaleraTrial([doctor, writers, minority, faults]).run()

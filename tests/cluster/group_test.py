@@ -28,6 +28,9 @@ class GroupTrial(Trial):
     def writer(self):
         return await_condition(60, lambda: group.primary(self.nodes), "there is a primary", 0.1)
 
+    def await_members(self):
+        group.await_whole(self.nodes)
+
     # --- Faults ---
 
     def move_writer(self, world):
@@ -47,7 +50,7 @@ def faults(trial):
 
 
 def minority(trial):
-    """a primary without a majority is refused, /readyz says so, and service returns with the majority"""
+    """a primary without a majority is refused, /readyz says so; service returns with the majority"""
     host = trial.deployment.hosts[0]
     writer = trial.writer()
     cut = [node for node in trial.nodes if node is not writer]
@@ -74,5 +77,13 @@ def primaries(trial):
     return []
 
 
+def doctor(trial):
+    """doctor finds the primary good, and says that the others are passed over"""
+    writer = trial.writer()
+    results = trial.doctor()
+    expected = [{"good"} if node is writer else {"warning"} for node in trial.nodes]
+    return [] if results == expected else ["doctor: %s" % results]
+
+
 if __name__ == "__main__":
-    GroupTrial([minority, primaries, faults]).run()
+    GroupTrial([doctor, minority, primaries, faults]).run()

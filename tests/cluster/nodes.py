@@ -8,7 +8,7 @@ from service import await_condition
 
 
 class DatabaseNode(Machine):
-    """A database server on a machine of its own. Subclasses say how to start one, and when it is in."""
+    """A database server on its own machine. Subclasses say how to start one, and when it is in."""
 
     def __init__(self, number, directory):
         super().__init__("db%d" % number, 10 + number)
@@ -29,7 +29,7 @@ class DatabaseNode(Machine):
                                   stderr=subprocess.DEVNULL)
 
     def await_in(self):
-        await_condition(90, self.is_in_or_ended, "%s is a member: %s" % (self.name, self.log()), 0.1)
+        await_condition(90, self.is_in_or_ended, "%s is a member" % self.name, 0.1)
 
     def is_in_or_ended(self):
         if self.process.poll() is not None:
@@ -54,10 +54,6 @@ class DatabaseNode(Machine):
         if rows is None:
             raise RuntimeError("%s: %s: %s" % (self.name, text, self.fault))
         return rows
-
-    def rejoin(self):
-        """Back in, once it can reach the others again."""
-        self.await_in()
 
     def kill(self):
         """The server's own process: `ip` has become it."""

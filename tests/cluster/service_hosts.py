@@ -1,5 +1,5 @@
-"""service_hosts: nginx and program on several machines, one database cluster behind them, and a balancer
-that sends each new connection of a caller to the next machine."""
+"""service_hosts: nginx and program on several machines, one database cluster behind them, and a
+balancer that sends each new connection of a caller to the next machine."""
 import itertools
 import os
 

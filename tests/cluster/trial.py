@@ -1,5 +1,6 @@
-"""trial: callers at several hosts while machines are killed, cut off and paused; then the checker."""
+"""trial: callers at several hosts while machines are killed, cut off and paused; a checker then."""
 import collections
+import json
 import os
 import random
 import shutil
@@ -34,7 +35,8 @@ class Trial:
         self.tap = Tap(len(self.tests))
         self.tap.note("SEED=%s CLUSTER_SECONDS=%g" % (SEED, SECONDS))
         self.random = random.Random(SEED)
-        self.directory = tempfile.mkdtemp(prefix="so-cluster.", dir=os.environ.get("TMPDIR", "/tmp"))
+        self.directory = tempfile.mkdtemp(prefix="so-cluster.",
+                                          dir=os.environ.get("TMPDIR", "/tmp"))
         os.chmod(self.directory, 0o755)  # the servers run as users of their own
         self.figures = collections.defaultdict(list)  # seconds until all hosts served again
 
@@ -65,6 +67,12 @@ class Trial:
             return test(self)
         except (TimeoutError, RuntimeError) as error:
             return ["%s: %s" % (type(error).__name__, error)]
+
+    def doctor(self):
+        """Of each node the results that `doctor` has for it, at the first host."""
+        report = json.loads(self.deployment.hosts[0].ctl("doctor", "--json"))
+        return [{found["result"] for found in report["findings"]
+                 if found["text"].startswith(node.address + ": ")} for node in self.nodes]
 
     def world(self, name):
         world = ClusterWorld(self.deployment, name, SEED, self.stacks)
@@ -130,8 +138,9 @@ class Trial:
         return self.random.choice([node for node in self.nodes if node is not writer])
 
     def await_members(self):
+        """Until all nodes are in again."""
         for node in self.nodes:
-            node.rejoin()
+            node.await_in()
 
     def kill(self, node, world):
         node.kill()
