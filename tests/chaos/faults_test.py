@@ -518,6 +518,7 @@ def moved_clock(rig, team):
     for days in (400, -400):
         rig.set_clock(86400 * days)
         await_condition(10, lambda: abs(log_days(rig) - days) < 1, "the program's clock has moved")
+        rig.await_service(team.key)  # log_days() cuts connections
         expect(team.states(), ["leased"], "the stack")
         expect(len(team.status()["queue"]), 1, "who waits")
     rig.set_clock(0)

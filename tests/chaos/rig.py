@@ -79,6 +79,7 @@ class Rig(Instance):
         self.links["caller"] = Proxy(0, self.nginx_port)
         self.port = self.links["caller"].port
         self.commands = {part: self.command(part) for part in ("program", "nginx")}
+        self.environments = {part: self.environment(part) for part in ("program", "nginx")}
 
     def prepare(self):
         self.faults = self.path("faults")
@@ -149,7 +150,7 @@ class Rig(Instance):
         with open(self.path("log/%s.log" % part), "ab") as log:
             process = subprocess.Popen(
                 self.commands[part], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=self.environment(part), start_new_session=True)
+                env=self.environments[part], start_new_session=True)
         self.processes[part] = process
         for name in [part + ".pid"] + ["nginx.group"] * (part == "nginx"):
             with open(self.path("run/" + name), "w", encoding="ascii") as file:
@@ -169,15 +170,24 @@ class Rig(Instance):
         """With which scripts/local started it."""
         with open("/proc/%d/cmdline" % self.pid(part), encoding="ascii") as file:
             text = file.read()
+        with open("/proc/%d/personality" % self.pid(part), encoding="ascii") as file:
+            is_fixed = int(file.read(), 16) & 0x40000  # ThreadSanitizer can't do otherwise
         # nginx writes over its own.
-        return text.rpartition("master process ")[2].strip("\0").replace("\0", " ").split()
+        command = text.rpartition("master process ")[2].strip("\0").replace("\0", " ").split()
+        return ["setarch", "-R", *command] if is_fixed else command
 
     def environment(self, part):
-        """The program has a clock that can be moved."""
-        if part != "program" or not self.clock_library():
+        """The program's is what scripts/local gave it, and a clock that can be moved."""
+        if part != "program":
             return dict(os.environ)
-        return dict(os.environ, LD_PRELOAD=self.clock_library(), FAKETIME_CACHE_DURATION="1",
-                    FAKETIME_DONT_FAKE_MONOTONIC="1", FAKETIME_TIMESTAMP_FILE=self.path("clock"))
+        with open("/proc/%d/environ" % self.pid(part), encoding="utf-8") as file:
+            pairs = [pair.partition("=") for pair in file.read().split("\0") if "=" in pair]
+        environment = {name: value for name, _, value in pairs}
+        if self.clock_library():
+            environment.update(LD_PRELOAD=self.clock_library(), FAKETIME_CACHE_DURATION="1",
+                               FAKETIME_DONT_FAKE_MONOTONIC="1",
+                               FAKETIME_TIMESTAMP_FILE=self.path("clock"))
+        return environment
 
     @staticmethod
     def clock_library():
