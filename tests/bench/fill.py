@@ -7,6 +7,7 @@ import secrets
 import subprocess
 
 import peers
+import service
 
 CHUNK = 100000
 
@@ -120,6 +121,18 @@ class Database:
             "UPDATE project SET next_lease_no = %d, version = version + 1 WHERE name = 'bench-%d';"
             "ANALYZE TABLE project, stack, lease, history" % (rows + 1, number)
         )
+
+    def status(self, name):
+        return int(self.run("SHOW GLOBAL STATUS LIKE '%s'" % name).split()[1])
+
+    def settle(self):
+        """Waits until what was filled in is written out: else that would be measured."""
+        most = self.run("SELECT @@innodb_max_dirty_pages_pct").strip()
+        self.run("SET GLOBAL innodb_max_dirty_pages_pct=0")
+        service.await_condition(
+            120, lambda: self.status("Innodb_buffer_pool_pages_dirty") < 100, "all pages are written"
+        )
+        self.run("SET GLOBAL innodb_max_dirty_pages_pct=" + most)
 
     def count(self, table):
         return int(self.run("SELECT COUNT(*) FROM " + table))

@@ -52,7 +52,7 @@ def with_cpu(used, measure, warm_up):
     after = used.cpu_seconds()
     others = sum(parts.machine_seconds()) - everyone - stolen - own
     # The warm-up's share is in the CPU, too.
-    count = figures["requests"] * (1 + warm_up / figures["seconds"])
+    count = max(1, figures["requests"]) * (1 + warm_up / figures["seconds"])
     figures["cpu"] = {part: (after[part] - before[part]) * 1e6 / count for part in after}
     figures["cpu"]["generator"] = own * 1e6 / count
     others -= sum(after.values()) - sum(before.values())

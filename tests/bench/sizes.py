@@ -48,6 +48,7 @@ class Bench:
         self.large.projects(LARGE_PROJECT, 1, LARGE_STACKS)
         self.large.projects(OLD_PROJECT, 1, OLD_STACKS)
         self.large.history(OLD_PROJECT, self.history_rows, OLD_STACKS)
+        self.large.settle()
         self.large.memory(memory)
         self.seconds = time.monotonic() - began
         # A new program: what was written past it is nothing that it could know of.
