@@ -23,8 +23,8 @@ class Nemesis:
         self.counts = collections.Counter()
         self.recoveries = {part: [] for part in PARTS}
         self.faults = []  # of this round
+        self.died = None  # when the part that the present fault killed had ended
         # A short run has the kills, too.
-        self.died = None
         self.deck = self.kinds() + [("kill", part) for part in PARTS]
 
     def kinds(self):
@@ -52,17 +52,16 @@ class Nemesis:
         kind, *which = self.deck.pop()
         fault = {"type": "fault", "fault": " ".join([kind, *which]), "from": time.monotonic(),
                  "silent": kind in ("halfOpen", "hold", "stop")}
-        beside = self.random.choice(POINTS)
-        action = self.random.choice(["cut", "delay 20"])
-        if kind not in ("point", "clock"):
-            self.rig.arm(beside, action)
         self.died = None
-        happened = getattr(self, "do_" + kind)(*which)
         if kind == "point":
-            self.count("at a fault point", *which[1:], happened)
+            self.count("at a fault point", which[1], self.do_point(*which))
         else:
-            self.count(kind, *which, happened)
-            self.count("at a fault point", action, self.rig.has_fired(beside))
+            # And a small one beside it.
+            point = self.random.choice(POINTS)
+            action = self.random.choice(["cut", "delay 20"])
+            self.rig.arm(point, action)
+            self.count(kind, *which, getattr(self, "do_" + kind)(*which))
+            self.count("at a fault point", action, self.rig.has_fired(point))
         self.rig.heal()
         self.raise_dead()
         self.rig.await_service(self.key, 60)
