@@ -123,8 +123,8 @@ static void make_room(struct pool *pool, uint32_t number)
         return;
     while (size <= number)
         size *= 2;
-    pool->stacks = mem_realloc(pool->stacks, size * sizeof *pool->stacks);
-    memset(pool->stacks + old, 0, (size - old) * sizeof *pool->stacks);
+    pool->stacks = mem_realloc(pool->stacks, size * sizeof(struct stack *));
+    memset(pool->stacks + old, 0, (size - old) * sizeof(struct stack *));
     pool->idle_branches = mem_realloc(pool->idle_branches, size * sizeof *pool->idle_branches);
     memset(pool->idle_branches + old, 0, (size - old) * sizeof *pool->idle_branches);
     pool->stacks_size = size;

@@ -188,6 +188,7 @@ key_file()
     NAME=steady new_project --max-stacks 1
     take
     later plain POST /requestStack
+    waiting 1
     later named POST /requestStack '{"requestId":"steady"}' --http1.1
     waiting 2
     new_key viewer
