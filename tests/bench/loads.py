@@ -56,7 +56,8 @@ def with_cpu(used, measure, warm_up):
     figures["cpu"] = {part: (after[part] - before[part]) * 1e6 / count for part in after}
     figures["cpu"]["generator"] = own * 1e6 / count
     others -= sum(after.values()) - sum(before.values())
-    figures["others"] = max(0, others / (time.monotonic() - began) / os.cpu_count())
+    if after:  # else the servers are among the others
+        figures["others"] = max(0, others / (time.monotonic() - began) / os.cpu_count())
     return figures
 
 

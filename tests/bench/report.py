@@ -33,6 +33,18 @@ class Goal:
         ]
 
 
+class Figure:
+    """A ratio that is told beside the goals, without a limit of its own."""
+
+    is_met = None
+
+    def __init__(self, what, values):
+        self.what, self.measured = what, turns.spread(values)
+
+    def row(self):
+        return [self.what, "–", self.measured, "–", ""]
+
+
 class Skipped:
     """A goal that nothing was measured for."""
 

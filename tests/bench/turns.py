@@ -47,9 +47,14 @@ def ratios(above, below, figure, figure_below=None):
 
 def others(runs, names):
     """The share of the processors that went to other processes while these were measured."""
-    return statistics.median(
-        run.get("others", 0) for name in names for some in runs[name].values() for run in some
-    )
+    shares = [
+        run["others"]
+        for name in names
+        for some in runs[name].values()
+        for run in some
+        if "others" in run
+    ]
+    return statistics.median(shares) if shares else 0.0
 
 
 def number(value):
