@@ -148,7 +148,7 @@ deb: ## a Debian package in build/
 # --- Test. The last line of each run is `N passed, N failed`. ---
 
 # Suites are directories of tests/; tests/run says what may stand in one.
-SUITES := guards unit ctl api attack floods openapi ci race model chaos fuzz
+SUITES := guards unit ctl api attack openapi ci race model chaos fuzz
 # Left out of `make test`, because they take minutes.
 LONG_SUITES := e2e package tools browser cluster floods
 
