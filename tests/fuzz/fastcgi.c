@@ -260,7 +260,7 @@ static void read_answer(struct connection *connection, bool keep)
         check((header->type == FCGI_END_REQUEST) == (at == whole.len));
     }
     check(text.len == strlen(answer_headers) + strlen(answer_body));
-    check(memcmp(text.data, answer_headers, strlen(answer_headers)) == 0);
+    check(text.data && memcmp(text.data, answer_headers, strlen(answer_headers)) == 0);
     buf_free(&text);
     buf_free(&whole);
     if (!keep)
