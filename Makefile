@@ -2,8 +2,8 @@
 
 VERSION := 0.1.0
 
-# Sets beside the plain one: SAN=address (with UBSan), SAN=thread, or SAN=fuzz (clang's libFuzzer
-# with ASan and UBSan; its targets only); FAULTS=1, with fault points for tests.
+# Sets beside the plain one: SAN=address (with UBSan), SAN=thread, SAN=coverage, or SAN=fuzz (clang's
+# libFuzzer with ASan and UBSan; its targets only); FAULTS=1, with fault points for tests.
 SAN ?=
 FAULTS ?=
 BUILD := build$(if $(SAN),/$(SAN))$(if $(FAULTS),/faults)
@@ -53,12 +53,15 @@ LINK := -fsanitize=address,undefined
 else ifeq ($(SAN),thread)
 HARDENING = -O1 -fno-omit-frame-pointer -fsanitize=thread
 LINK := -fsanitize=thread
+else ifeq ($(SAN),coverage)
+HARDENING = -O1 --coverage -fprofile-update=atomic
+LINK := --coverage
 else ifeq ($(SAN),fuzz)
 CC := clang
 HARDENING = -O2 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 LINK := -fsanitize=fuzzer,address,undefined
 else
-$(error SAN is address, thread, fuzz or empty)
+$(error SAN is address, thread, coverage, fuzz or empty)
 endif
 
 CFLAGS ?= -g
@@ -150,7 +153,7 @@ deb: ## a Debian package in build/
 # Suites are directories of tests/; tests/run says what may stand in one.
 SUITES := guards unit ctl api attack openapi ci race model chaos fuzz
 # Left out of `make test`, because they take minutes.
-LONG_SUITES := e2e package tools browser cluster floods
+LONG_SUITES := e2e package tools browser cluster sanitizers floods
 
 test: ## everything: lint, guards, unit, API, CI, race, model, fault and fuzz tests
 	@scripts/setup
@@ -162,6 +165,7 @@ test-all: ## the same, and what takes minutes: the package in a clean Debian, li
 	@scripts/setup browser
 	@scripts/setup package
 	@scripts/setup cluster
+	@scripts/setup analysis
 	@$(MAKE) --no-print-directory all unit-tests faulty
 	@$(MAKE) --no-print-directory SAN=fuzz fuzz-targets
 	@tests/run $(SUITES) $(LONG_SUITES)
@@ -223,6 +227,16 @@ race: all ## many callers, few stacks; RACE_SECONDS=600 for longer
 model: all ## 100,000 random commands against a model; MODEL_COMMANDS=, MODEL_PROCESSES=, SEED=
 	@MODEL_COMMANDS=$${MODEL_COMMANDS:-100000} MODEL_PROCESSES=$${MODEL_PROCESSES:-4} tests/run model
 
+coverage: ## which lines of fcgi/ the suites reach, and which not; COVERAGE_SUITES='unit api' for fewer
+	@scripts/setup analysis
+	@$(MAKE) --no-print-directory SAN=coverage all unit-tests
+	@$(MAKE) --no-print-directory SAN=coverage faulty
+	@tests/coverage
+
+sanitizers: ## units, API and race under ASan+UBSan and under TSan; units under valgrind
+	@scripts/setup analysis
+	@JOBS=1 tests/run sanitizers
+
 fuzz: ## one hour of fuzzing; FUZZ_SECONDS=, FUZZ_JOBS=, FUZZ_TARGETS='json api', SEED=
 	@$(MAKE) --no-print-directory SAN=fuzz fuzz-targets
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-3600} FUZZ_JOBS=$${FUZZ_JOBS:-$$(nproc)} tests/run fuzz
@@ -275,8 +289,9 @@ SHELL_FILES = $(shell grep -lIE '^\#!.*\b(ba)?sh\b' -r .ci scripts tests --exclu
 BATS_FILES := $(wildcard tests/*/*.bats)
 BATS_HELPERS := $(wildcard tests/*/*.bash)
 TIDY := $(patsubst %.c,build/lint/%.tidy,$(filter %.c,$(C_FILES)))
+ANALYZED := $(SOURCES:%.c=build/lint/%.analyzed)
 
-lint: lint-format lint-shell lint-cppcheck lint-tidy ## style and static analysis
+lint: lint-format lint-shell lint-cppcheck lint-tidy lint-analyzer ## style and static analysis
 
 lint-format:
 	clang-format --dry-run -Werror $(C_FILES)
@@ -301,11 +316,16 @@ lint-cppcheck:
 
 # One stamp a file, so that only what changed is analysed again.
 lint-tidy: $(TIDY)
-build/lint/fcgi/fault.tidy: LANGUAGE += -DFAULTS
+lint-analyzer: $(ANALYZED)
+build/lint/fcgi/fault.tidy build/lint/fcgi/fault.analyzed: LANGUAGE += -DFAULTS
 
 build/lint/%.tidy: %.c $(wildcard fcgi/*.h) .clang-tidy
 	@mkdir -p $(@D)
 	$(call say,TIDY)clang-tidy --quiet $< -- $(LANGUAGE) && touch $@
+
+build/lint/%.analyzed: %.c $(wildcard fcgi/*.h)
+	@mkdir -p $(@D)
+	$(call say,CHECK)gcc $(LANGUAGE) -O2 -fanalyzer -Werror -c -o /dev/null $< && touch $@
 
 clean: ## remove build/
 	rm -rf build

@@ -259,8 +259,8 @@ static void read_answer(struct connection *connection, bool keep)
         at += part + header->paddingLength;
         check((header->type == FCGI_END_REQUEST) == (at == whole.len));
     }
-    check(text.len == strlen(answer_headers) + strlen(answer_body));
-    check(text.data && memcmp(text.data, answer_headers, strlen(answer_headers)) == 0);
+    check(text.data && text.len == strlen(answer_headers) + strlen(answer_body));
+    check(memcmp(text.data, answer_headers, strlen(answer_headers)) == 0);
     buf_free(&text);
     buf_free(&whole);
     if (!keep)
