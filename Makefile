@@ -112,9 +112,13 @@ OUTSIDE := gateway parking reader% store% database% writer worker
 DOUBLES := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/doubles/*.c))
 WRAPPED := times_monotonic_ms times_monotonic_us poll getrandom
 
+INSIDE := $(DOUBLES) $(filter-out $(OUTSIDE:%=$(BUILD)/fcgi/%.o),$(PARTS))
+
 $(filter-out %/api,$(FUZZ_TARGETS)): $(PARTS)
-$(BUILD)/tests/fuzz/api: $(DOUBLES) $(filter-out $(OUTSIDE:%=$(BUILD)/fcgi/%.o),$(PARTS))
-$(BUILD)/tests/fuzz/api: private LDLIBS += $(CMOCKA_LIBS) $(WRAPPED:%=-Wl,--wrap=%)
+$(BUILD)/tests/fuzz/api: $(INSIDE)
+$(BUILD)/tests/unit/day_test: %: %.o $(BUILD)/tests/fuzz/api.o $(INSIDE)
+	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
+$(BUILD)/tests/fuzz/api $(BUILD)/tests/unit/day_test: private LDLIBS += $(CMOCKA_LIBS) $(WRAPPED:%=-Wl,--wrap=%)
 # libfcgi as an archive: what the linker wraps isn't wrapped in shared libraries.
 $(BUILD)/tests/fuzz/fastcgi: private LDFLAGS += \
 	-Wl,--wrap=read,--whole-archive -l:libfcgi.a -Wl,--no-whole-archive
