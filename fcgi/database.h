@@ -54,6 +54,9 @@ typedef void database_visit(void *context, const struct database_row *row);
  * COMMIT at the end only happens if all went well. `visit` may be NULL. */
 enum database_status database_run(struct database *database, const struct buf *sql,
                                   database_visit *visit, void *context);
+/* The same for a statement that may well be refused: that is not logged. */
+enum database_status database_try(struct database *database, const char *text,
+                                  database_visit *visit, void *context);
 
 #ifdef FAULTS
 /* A fault point at which the connection may be lost; else returns `status`. */
@@ -72,14 +75,5 @@ static inline enum database_status database_fault(struct database *database, con
 /* Columns as numbers; NULL gives `otherwise`. */
 uint64_t database_uint(const struct database_row *row, unsigned column, uint64_t otherwise);
 int64_t database_int(const struct database_row *row, unsigned column, int64_t otherwise);
-
-/* Building statements. Every text goes in as a hexadecimal literal: nothing to escape, whatever
- * the server's sql_mode. NULL gives NULL. */
-void sql_text(struct buf *sql, const char *text);
-void sql_bytes(struct buf *sql, const void *bytes, size_t len);
-void sql_time(struct buf *sql, int64_t time_us); /* 0: NULL */
-
-/* A DATETIME(6) as microseconds since 1970; the column and a closing parenthesis follow. */
-#define SQL_MICROSECONDS "TIMESTAMPDIFF(MICROSECOND,'1970-01-01',"
 
 #endif

@@ -58,6 +58,7 @@ struct fact {
 };
 
 static const struct fact names[FACT_COUNT] = {
+    [FACT_VERSION] = {"version", true},
     [FACT_FLUSH_LOG] = {"innodb_flush_log_at_trx_commit", true},
     [FACT_LOG_BIN] = {"log_bin", true},
     [FACT_SYNC_BINLOG] = {"sync_binlog", true},
@@ -110,6 +111,11 @@ static bool is_on(const struct server *server, enum server_fact fact)
     const char *value = server->facts[fact];
 
     return *value && strcmp(value, "0") != 0 && strcasecmp(value, "OFF") != 0;
+}
+
+bool server_is_mariadb(const struct server *server)
+{
+    return strstr(server->facts[FACT_VERSION], "MariaDB") != NULL;
 }
 
 bool server_is_galera(const struct server *server)

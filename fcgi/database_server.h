@@ -30,6 +30,7 @@ bool database_is_server_unwell(unsigned error);
 
 /* Facts of one server, by the server's own names for them; empty: it doesn't know that one. */
 enum server_fact {
+    FACT_VERSION,
     FACT_FLUSH_LOG,
     FACT_LOG_BIN,
     FACT_SYNC_BINLOG,
@@ -63,6 +64,7 @@ void server_put_names(struct buf *sql);
 void server_note(struct server *server, const char *name, const char *value);
 void server_note_fact(struct server *server, enum server_fact fact, const char *value);
 
+bool server_is_mariadb(const struct server *server);
 bool server_is_galera(const struct server *server);
 bool server_is_group_member(const struct server *server);
 

@@ -4,7 +4,7 @@
 #include "buf.h"
 #include "database.h"
 #include "reader_parts.h"
-
+#include "sql.h"
 #include "times.h"
 #include "words.h"
 

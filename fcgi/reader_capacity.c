@@ -2,6 +2,7 @@
 #include "reader_parts.h"
 
 #include "capacity.h"
+#include "sql.h"
 #include "times.h"
 
 #include <stdio.h>

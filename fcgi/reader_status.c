@@ -3,6 +3,7 @@
 
 #include "buf.h"
 #include "figures.h"
+#include "sql.h"
 #include "times.h"
 
 enum status_set { SET_PROJECT, SET_STACKS, SET_HOLD, SET_QUEUE, SET_FIGURES, SET_COUNT };

@@ -3,6 +3,7 @@
 #include "store.h"
 
 #include "log.h"
+#include "sql.h"
 #include "store_parts.h"
 #include "store_write.h"
 #include "times.h"

@@ -3,6 +3,7 @@
 
 #include "log.h"
 #include "map.h"
+#include "sql.h"
 #include "store_tables.h"
 #include "store_write.h"
 #include "times.h"

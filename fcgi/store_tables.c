@@ -2,6 +2,7 @@
  * column says otherwise. */
 #include "store_tables.h"
 
+#include "sql.h"
 #include "times.h"
 #include "words.h"
 

@@ -2,6 +2,7 @@
 #include "store_write.h"
 
 #include "json.h"
+#include "sql.h"
 #include "store_tables.h"
 #include "times.h"
 

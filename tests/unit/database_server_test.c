@@ -11,7 +11,8 @@ struct fact {
 };
 
 /* As a plain MariaDB, a Galera node and a primary of MySQL describe themselves. */
-static const struct fact mariadb[] = {{"innodb_flush_log_at_trx_commit", "1"},
+static const struct fact mariadb[] = {{"version", "10.11.6-MariaDB-0+deb12u1"},
+                                      {"innodb_flush_log_at_trx_commit", "1"},
                                       {"log_bin", "OFF"},
                                       {"sync_binlog", "0"},
                                       {"binlog_format", "MIXED"},
@@ -27,7 +28,8 @@ static const struct fact galera[] = {{"wsrep_on", "ON"},
                                      {"wsrep_ready", "ON"},
                                      {"wsrep_local_state_comment", "Synced"},
                                      {"binlog_format", "ROW"}};
-static const struct fact mysql[] = {{"innodb_flush_log_at_trx_commit", "1"},
+static const struct fact mysql[] = {{"version", "8.4.3"},
+                                    {"innodb_flush_log_at_trx_commit", "1"},
                                     {"log_bin", "ON"},
                                     {"sync_binlog", "1"},
                                     {"binlog_format", "ROW"},
@@ -104,6 +106,19 @@ static void test_good_servers(void **state)
     is_good(with(new_mariadb(), "innodb_flush_log_at_trx_commit", "3"));
     is_good(with(new_mariadb(), "sync_binlog", "1000")); /* without a binary log */
     is_good(with(new_mariadb(), "binlog_format", "STATEMENT"));
+}
+
+static void test_kinds(void **state)
+{
+    struct server maria = new_mariadb();
+    struct server node = new_galera();
+    struct server member = new_member("ONLINE", "PRIMARY", "1");
+
+    (void)state;
+    assert_true(server_is_mariadb(&maria) && !server_is_galera(&maria));
+    assert_true(server_is_mariadb(&node) && server_is_galera(&node));
+    assert_true(server_is_group_member(&member) && !server_is_mariadb(&member));
+    assert_false(server_is_group_member(&maria));
 }
 
 static void test_durability(void **state)
@@ -184,6 +199,6 @@ static void test_errors(void **state)
         assert_int_equal(database_classify(faults[i]), DATABASE_ERROR);
 }
 
-UNIT_MAIN(cmocka_unit_test(test_good_servers), cmocka_unit_test(test_durability),
-          cmocka_unit_test(test_writing), cmocka_unit_test(test_clusters),
-          cmocka_unit_test(test_errors))
+UNIT_MAIN(cmocka_unit_test(test_good_servers), cmocka_unit_test(test_kinds),
+          cmocka_unit_test(test_durability), cmocka_unit_test(test_writing),
+          cmocka_unit_test(test_clusters), cmocka_unit_test(test_errors))

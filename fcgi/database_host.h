@@ -1,0 +1,29 @@
+/* database_host: the servers that the setting `database_host` names, in its order. */
+#ifndef DATABASE_HOST_H
+#define DATABASE_HOST_H
+
+#include <stddef.h>
+
+struct database_host {
+    char *name;          /* as the setting has it */
+    char *text;          /* holds `host` and `socket` */
+    const char *host;    /* NULL: on this machine, at `socket` */
+    const char *socket;  /* NULL: over TCP */
+    unsigned port;       /* 0: the client library's own */
+    char complaint[256]; /* what was logged of it last */
+};
+
+struct database_hosts {
+    struct database_host *list;
+    size_t count;
+};
+
+/* Of `unix:/path`, `host`, `host:port` and `[address]:port`, separated by commas. */
+void database_hosts_init(struct database_hosts *hosts, const char *setting);
+void database_hosts_free(struct database_hosts *hosts);
+
+/* Logs what is wrong with that host, once for as long as it stays the same. */
+void database_host_complain(struct database_host *host, const char *what, const char *why);
+void database_host_praise(struct database_host *host);
+
+#endif

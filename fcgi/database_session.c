@@ -1,0 +1,84 @@
+/* database_session: see database_session.h. */
+#include "database_session.h"
+
+#define SESSION_SQL                                                                                \
+    "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone='+00:00',"         \
+    " autocommit=1, completion_type=0, sql_safe_updates=0, innodb_lock_wait_timeout=5;"            \
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;"
+
+static void take_fact(void *context, const struct database_row *row)
+{
+    server_note(context, row->values[0], row->values[1]);
+}
+
+static enum database_status show_facts(struct database *database, struct server *server)
+{
+    struct buf sql = {0};
+    enum database_status status;
+
+    buf_puts(&sql, SESSION_SQL "SHOW GLOBAL VARIABLES WHERE Variable_name IN ");
+    server_put_names(&sql);
+    buf_puts(&sql, ";SHOW GLOBAL STATUS WHERE Variable_name IN ");
+    server_put_names(&sql);
+    status = database_run(database, &sql, take_fact, server);
+    buf_free(&sql);
+    return status;
+}
+
+/* UNREACHABLE members are those that a partition has cut off, or that died a moment ago. */
+#define GROUP_SQL                                                                                  \
+    "SELECT m.member_state, m.member_role, (SELECT 2 * SUM(o.member_state <> 'UNREACHABLE')"       \
+    " > COUNT(*) FROM performance_schema.replication_group_members o)"                             \
+    " FROM performance_schema.replication_group_members m WHERE m.member_id = @@server_uuid"
+
+static void take_member(void *context, const struct database_row *row)
+{
+    for (unsigned i = 0; i < row->count; i++)
+        server_note_fact(context, FACT_GROUP_STATE + i, row->values[i]);
+}
+
+/* Of MySQL 8; group replication has channels of its own. */
+#define SOURCES_SQL                                                                                \
+    "SELECT COUNT(*) FROM performance_schema.replication_connection_status"                        \
+    " WHERE service_state <> 'OFF' AND channel_name NOT LIKE 'group\\_replication\\_%'"
+
+static void take_sources(void *context, const struct database_row *row)
+{
+    server_note_fact(context, FACT_SOURCES, row->values[0]);
+}
+
+/* Without the right to look the facts stay unknown. */
+static enum database_status look_at_mysql(struct database *database, struct server *server)
+{
+    enum database_status status = DATABASE_OK;
+
+    if (server_is_group_member(server))
+        status = database_try(database, GROUP_SQL, take_member, server);
+    if (status != DATABASE_LOST)
+        status = database_try(database, SOURCES_SQL, take_sources, server);
+    return status == DATABASE_ERROR ? DATABASE_OK : status;
+}
+
+enum database_status session_start(struct database *database, struct server *server)
+{
+    enum database_status status = show_facts(database, server);
+
+    if (status == DATABASE_OK && !server_is_mariadb(server))
+        status = look_at_mysql(database, server);
+    return status;
+}
+
+enum database_status session_set_causality(struct database *database, const struct server *server)
+{
+    struct buf sql = {0};
+    enum database_status status = DATABASE_OK;
+
+    if (server_is_galera(server))
+        buf_puts(&sql, "SET SESSION wsrep_sync_wait=1");
+    else if (server_is_group_member(server))
+        buf_puts(&sql, "SET SESSION group_replication_consistency='BEFORE_ON_PRIMARY_FAILOVER'");
+    if (sql.len > 0)
+        status = database_run(database, &sql, NULL, NULL);
+    buf_free(&sql);
+    return status;
+}

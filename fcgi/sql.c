@@ -1,0 +1,69 @@
+/* sql: see sql.h. */
+#include "sql.h"
+
+#include "times.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+static void add_hex(struct buf *sql, const void *bytes, size_t len)
+{
+    static const char digits[] = "0123456789abcdef";
+    const unsigned char *at = bytes;
+    char pair[2];
+
+    for (size_t i = 0; i < len; i++) {
+        pair[0] = digits[at[i] >> 4];
+        pair[1] = digits[at[i] & 15];
+        buf_append(sql, pair, 2);
+    }
+}
+
+static void add_quoted(struct buf *sql, const char *text, size_t len)
+{
+    buf_puts(sql, "'");
+    buf_append(sql, text, len);
+    buf_puts(sql, "'");
+}
+
+/* Letters, digits and signs that mean nothing within quotes, whatever the server's settings. */
+static bool is_plain(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (text[i] < ' ' || text[i] > '~' || text[i] == '\'' || text[i] == '"' || text[i] == '\\')
+            return false;
+    return true;
+}
+
+void sql_text(struct buf *sql, const char *text)
+{
+    size_t len = text ? strlen(text) : 0;
+
+    if (!text) {
+        buf_puts(sql, "NULL");
+    } else if (is_plain(text, len)) {
+        add_quoted(sql, text, len);
+    } else {
+        buf_puts(sql, "_utf8mb4 ");
+        sql_bytes(sql, text, len);
+    }
+}
+
+void sql_bytes(struct buf *sql, const void *bytes, size_t len)
+{
+    buf_puts(sql, "x'");
+    add_hex(sql, bytes, len);
+    buf_puts(sql, "'");
+}
+
+void sql_time(struct buf *sql, int64_t time_us)
+{
+    char text[TIMES_TEXT_SIZE];
+
+    if (!time_us) {
+        buf_puts(sql, "NULL");
+        return;
+    }
+    times_sql(time_us, text);
+    add_quoted(sql, text, strlen(text));
+}
