@@ -55,6 +55,12 @@ void batch_leave(struct batch *batch)
     store_leave(batch->store);
 }
 
+void batch_set_clock(struct batch *batch, int64_t now)
+{
+    batch->clock_us = now;
+    batch->here_us = times_monotonic_us();
+}
+
 bool batch_connect(struct batch *batch)
 {
     int64_t reconnected = 0;
@@ -62,6 +68,7 @@ bool batch_connect(struct batch *batch)
     if (store_connect(batch->store, &reconnected) != DATABASE_OK)
         return false;
     if (reconnected) {
+        batch_set_clock(batch, reconnected);
         batch->clerk.up_since = reconnected;
         batch->connected_ms = times_monotonic_ms();
     }
@@ -133,17 +140,22 @@ int64_t batch_deadline_ms(const struct batch *batch)
     return batch->projects.deadline_ms;
 }
 
-/* Projects that the database no longer has: their batch finds that out, and says so. */
+/* What is remembered of it no longer holds: its next batch reads it anew, or finds that the
+ * database has it no more, and says so to those who are parked. */
+static void doubt(struct batch *batch, struct project *project)
+{
+    project_forget(project);
+    project->deadline_ms = 0;
+    projects_note(&batch->projects, project);
+}
+
 static void find_deleted(struct batch *batch)
 {
     struct project *project;
 
-    for (size_t at = 0; (project = projects_next(&batch->projects, &at)) != NULL;) {
-        if (project->watched == batch->watches || (!project->pool && project->lot.count == 0))
-            continue;
-        project->deadline_ms = 0;
-        projects_note(&batch->projects, project);
-    }
+    for (size_t at = 0; (project = projects_next(&batch->projects, &at)) != NULL;)
+        if (project->watched != batch->watches && (project->pool || project->lot.count > 0))
+            doubt(batch, project);
 }
 
 enum database_status batch_find_others(struct batch *batch)
@@ -162,25 +174,31 @@ enum database_status batch_find_others(struct batch *batch)
     return status;
 }
 
-bool batch_watch(struct batch *batch, bool *together)
+static void compare_versions(struct batch *batch, const struct store_watch *watch)
 {
-    struct store_version *versions = NULL;
-    size_t count = 0;
     size_t loads = 0;
-    enum database_status status = store_watch(batch->store, &versions, &count);
 
-    batch->watches++;
-    for (size_t i = 0; i < count; i++) {
-        struct project *project = projects_get(&batch->projects, versions[i].name);
+    for (size_t i = 0; i < watch->count; i++) {
+        const struct store_version *row = &watch->versions[i];
+        struct project *project = projects_get(&batch->projects, row->name);
 
         project->watched = batch->watches;
-        if (project->pool ? project->pool->version != versions[i].version ||
-                                project->pool->id != versions[i].id
+        if (project->pool ? project->pool->version != row->version || project->pool->id != row->id
                           : loads++ < LOADS_A_WATCH)
-            project->deadline_ms = 0;
-        projects_note(&batch->projects, project);
+            doubt(batch, project);
     }
-    free(versions);
+}
+
+bool batch_watch(struct batch *batch, bool *together)
+{
+    struct store_watch watch;
+    enum database_status status = store_watch(batch->store, &watch);
+
+    batch->watches++;
+    if (watch.now)
+        batch_set_clock(batch, watch.now);
+    compare_versions(batch, &watch);
+    free(watch.versions);
     if (status == DATABASE_OK)
         find_deleted(batch);
     if (status == DATABASE_OK)

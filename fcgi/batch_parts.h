@@ -28,14 +28,18 @@ struct batch {
     uint64_t watches; /* how many there were */
 
     int64_t connected_ms; /* monotonic; when the database was there again */
-    int64_t clock_us;     /* the database's clock */
-    int64_t clock_ms;     /* and ours at the same time */
+    int64_t clock_us;     /* the database's clock; 0: never read */
+    int64_t here_us;      /* and ours (monotonic) at the same time */
     bool committing;      /* the COMMIT was sent */
 };
 
-/* Locks the members' rows and brings their pools up to date. Members whose row is another host's
- * at the moment, or that don't exist, are members no longer. */
-enum database_status batch_lock_members(struct batch *batch);
+/* Takes the database's time, just read. */
+void batch_set_clock(struct batch *batch, int64_t now);
+
+/* Locks the members' rows and brings their pools up to date, unless it may be assumed that they
+ * are. Members whose row is another host's at the moment, or that don't exist, are members no
+ * longer. */
+enum database_status batch_prepare_members(struct batch *batch);
 /* Who else is alive: read at every watch, and whenever a pool is read, since a program that it
  * names may be new. */
 enum database_status batch_find_others(struct batch *batch);

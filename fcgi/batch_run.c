@@ -19,7 +19,7 @@ static int64_t to_ms(const struct batch *batch, int64_t time_us)
 {
     /* One more, so that it is surely due by then. */
     return time_us == TIMES_NEVER ? INT64_MAX
-                                  : batch->clock_ms + (time_us - batch->clock_us) / 1000 + 1;
+                                  : (batch->here_us + time_us - batch->clock_us) / 1000 + 1;
 }
 
 static void add_member(struct batch *batch, struct project *project)
@@ -141,7 +141,7 @@ static enum database_status attempt(struct batch *batch)
     enum database_status status;
 
     batch->committing = false;
-    status = batch_lock_members(batch);
+    status = batch_prepare_members(batch);
     for (size_t i = 0; i < batch->member_count && status == DATABASE_OK; i++)
         status = run_project(batch, batch->members[i]);
     if (status != DATABASE_OK)

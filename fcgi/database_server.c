@@ -13,6 +13,7 @@ enum database_status database_classify(unsigned error)
     case 1205: /* lock wait timeout, and NOWAIT on MariaDB */
     case 1213: /* deadlock; Galera: another node was first */
     case 1020: /* record changed since last read */
+    case 1048: /* NULL where none may be: how store_commit ends a batch that assumed wrongly */
     case 1317: /* the statement was interrupted */
     case 3101: /* group replication: rolled back, another member was first */
     case 3572: /* NOWAIT on MySQL */

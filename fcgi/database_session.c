@@ -3,7 +3,7 @@
 
 #define SESSION_SQL                                                                                \
     "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone='+00:00',"         \
-    " autocommit=1, completion_type=0, sql_safe_updates=0, innodb_lock_wait_timeout=5;"            \
+    " autocommit=1, completion_type=0, sql_safe_updates=0, innodb_lock_wait_timeout=1;"            \
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;"
 
 static void take_fact(void *context, const struct database_row *row)

@@ -121,18 +121,16 @@ static enum database_status check_schema(struct store *store)
     return DATABASE_ERROR;
 }
 
-/* The instance's own row, made anew should it be gone; only a commit gives its batch's number. */
-static void add_heartbeat(struct buf *sql, const struct store *store, uint64_t batch)
+void store_add_heartbeat(struct buf *sql, const struct store *store, const char *last_batch)
 {
     buf_printf(sql,
                "INSERT INTO instance (instance_id, host, last_batch, heartbeat, started)"
                " VALUES (%llu,",
                (unsigned long long)store->instance);
     sql_text(sql, store->place);
-    buf_printf(sql, ",%llu,UTC_TIMESTAMP(6),UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE",
-               (unsigned long long)batch);
-    buf_puts(sql, batch ? " last_batch=VALUES(last_batch), heartbeat=VALUES(heartbeat);"
-                        : " heartbeat=VALUES(heartbeat);");
+    buf_printf(sql, ",%s,UTC_TIMESTAMP(6),UTC_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE%s",
+               last_batch ? last_batch : "0", last_batch ? " last_batch=VALUES(last_batch)," : "");
+    buf_puts(sql, " heartbeat=VALUES(heartbeat);");
 }
 
 /* What a new connection begins with. */
@@ -141,6 +139,7 @@ static enum database_status sign_on(struct store *store, int64_t *now)
     struct buf *sql;
     enum database_status status = check_schema(store);
 
+    store->has_begun = false;
     if (status == DATABASE_OK && store->fence.len) {
         status = database_run(store->database, &store->fence, NULL, NULL);
         if (status == DATABASE_OK)
@@ -152,7 +151,7 @@ static enum database_status sign_on(struct store *store, int64_t *now)
         buf_puts(sql, "DELETE FROM instance WHERE host = "); /* whose socket we have now */
         sql_text(sql, store->place);
         buf_printf(sql, " AND instance_id <> %llu;", (unsigned long long)store->instance);
-        add_heartbeat(sql, store, 0);
+        store_add_heartbeat(sql, store, NULL);
         buf_puts(sql, "SELECT " NOW_US);
         status = database_run(store->database, sql, store_take_number, now);
     }
@@ -212,7 +211,7 @@ static void take_begin(void *context, const struct database_row *row)
     begin->now = database_int(row, 3, 0);
 }
 
-static void add_names(struct buf *sql, const char *const names[], size_t count)
+void store_add_names(struct buf *sql, const char *const names[], size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         buf_puts(sql, i ? "," : "(");
@@ -230,7 +229,7 @@ static enum database_status count_busy(struct store *store, const char *const na
     enum database_status status;
 
     buf_puts(sql, "SELECT COUNT(*) FROM project WHERE name IN ");
-    add_names(sql, names, count);
+    store_add_names(sql, names, count);
     status = database_run(store->database, sql, store_take_number, &existing);
     begin->busy_count = (size_t)existing - begin->project_count;
     return status;
@@ -249,8 +248,9 @@ enum database_status store_begin(struct store *store, const char *const names[],
     buf_puts(sql, "START TRANSACTION;"
                   "SELECT project_id, version, name, " SQL_MICROSECONDS
                   "SYSDATE(6)) FROM project WHERE name IN ");
-    add_names(sql, names, count);
+    store_add_names(sql, names, count);
     buf_puts(sql, " ORDER BY project_id FOR UPDATE SKIP LOCKED");
+    store->has_begun = true;
     status = database_run(store->database, sql, take_begin, begin);
     if (status == DATABASE_OK && begin->project_count < count)
         status = count_busy(store, names, count, begin);
@@ -263,131 +263,33 @@ void store_begin_free(struct store_begin *begin)
     *begin = (struct store_begin){0};
 }
 
-void store_rollback(struct store *store)
-{
-    struct buf *sql = store_start_sql(store);
-
-    buf_puts(sql, "ROLLBACK");
-    database_run(store->database, sql, NULL, NULL);
-}
-
-/* Commit */
-
-/* The server may still be at the COMMIT whose answer was lost, and on a cluster we may come back to
- * another node, whose locks don't wait for it. A change of our own to the same rows does: once it
- * is committed, that other one is either there or will never be. */
-static void prepare_fence(struct store *store, struct pool *const pools[], size_t count)
-{
-    struct buf *sql = &store->fence;
-
-    buf_clear(sql);
-    buf_puts(sql, "UPDATE project SET version = version + 1 WHERE project_id IN (0");
-    for (size_t i = 0; i < count; i++)
-        buf_printf(sql, ",%u", pools[i]->id);
-    buf_puts(sql, ")");
-}
-
-static enum database_status write_and_commit(struct store *store, struct pool *const pools[],
-                                             size_t count)
-{
-    struct buf *sql = store_start_sql(store);
-    enum database_status status = store_write_pools(store->database, sql, pools, count);
-
-    if (status != DATABASE_OK)
-        return status;
-    add_heartbeat(sql, store, store->batch);
-    buf_puts(sql, "COMMIT");
-    status = database_fault(store->database, "beforeCommit", DATABASE_OK);
-    if (status == DATABASE_OK)
-        status = database_run(store->database, sql, NULL, NULL);
-    status = database_fault(store->database, "afterCommit", status);
-    if (status == DATABASE_LOST)
-        prepare_fence(store, pools, count);
-    return status;
-}
-
-enum database_status store_commit(struct store *store, struct pool *const pools[], size_t count)
-{
-    struct pool **changed = mem_alloc((count + 1) * sizeof(struct pool *));
-    enum database_status status;
-    size_t changes = 0;
-
-    store->batch++; /* first: a batch that is lost midway must not look committed */
-    for (size_t i = 0; i < count; i++)
-        if (pool_is_dirty(pools[i]))
-            changed[changes++] = pools[i];
-    if (changes > 0) {
-        status = write_and_commit(store, changed, changes);
-    } else {
-        struct buf *sql = store_start_sql(store);
-        buf_puts(sql, "ROLLBACK");
-        status = database_run(store->database, sql, NULL, NULL);
-    }
-    free(changed);
-    return status;
-}
-
-static void take_last_batch(void *context, const struct database_row *row)
-{
-    enum { SET_BEGUN, SET_LOCKED, SET_LAST_BATCH };
-
-    if (row->set == SET_LAST_BATCH)
-        *(int64_t *)context = database_int(row, 0, -1);
-}
-
-enum database_status store_was_committed(struct store *store, const char *const names[],
-                                         size_t count, bool *was_committed)
-{
-    struct buf *sql = store_start_sql(store);
-    enum database_status status;
-    int64_t batch = -1;
-
-    /* The server may still be at the lost transaction: its locks are waited for first. */
-    buf_puts(sql, "START TRANSACTION;SELECT project_id FROM project WHERE name IN ");
-    add_names(sql, names, count);
-    buf_printf(sql,
-               " ORDER BY project_id FOR UPDATE;"
-               "SELECT last_batch FROM instance WHERE instance_id = %llu;"
-               "ROLLBACK",
-               (unsigned long long)store->instance);
-    status = database_run(store->database, sql, take_last_batch, &batch);
-    *was_committed = batch >= 0 && (uint64_t)batch == store->batch;
-    return status;
-}
-
 /* Watching */
 
-struct watching {
-    struct store_version *versions;
-    size_t count;
-};
-
-static void take_version(void *context, const struct database_row *row)
+static void take_watch(void *context, const struct database_row *row)
 {
-    struct watching *watching = context;
+    enum { SET_HEARTBEAT, SET_VERSIONS, SET_NOW };
+    struct store_watch *watch = context;
     struct store_version *version;
 
-    watching->versions =
-        mem_realloc(watching->versions, (watching->count + 1) * sizeof *watching->versions);
-    version = &watching->versions[watching->count++];
+    if (row->set == SET_NOW) {
+        watch->now = database_int(row, 0, 0);
+        return;
+    }
+    watch->versions = mem_realloc(watch->versions, (watch->count + 1) * sizeof *watch->versions);
+    version = &watch->versions[watch->count++];
     version->id = (uint32_t)database_uint(row, 0, 0);
     version->version = database_uint(row, 1, 0);
     snprintf(version->name, sizeof version->name, "%s", row->values[2]);
 }
 
-enum database_status store_watch(struct store *store, struct store_version **versions,
-                                 size_t *count)
+enum database_status store_watch(struct store *store, struct store_watch *watch)
 {
     struct buf *sql = store_start_sql(store);
-    struct watching watching = {0};
-    enum database_status status;
 
-    add_heartbeat(sql, store, 0);
-    buf_puts(sql, "SELECT project_id, version, name FROM project");
-    status = database_run(store->database, sql, take_version, &watching);
-    *versions = watching.versions;
-    *count = watching.count;
-    return status;
+    *watch = (struct store_watch){0};
+    store_add_heartbeat(sql, store, NULL);
+    buf_puts(sql, "SELECT project_id, version, name FROM project;SELECT " NOW_US);
+    return database_run(store->database, sql, take_watch, watch);
 }
 
 static void take_other(void *context, const struct database_row *row)

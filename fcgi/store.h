@@ -6,6 +6,9 @@
  *     store_find_past, store_was_leased   look things up that a pool doesn't remember
  *     store_commit  writes what changed, and commits;  store_rollback gives up
  *
+ * Where nobody else is expected to write, store_begin is left out: store_commit then is one round
+ * trip, which does nothing if the pools are no longer what the database has.
+ *
  * Writer's thread only.
  */
 #ifndef STORE_H
@@ -82,8 +85,9 @@ enum database_status store_was_leased(struct store *store, const struct pool *po
                                       const struct stack *stack, const uint8_t *lease_id,
                                       bool *was_leased);
 
-/* Writes all that changed in the pools and commits. DATABASE_LOST: unknown whether it happened;
- * ask store_was_committed() after the next store_connect(). */
+/* Writes all that changed in the pools and commits. DATABASE_RETRY: another has changed their
+ * projects, or pool->now is no longer the database's time; nothing was written. DATABASE_LOST:
+ * unknown whether it happened; ask store_was_committed() after the next store_connect(). */
 enum database_status store_commit(struct store *store, struct pool *const pools[], size_t count);
 
 /* Whether the latest batch, which was of these projects, is in the database. */
@@ -91,15 +95,21 @@ enum database_status store_was_committed(struct store *store, const char *const 
                                          size_t count, bool *was_committed);
 void store_rollback(struct store *store);
 
-/* The versions of all projects, so that changes of other hosts are noticed. Also beats the
- * instance's heart. The caller frees `*versions`. */
+/* The versions of all projects, so that changes of other hosts are noticed, and the clock. Also
+ * beats the instance's heart. The caller frees the list. */
 struct store_version {
     uint32_t id;
     uint64_t version;
     char name[64 + 1];
 };
-enum database_status store_watch(struct store *store, struct store_version **versions,
-                                 size_t *count);
+
+struct store_watch {
+    struct store_version *versions;
+    size_t count;
+    int64_t now; /* the database's clock; 0: not read */
+};
+
+enum database_status store_watch(struct store *store, struct store_watch *watch);
 
 /* Forgets a little of what is older than the limits; `*more`: there is more to forget. */
 enum database_status store_purge(struct store *store, int history_days, bool *more);

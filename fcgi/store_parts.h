@@ -9,6 +9,7 @@ struct store {
     uint64_t instance;
     char place[240];      /* host and socket */
     uint64_t batch;       /* number of the latest batch sent */
+    bool has_begun;       /* a transaction, which has the rows locked */
     bool schema_is_wrong; /* and was complained about */
     struct buf fence;     /* what makes a COMMIT of unknown fate impossible; empty: none is */
     struct buf sql;
@@ -18,5 +19,10 @@ struct store {
 struct buf *store_start_sql(struct store *store);
 /* A visit for results of one number: `context` is an int64_t. */
 void store_take_number(void *context, const struct database_row *row);
+/* `('a','b')` */
+void store_add_names(struct buf *sql, const char *const names[], size_t count);
+/* The instance's own row, made anew should it be gone. `last_batch`: what becomes the number of the
+ * latest batch; NULL: it stays. */
+void store_add_heartbeat(struct buf *sql, const struct store *store, const char *last_batch);
 
 #endif

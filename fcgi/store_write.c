@@ -230,23 +230,6 @@ static void write_settings(struct buf *sql, const struct pool *pool)
     buf_printf(sql, " WHERE project_id = %u;", pool->id);
 }
 
-/* The rows are locked, so their versions are what the pools remember. */
-static void write_versions(struct writing *writing)
-{
-    struct buf *sql = writing->sql;
-
-    buf_puts(sql, "UPDATE project SET version = version + 1, next_lease_no = CASE project_id");
-    for (size_t i = 0; i < writing->count; i++) {
-        writing->pools[i]->version++;
-        buf_printf(sql, " WHEN %u THEN %llu", writing->pools[i]->id,
-                   (unsigned long long)writing->pools[i]->next_lease_number);
-    }
-    buf_puts(sql, " ELSE next_lease_no END WHERE project_id IN ");
-    for (size_t i = 0; i < writing->count; i++)
-        buf_printf(sql, "%c%u", i ? ',' : '(', writing->pools[i]->id);
-    buf_puts(sql, ");");
-}
-
 /* Manifests */
 
 static void add_units(struct buf *sql, const struct manifest *manifest)
@@ -333,7 +316,6 @@ enum database_status store_write_pools(struct database *database, struct buf *sq
         write_actions(sql, pools[i]);
         write_settings(sql, pools[i]);
     }
-    write_versions(&writing);
     run_if_large(&writing);
     return writing.status;
 }

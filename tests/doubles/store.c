@@ -16,6 +16,7 @@ struct store {
     uint64_t instance;
     unsigned host;
     bool is_connected;
+    bool has_begun;
     bool is_committed; /* the latest batch */
 };
 
@@ -55,7 +56,7 @@ static bool is_due(enum world_trouble trouble)
 
 static enum database_status lose(struct store *store)
 {
-    store->is_connected = false;
+    store->is_connected = store->has_begun = false;
     return DATABASE_LOST;
 }
 
@@ -150,6 +151,7 @@ enum database_status store_begin(struct store *store, const char *const names[],
     begin->projects = mem_zalloc((count + 1) * sizeof *begin->projects);
     if (!store->is_connected || is_due(TROUBLE_BEGIN_LOST))
         return lose(store);
+    store->has_begun = true;
     if (is_due(TROUBLE_BEGIN_RETRY))
         return DATABASE_RETRY;
     for (size_t i = 0; i < count && !world.is_deleted; i++) {
@@ -311,6 +313,35 @@ static void commit(const struct pool *pool)
     pool_free(old);
 }
 
+/* Whether the pools are what the database has; what was locked is. */
+static bool holds(const struct store *store, struct pool *const pools[], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool is_current = !world.is_deleted && pools[i]->id == world.rows->id &&
+                          pools[i]->version == world.rows->version &&
+                          llabs(pools[i]->now - world.now_us) < TIMES_SECOND / 2;
+        check(is_current || !store->has_begun);
+        if (!is_current)
+            return false;
+    }
+    return true;
+}
+
+static bool write_pools(struct store *store, struct pool *const pools[], size_t count)
+{
+    bool has_written = false;
+
+    for (size_t i = 0; i < count; i++) {
+        if (!pool_is_dirty(pools[i]))
+            continue;
+        pools[i]->version++;
+        commit(pools[i]);
+        beat(store);
+        has_written = true;
+    }
+    return has_written;
+}
+
 enum database_status store_commit(struct store *store, struct pool *const pools[], size_t count)
 {
     bool is_lost = is_due(TROUBLE_COMMIT_LOST);
@@ -319,19 +350,15 @@ enum database_status store_commit(struct store *store, struct pool *const pools[
     store->is_committed = false;
     if (!store->is_connected || is_lost)
         return lose(store);
-    if (is_due(TROUBLE_COMMIT_RETRY))
+    if (is_due(TROUBLE_COMMIT_RETRY) || !holds(store, pools, count))
         return DATABASE_RETRY;
     if (is_due(TROUBLE_COMMIT_ERROR))
         return DATABASE_ERROR;
-    for (size_t i = 0; i < count; i++) {
-        if (!pool_is_dirty(pools[i]))
-            continue;
-        pools[i]->version++;
-        commit(pools[i]);
-        store->is_committed = true;
-        beat(store);
-    }
-    return is_doubtful ? lose(store) : DATABASE_OK;
+    store->is_committed = write_pools(store, pools, count);
+    if (is_doubtful)
+        return lose(store);
+    store->has_begun = false;
+    return DATABASE_OK;
 }
 
 enum database_status store_was_committed(struct store *store, const char *const names[],
@@ -345,22 +372,23 @@ enum database_status store_was_committed(struct store *store, const char *const 
 
 void store_rollback(struct store *store)
 {
-    (void)store;
+    store->has_begun = false;
 }
 
 /* Watching */
 
-enum database_status store_watch(struct store *store, struct store_version **versions,
-                                 size_t *count)
+enum database_status store_watch(struct store *store, struct store_watch *watch)
 {
+    *watch = (struct store_watch){0};
     if (!store->is_connected)
         return DATABASE_LOST;
     beat(store);
-    *count = !world.is_deleted;
-    if (!*count)
+    watch->now = world.now_us;
+    watch->count = !world.is_deleted;
+    if (!watch->count)
         return DATABASE_OK;
-    *versions = mem_alloc(sizeof **versions);
-    **versions = (struct store_version){
+    watch->versions = mem_alloc(sizeof *watch->versions);
+    *watch->versions = (struct store_version){
         .id = world.rows->id, .version = world.rows->version, .name = WORLD_PROJECT};
     return DATABASE_OK;
 }

@@ -1,0 +1,196 @@
+/* store_commit: how a batch ends. Writer's thread. */
+#include "store_parts.h"
+
+#include "sql.h"
+#include "store_write.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* How far a batch that didn't ask the database for the time may be from it. */
+#define CLOCK_TOLERANCE_US 500000
+
+/* The pools of a batch, by what is to be done about their rows. */
+struct ending {
+    struct pool **changed;
+    size_t changed_count;
+    struct pool **unchanged;
+    size_t unchanged_count;
+};
+
+static struct ending sort_out(struct pool *const pools[], size_t count)
+{
+    struct ending ending = {.changed = mem_alloc((count + 1) * sizeof(struct pool *)),
+                            .unchanged = mem_alloc((count + 1) * sizeof(struct pool *))};
+
+    for (size_t i = 0; i < count; i++) {
+        if (pool_is_dirty(pools[i]))
+            ending.changed[ending.changed_count++] = pools[i];
+        else
+            ending.unchanged[ending.unchanged_count++] = pools[i];
+    }
+    return ending;
+}
+
+/* Those of the pools whose versions are still what is remembered. */
+static void add_versions(struct buf *sql, struct pool *const pools[], size_t count)
+{
+    buf_puts(sql, " WHERE project_id IN (");
+    for (size_t i = 0; i < count; i++)
+        buf_printf(sql, "%s%u", i ? "," : "", pools[i]->id);
+    buf_puts(sql, ") AND version = CASE project_id");
+    for (size_t i = 0; i < count; i++)
+        buf_printf(sql, " WHEN %u THEN %llu", pools[i]->id, (unsigned long long)pools[i]->version);
+    buf_puts(sql, " END");
+}
+
+static void raise_versions(struct buf *sql, struct pool *const pools[], size_t count)
+{
+    buf_puts(sql, "UPDATE project SET version = version + 1, next_lease_no = CASE project_id");
+    for (size_t i = 0; i < count; i++)
+        buf_printf(sql, " WHEN %u THEN %llu", pools[i]->id,
+                   (unsigned long long)pools[i]->next_lease_number);
+    buf_puts(sql, " END");
+    add_versions(sql, pools, count);
+    buf_puts(sql, ";");
+    for (size_t i = 0; i < count; i++)
+        pools[i]->version++;
+}
+
+/* What must hold of a batch that has locked nothing, beyond the versions that it raises. */
+static void add_assumptions(struct buf *sql, const struct ending *ending)
+{
+    buf_puts(sql, " AND ABS(TIMESTAMPDIFF(MICROSECOND,UTC_TIMESTAMP(6),");
+    sql_time(sql, ending->changed[0]->now);
+    buf_printf(sql, ")) < %d", CLOCK_TOLERANCE_US);
+    if (ending->unchanged_count > 0) {
+        buf_puts(sql, " AND (SELECT COUNT(*) FROM project");
+        add_versions(sql, ending->unchanged, ending->unchanged_count);
+        buf_printf(sql, ") = %zu", ending->unchanged_count);
+    }
+}
+
+/* Our row says which batch was committed last. It can't be NULL: unless the statement before has
+ * found all the versions, this one fails, and with it the text. */
+static void number_batch(struct buf *sql, const struct store *store, const struct ending *ending)
+{
+    struct buf number = {0};
+
+    buf_printf(&number, "IF(ROW_COUNT() = %zu", ending->changed_count);
+    if (!store->has_begun)
+        add_assumptions(&number, ending);
+    buf_printf(&number, ",%llu,NULL)", (unsigned long long)store->batch);
+    store_add_heartbeat(sql, store, number.data);
+    buf_free(&number);
+}
+
+/* The server may still be at the COMMIT whose answer was lost, and on a cluster we may come back to
+ * another node, whose locks don't wait for it. A change of our own to the same rows does: once it
+ * is committed, that other one is either there or will never be. */
+static void prepare_fence(struct store *store, struct pool *const pools[], size_t count)
+{
+    struct buf *sql = &store->fence;
+
+    buf_clear(sql);
+    buf_puts(sql, "UPDATE project SET version = version + 1 WHERE project_id IN (0");
+    for (size_t i = 0; i < count; i++)
+        buf_printf(sql, ",%u", pools[i]->id);
+    buf_puts(sql, ")");
+}
+
+static enum database_status write_and_commit(struct store *store, const struct ending *ending)
+{
+    struct buf *sql = store_start_sql(store);
+    enum database_status status;
+
+    if (!store->has_begun)
+        buf_puts(sql, "START TRANSACTION;");
+    raise_versions(sql, ending->changed, ending->changed_count);
+    number_batch(sql, store, ending);
+    status = store_write_pools(store->database, sql, ending->changed, ending->changed_count);
+    if (status != DATABASE_OK)
+        return status;
+    buf_puts(sql, "COMMIT");
+    status = database_fault(store->database, "beforeCommit", DATABASE_OK);
+    if (status == DATABASE_OK)
+        status = database_run(store->database, sql, NULL, NULL);
+    status = database_fault(store->database, "afterCommit", status);
+    if (status == DATABASE_LOST)
+        prepare_fence(store, ending->changed, ending->changed_count);
+    return status;
+}
+
+/* Nothing is to be written, but answers are about to be given from what is remembered. */
+static enum database_status check_versions(struct store *store, struct pool *const pools[],
+                                           size_t count)
+{
+    struct buf *sql = store_start_sql(store);
+    int64_t found = 0;
+    enum database_status status;
+
+    buf_puts(sql, "SELECT COUNT(*) FROM project");
+    add_versions(sql, pools, count);
+    status = database_run(store->database, sql, store_take_number, &found);
+    return status == DATABASE_OK && found != (int64_t)count ? DATABASE_RETRY : status;
+}
+
+static enum database_status roll_back(struct store *store)
+{
+    struct buf *sql = store_start_sql(store);
+
+    buf_puts(sql, "ROLLBACK");
+    store->has_begun = false;
+    return database_run(store->database, sql, NULL, NULL);
+}
+
+void store_rollback(struct store *store)
+{
+    roll_back(store);
+}
+
+enum database_status store_commit(struct store *store, struct pool *const pools[], size_t count)
+{
+    struct ending ending = sort_out(pools, count);
+    enum database_status status;
+
+    store->batch++; /* first: a batch that is lost midway must not look committed */
+    if (ending.changed_count > 0)
+        status = write_and_commit(store, &ending);
+    else if (store->has_begun)
+        status = roll_back(store);
+    else
+        status = check_versions(store, pools, count);
+    if (status == DATABASE_OK)
+        store->has_begun = false;
+    free(ending.changed);
+    free(ending.unchanged);
+    return status;
+}
+
+static void take_last_batch(void *context, const struct database_row *row)
+{
+    enum { SET_BEGUN, SET_LOCKED, SET_LAST_BATCH };
+
+    if (row->set == SET_LAST_BATCH)
+        *(int64_t *)context = database_int(row, 0, -1);
+}
+
+enum database_status store_was_committed(struct store *store, const char *const names[],
+                                         size_t count, bool *was_committed)
+{
+    struct buf *sql = store_start_sql(store);
+    enum database_status status;
+    int64_t batch = -1;
+
+    /* The server may still be at the lost transaction: its locks are waited for first. */
+    buf_puts(sql, "START TRANSACTION;SELECT project_id FROM project WHERE name IN ");
+    store_add_names(sql, names, count);
+    buf_printf(sql,
+               " ORDER BY project_id FOR UPDATE;"
+               "SELECT last_batch FROM instance WHERE instance_id = %llu;"
+               "ROLLBACK",
+               (unsigned long long)store->instance);
+    status = database_run(store->database, sql, take_last_batch, &batch);
+    *was_committed = batch >= 0 && (uint64_t)batch == store->batch;
+    return status;
+}

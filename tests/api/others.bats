@@ -1,0 +1,142 @@
+#!/usr/bin/env bats
+# The program remembers its projects. What others change in the database, the administrator's tool or
+# another host, counts at once all the same: from the very next call, not from the next look at it.
+
+# shellcheck disable=SC2030,SC2031,SC2153 # bats: a test is a subshell; the harness sets STATUS and such
+load ../lib/api
+
+setup_file()
+{
+    start_instance
+}
+
+teardown_file()
+{
+    stop_instance
+}
+
+# set_state STATE [PROJECT]: another changes stack 1, and says so as everybody does who writes.
+set_state()
+{
+    administrate "USE $(sed -n 's/^database_name = //p' "$VAR/etc/stack-orchestrator.conf");
+        START TRANSACTION;
+        SELECT project_id INTO @p FROM project WHERE name = '${2:-$PROJECT}' FOR UPDATE;
+        UPDATE stack SET state = '$1' WHERE project_id = @p AND stack_no = 1;
+        UPDATE project SET version = version + 1 WHERE project_id = @p;
+        COMMIT"
+}
+
+is_locking()
+{
+    [[ $(administrate "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP(%'") == 1 ]]
+}
+
+# Far less than a lock is held below, far more than ten calls take.
+is_soon()
+{
+    ((SECONDS - $1 <= 4))
+}
+
+@test "a stack that another took out of the pool is not lent, one that another freed is" {
+    new_project --max-stacks 1
+    take
+    give
+    for _ in {1..8}; do
+        set_state quarantined
+        post /requestStack '{"waitSeconds":0}'
+        expect_error 503 noStackAvailable
+        set_state available
+        take '{"waitSeconds":0}'
+        give
+    done
+}
+
+@test "that holds beside the changes of another project in the same batches" {
+    local caller round enough
+
+    NAME=busy new_project --max-stacks 4
+    take
+    give
+    enough=$BATS_TEST_TMPDIR/enough
+    (
+        BATS_TEST_TMPDIR+=/busy
+        while [[ ! -e $enough ]]; do
+            take
+            give
+        done
+    ) &
+    caller=$!
+    NAME=quiet new_project --max-stacks 1
+    take
+    give
+    for round in {1..20}; do
+        set_state quarantined
+        post /requestStack '{"waitSeconds":0}'
+        expect_error 503 noStackAvailable
+        set_state available
+        take "{\"waitSeconds\":0,\"branch\":\"$round\"}"
+        give
+    done
+    touch "$enough"
+    wait "$caller"
+}
+
+@test "a project that the administrator deletes is gone at once, also one that comes again by its name" {
+    new_project --max-stacks 1
+    take
+    give
+    ctl project delete "$PROJECT"
+    post /requestStack '{"waitSeconds":0}'
+    expect_error 401 unauthorized
+    new_project --max-stacks 1
+    get /status
+    expect 200
+    [[ $(value '.stacks | length') == 0 ]]
+    take '{"waitSeconds":0}'
+    [[ $(value .isNew) == true ]]
+    give
+}
+
+@test "settings count at once" {
+    new_project --max-stacks 1
+    take
+    post /requestStack '{"waitSeconds":0}'
+    expect_error 503 noStackAvailable
+    ctl project update "$PROJECT" --max-stacks 2
+    take '{"waitSeconds":0}'
+    give
+}
+
+@test "a project whose row another has locked holds up nobody else for long, and loses nothing" {
+    local began
+
+    NAME=locked new_project --max-stacks 1
+    take
+    give
+    NAME=free new_project --max-stacks 1
+    take
+    give
+    administrate "USE $(sed -n 's/^database_name = //p' "$VAR/etc/stack-orchestrator.conf");
+        START TRANSACTION;
+        SELECT project_id FROM project WHERE name = 'locked' FOR UPDATE;
+        SELECT SLEEP(8);
+        COMMIT" >/dev/null &
+    eventually is_locking
+    as admin locked
+    later held POST /requestStack '{"waitSeconds":0}'
+    as admin free
+    began=$SECONDS
+    for _ in {1..5}; do
+        take
+        give
+    done
+    is_soon "$began"
+    no_answer_yet held
+    answer_of held
+    expect 200
+    wait
+}
+
+@test "no key and no leaseId was logged" {
+    assert_no_secret_was_logged
+}
