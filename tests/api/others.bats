@@ -37,6 +37,13 @@ is_soon()
     ((SECONDS - $1 <= 4))
 }
 
+# Without effect on what is remembered, and then nothing would be written.
+reinstate()
+{
+    post /reinstateStack '{"stackName":"test-1"}'
+    expect 200 && is_in_state test-1 available
+}
+
 @test "a stack that another took out of the pool is not lent, one that another freed is" {
     new_project --max-stacks 1
     take
@@ -51,34 +58,52 @@ is_soon()
     done
 }
 
-@test "that holds beside the changes of another project in the same batches" {
-    local caller round enough
-
-    NAME=busy new_project --max-stacks 4
+@test "a call that changes nothing is answered by what another has changed" {
+    new_project --max-stacks 1
     take
     give
-    enough=$BATS_TEST_TMPDIR/enough
-    (
-        BATS_TEST_TMPDIR+=/busy
-        while [[ ! -e $enough ]]; do
-            take
-            give
-        done
-    ) &
-    caller=$!
+    for _ in {1..8}; do
+        set_state quarantined
+        reinstate
+    done
+    take '{"waitSeconds":0}'
+    give
+}
+
+# change_until FILE NAME: changes one stack of the project over and over, until the file is there.
+change_until()
+{
+    local calls=() number
+
+    BATS_TEST_TMPDIR+=/$2
+    take
+    for number in {1..100}; do
+        calls+=("/setLastDeployedCommit {\"stackName\":\"$STACK\",\"leaseId\":\"$LEASE\",\"lastDeployedCommit\":\"c$number\"}")
+    done
+    while [[ ! -e $1 ]]; do
+        expect_each POST 200 true "${calls[@]}"
+    done
+}
+
+@test "that holds in one batch with another project, which changes" {
+    local changes=() name
+
+    NAME=busy new_project --max-stacks 3
+    for name in a b c; do
+        change_until "$BATS_TEST_TMPDIR/enough" "$name" &
+        changes+=($!)
+    done
     NAME=quiet new_project --max-stacks 1
     take
     give
-    for round in {1..20}; do
+    for _ in {1..20}; do
         set_state quarantined
-        post /requestStack '{"waitSeconds":0}'
-        expect_error 503 noStackAvailable
-        set_state available
-        take "{\"waitSeconds\":0,\"branch\":\"$round\"}"
-        give
+        reinstate
     done
-    touch "$enough"
-    wait "$caller"
+    touch "$BATS_TEST_TMPDIR/enough"
+    for name in "${changes[@]}"; do
+        wait "$name"
+    done
 }
 
 @test "a project that the administrator deletes is gone at once, also one that comes again by its name" {
