@@ -16,6 +16,15 @@
 /* A server that says nothing for so long is unwell. */
 #define SILENT_MS (DATABASE_TIMEOUT_S * 1000 - 100)
 
+/* How the server that is connected is given several statements. */
+enum manner {
+    TOGETHER,
+    ONE_BY_ONE,  /* Galera rolls a transaction back when another node was first. Does that happen
+                  * between two statements of one text, the server goes on with the rest outside of
+                  * any transaction, and says nothing. */
+    AS_COMPOUND, /* MariaDB: one answer to all, where each wakes both sides otherwise */
+};
+
 struct database {
     const struct config *config;
     struct database_hosts hosts;
@@ -24,7 +33,8 @@ struct database {
     MYSQL *mysql;   /* NULL: not connected */
     char refusal[200];
     bool is_trying; /* an error is no news */
-    bool is_galera; /* the server that is connected */
+    enum manner manner;
+    struct buf compound;
 };
 
 bool database_library_start(void)
@@ -51,6 +61,7 @@ void database_free(struct database *database)
 {
     database_disconnect(database);
     database_hosts_free(&database->hosts);
+    buf_free(&database->compound);
     free(database);
 }
 
@@ -159,7 +170,9 @@ static enum database_status start_session(struct database *database)
         complain(database, "refused", database->refusal);
         return DATABASE_LOST;
     }
-    database->is_galera = server_is_galera(&server);
+    database->manner = server_is_galera(&server)    ? ONE_BY_ONE
+                       : server_is_mariadb(&server) ? AS_COMPOUND
+                                                    : TOGETHER;
     return session_set_causality(database, &server);
 }
 
@@ -182,7 +195,7 @@ static enum database_status connect_to(struct database *database, size_t at)
     enum database_status status = DATABASE_LOST;
 
     database->at = at;
-    database->is_galera = false;
+    database->manner = TOGETHER;
     database->mysql = mysql_init(NULL);
     set_options(database->mysql);
     if (reach(database))
@@ -214,7 +227,7 @@ enum database_status database_connect(struct database *database)
 bool database_improve(struct database *database)
 {
     MYSQL *present = database->mysql;
-    bool is_galera = database->is_galera;
+    enum manner manner = database->manner;
     size_t present_at = database->at;
 
     if (!present)
@@ -226,7 +239,7 @@ bool database_improve(struct database *database)
         }
     }
     database->mysql = present;
-    database->is_galera = is_galera;
+    database->manner = manner;
     database->at = present_at;
     return false;
 }
@@ -299,9 +312,6 @@ static size_t statement_len(const char *sql, size_t len)
     return len;
 }
 
-/* Galera rolls a transaction back when another node was first. Does that happen between two
- * statements of one text, the server goes on with the rest outside of any transaction, and says
- * nothing. Sent one by one, the next statement fails, as it should. */
 static enum database_status run_one_by_one(struct database *database, const struct buf *sql,
                                            database_visit *visit, void *context)
 {
@@ -324,7 +334,7 @@ enum database_status database_run(struct database *database, const struct buf *s
 
     if (!database->mysql)
         return DATABASE_LOST;
-    if (database->is_galera)
+    if (database->manner == ONE_BY_ONE)
         return run_one_by_one(database, sql, visit, context);
     return run_part(database, sql->data, sql->len, &set, visit, context);
 }
@@ -341,6 +351,19 @@ enum database_status database_try(struct database *database, const char *text,
     database->is_trying = false;
     buf_free(&sql);
     return status;
+}
+
+enum database_status database_write(struct database *database, const struct buf *sql)
+{
+    struct buf *compound = &database->compound;
+
+    if (database->manner != AS_COMPOUND)
+        return database_run(database, sql, NULL, NULL);
+    buf_clear(compound);
+    buf_puts(compound, "BEGIN NOT ATOMIC ");
+    buf_append(compound, sql->data, sql->len);
+    buf_puts(compound, "END");
+    return database_run(database, compound, NULL, NULL);
 }
 
 #ifdef FAULTS

@@ -110,10 +110,10 @@ static enum database_status write_and_commit(struct store *store, const struct e
     status = store_write_pools(store->database, sql, ending->changed, ending->changed_count);
     if (status != DATABASE_OK)
         return status;
-    buf_puts(sql, "COMMIT");
+    buf_puts(sql, "COMMIT;");
     status = database_fault(store->database, "beforeCommit", DATABASE_OK);
     if (status == DATABASE_OK)
-        status = database_run(store->database, sql, NULL, NULL);
+        status = database_write(store->database, sql);
     status = database_fault(store->database, "afterCommit", status);
     if (status == DATABASE_LOST)
         prepare_fence(store, ending->changed, ending->changed_count);

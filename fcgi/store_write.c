@@ -67,7 +67,7 @@ static void run_if_large(struct writing *writing)
 {
     if (writing->status != DATABASE_OK || writing->sql->len <= TEXT_MAX)
         return;
-    writing->status = database_run(writing->database, writing->sql, NULL, NULL);
+    writing->status = database_write(writing->database, writing->sql);
     writing->status = database_fault(writing->database, "midBatch", writing->status);
     buf_clear(writing->sql);
 }
