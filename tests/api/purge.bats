@@ -1,0 +1,81 @@
+#!/usr/bin/env bats
+# What is older than history_days goes, a little at a time, and nobody waits for it.
+
+# shellcheck disable=SC2030,SC2031,SC2153 # bats: a test is a subshell; the harness sets STATUS and such
+load ../lib/api
+
+setup_file()
+{
+    start_instance --set history_days=30
+}
+
+teardown_file()
+{
+    stop_instance
+}
+
+query()
+{
+    administrate "USE $(sed -n 's/^database_name = //p' "$VAR/etc/stack-orchestrator.conf"); $1"
+}
+
+# ended COUNT DAYS FIRST: so many leases of $PROJECT, numbered from FIRST, that ended so many days ago.
+ended()
+{
+    query "INSERT INTO history (project_id, lease_no, state, key_name, branch, purpose, asked_at, ended_at)
+        WITH RECURSIVE numbers AS (SELECT 0 AS n UNION ALL SELECT n + 1 FROM numbers WHERE n < 999)
+        SELECT project_id, $3 + 1000 * a.n + b.n, 'released', 'ci', 'main', 'test', NOW() - INTERVAL $2 DAY, NOW() - INTERVAL $2 DAY
+        FROM project, numbers a, numbers b WHERE name = '$PROJECT' AND 1000 * a.n + b.n < $1"
+}
+
+has_ended()
+{
+    [[ $(query "SELECT COUNT(*) FROM history WHERE project_id = (SELECT project_id FROM project WHERE name = '$PROJECT')") == "$1" ]]
+}
+
+rows_read()
+{
+    query "SELECT SUM(variable_value) FROM information_schema.global_status
+        WHERE variable_name IN ('Handler_read_key', 'Handler_read_next', 'Handler_read_prev', 'Handler_read_rnd_next')"
+}
+
+@test "leases, idempotency keys and actions are kept as long as they should be, and no longer" {
+    new_project
+    ended 3 31 1000
+    ended 3 29 2000
+    query "SET @p = (SELECT project_id FROM project WHERE name = '$PROJECT');
+        INSERT INTO request_key (project_id, request_id, lease_no, created)
+            VALUES (@p, 'old', 1, NOW() - INTERVAL 4 DAY), (@p, 'young', 2, NOW() - INTERVAL 2 DAY);
+        INSERT INTO action (project_id, at, key_name, verb)
+            VALUES (@p, NOW() - INTERVAL 31 DAY, 'old', 'holdStack'), (@p, NOW() - INTERVAL 29 DAY, 'young', 'holdStack')"
+    eventually has_ended 3
+    [[ $(query "SELECT GROUP_CONCAT(request_id) FROM request_key") == young ]]
+    [[ $(query "SELECT GROUP_CONCAT(key_name) FROM action") == young ]]
+    get /history
+    expect 200
+}
+
+@test "of thousands that are old all go soon, in small pieces" {
+    new_project
+    ended 2200 40 1000
+    eventually has_ended 0
+}
+
+@test "what is to stay isn't looked at, however much it is" {
+    local before
+
+    new_project
+    ended 100000 5 1000
+    take
+    give
+    query "INSERT INTO action (project_id, at, key_name, verb)
+        SELECT project_id, asked_at, 'ci', 'holdStack' FROM history WHERE lease_no >= 1000"
+    before=$(rows_read)
+    NAME=other new_project
+    query "INSERT INTO history (project_id, lease_no, state, key_name, branch, purpose, asked_at, ended_at)
+        SELECT project_id, 1, 'released', 'ci', 'main', 'test', NOW() - INTERVAL 31 DAY, NOW() - INTERVAL 31 DAY
+        FROM project WHERE name = 'other'"
+    eventually has_ended 0
+    # A look at each row would be 100,000.
+    (($(rows_read) - before < 20000))
+}
