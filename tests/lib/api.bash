@@ -7,6 +7,9 @@ bats_require_minimum_version 1.5.0
 ROOT=$(readlink -f "$BATS_TEST_DIRNAME/../..")
 # A sanitizer makes everything some times slower.
 PATIENCE=${PATIENCE:-$((${#SAN} ? 60 : 20))}
+# How long a place is kept for a caller who isn't there: longer than any test is busy with that,
+# shorter than its patience.
+GRACE=$((PATIENCE / 4))
 
 # --- The instance ---
 

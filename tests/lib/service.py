@@ -24,6 +24,17 @@ SLOWNESS = {"address": 3, "thread": 8}.get(os.environ.get("SAN", ""), 1)
 CALL_SECONDS = 20 * SLOWNESS
 
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def end_at_once(*_):
+    """A signal by itself would skip atexit, and leave servers behind; so would a second one, as
+    `timeout` sends it, in the middle of that."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(1)
+
+
 class Instance:
     """Database, program and nginx, from scripts/local. Ended when the test ends, however it does."""
 
@@ -35,9 +46,8 @@ class Instance:
         self.has_own_database = not os.environ.get("DATABASE_CNF")
         self.owner = os.getpid()
         atexit.register(self.stop)
-        # A signal would skip atexit, and leave servers behind.
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: sys.exit(1))
+        for number in SIGNALS:
+            signal.signal(number, end_at_once)
         arguments = ["start", "--port", "0"]
         if os.environ.get("SAN"):
             arguments += ["--san", os.environ["SAN"]]
