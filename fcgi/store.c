@@ -321,7 +321,8 @@ static void add_purge(struct buf *sql, const char *table, const char *column, co
 {
     buf_printf(sql,
                "SET @project = (SELECT p.project_id FROM project p WHERE (SELECT t.%s FROM %s t"
-               " FORCE INDEX (%s) WHERE t.project_id = p.project_id ORDER BY t.%s LIMIT 1)"
+               " FORCE INDEX (%s) WHERE t.project_id = p.project_id"
+               " ORDER BY t.project_id, t.%s LIMIT 1)"
                " < UTC_TIMESTAMP(6) - INTERVAL %d DAY LIMIT 1);",
                column, table, index, column, days);
     buf_printf(sql,
