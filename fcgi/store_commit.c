@@ -84,9 +84,10 @@ static void number_batch(struct buf *sql, const struct store *store, const struc
     buf_free(&number);
 }
 
-/* The server may still be at the COMMIT whose answer was lost, and on a cluster we may come back to
- * another node, whose locks don't wait for it. A change of our own to the same rows does: once it
- * is committed, that other one is either there or will never be. */
+/* The server may still be at the text whose answer was lost, or not even have begun with it, and on
+ * a cluster we may come back to another node, whose locks don't wait for it. A change of our own to
+ * the same versions settles it: once it is committed, that text is either there or will never be.
+ */
 static void prepare_fence(struct store *store, struct pool *const pools[], size_t count)
 {
     struct buf *sql = &store->fence;
@@ -182,7 +183,7 @@ enum database_status store_was_committed(struct store *store, const char *const 
     enum database_status status;
     int64_t batch = -1;
 
-    /* The server may still be at the lost transaction: its locks are waited for first. */
+    /* The fence stands: what isn't there now will never be. */
     buf_puts(sql, "START TRANSACTION;SELECT project_id FROM project WHERE name IN ");
     store_add_names(sql, names, count);
     buf_printf(sql,

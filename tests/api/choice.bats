@@ -6,7 +6,7 @@ load ../lib/api
 
 setup_file()
 {
-    start_instance --set request_grace_seconds=$GRACE
+    start_instance --set request_grace_seconds="$GRACE"
 }
 
 teardown_file()

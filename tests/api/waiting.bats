@@ -7,7 +7,7 @@ load ../lib/api
 setup_file()
 {
     # Room for 12 waiting requests, two seconds to come back to a place.
-    start_instance --set max_waiting_per_project=12 --set request_grace_seconds=$GRACE
+    start_instance --set max_waiting_per_project=12 --set request_grace_seconds="$GRACE"
 }
 
 teardown_file()
