@@ -28,7 +28,7 @@ struct batch {
     uint64_t watches; /* how many there were */
 
     int64_t connected_ms; /* monotonic; when the database was there again */
-    int64_t clock_us;     /* the database's clock; 0: never read */
+    int64_t clock_us;     /* the database's clock, when it was last read */
     int64_t here_us;      /* and ours (monotonic) at the same time */
     bool committing;      /* the COMMIT was sent */
 };

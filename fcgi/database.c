@@ -159,7 +159,7 @@ static bool dial(struct database *database, const char *password)
     return true;
 }
 
-static enum database_status start_session(struct database *database)
+static enum database_status accept_server(struct database *database)
 {
     struct server server = {0};
     enum database_status status = session_start(database, &server);
@@ -199,7 +199,7 @@ static enum database_status connect_to(struct database *database, size_t at)
     database->mysql = mysql_init(NULL);
     set_options(database->mysql);
     if (reach(database))
-        status = start_session(database);
+        status = accept_server(database);
     if (status != DATABASE_OK)
         database_disconnect(database);
     else

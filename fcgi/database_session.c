@@ -1,6 +1,7 @@
 /* database_session: see database_session.h. */
 #include "database_session.h"
 
+/* Nobody holds a row for long, and no batch waits for long that could pass a project over. */
 #define SESSION_SQL                                                                                \
     "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone='+00:00',"         \
     " autocommit=1, completion_type=0, sql_safe_updates=0, innodb_lock_wait_timeout=1;"            \

@@ -85,10 +85,11 @@ enum database_status store_was_leased(struct store *store, const struct pool *po
                                       const struct stack *stack, const uint8_t *lease_id,
                                       bool *was_leased);
 
-/* Writes all that changed in the pools and commits. DATABASE_RETRY: another has changed their
- * projects, or pool->now is no longer the database's time; nothing was written. DATABASE_LOST:
- * unknown whether it happened; ask store_was_committed() after the next store_connect(). */
-enum database_status store_commit(struct store *store, struct pool *const pools[], size_t count);
+/* Writes all that changed in the pools, which it puts in another order, and commits.
+ * DATABASE_RETRY: another has changed their projects, or pool->now is no longer the database's
+ * time; nothing was written. DATABASE_LOST: unknown whether it happened; ask store_was_committed()
+ * after the next store_connect(). */
+enum database_status store_commit(struct store *store, struct pool *pools[], size_t count);
 
 /* Whether the latest batch, which was of these projects, is in the database. */
 enum database_status store_was_committed(struct store *store, const char *const names[],

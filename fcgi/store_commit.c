@@ -4,32 +4,22 @@
 #include "sql.h"
 #include "store_write.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 /* How far a batch that didn't ask the database for the time may be from it. */
 #define CLOCK_TOLERANCE_US 500000
 
-/* The pools of a batch, by what is to be done about their rows. */
-struct ending {
-    struct pool **changed;
-    size_t changed_count;
-    struct pool **unchanged;
-    size_t unchanged_count;
-};
-
-static struct ending sort_out(struct pool *const pools[], size_t count)
+/* Puts those that changed first; how many they are. */
+static size_t sort_out(struct pool *pools[], size_t count)
 {
-    struct ending ending = {.changed = mem_alloc((count + 1) * sizeof(struct pool *)),
-                            .unchanged = mem_alloc((count + 1) * sizeof(struct pool *))};
+    size_t changed = 0;
 
     for (size_t i = 0; i < count; i++) {
-        if (pool_is_dirty(pools[i]))
-            ending.changed[ending.changed_count++] = pools[i];
-        else
-            ending.unchanged[ending.unchanged_count++] = pools[i];
+        struct pool *pool = pools[i];
+        if (!pool_is_dirty(pool))
+            continue;
+        pools[i] = pools[changed];
+        pools[changed++] = pool;
     }
-    return ending;
+    return changed;
 }
 
 /* Those of the pools whose versions are still what is remembered. */
@@ -58,27 +48,29 @@ static void raise_versions(struct buf *sql, struct pool *const pools[], size_t c
 }
 
 /* What must hold of a batch that has locked nothing, beyond the versions that it raises. */
-static void add_assumptions(struct buf *sql, const struct ending *ending)
+static void add_assumptions(struct buf *sql, int64_t now, struct pool *const unchanged[],
+                            size_t count)
 {
     buf_puts(sql, " AND ABS(TIMESTAMPDIFF(MICROSECOND,UTC_TIMESTAMP(6),");
-    sql_time(sql, ending->changed[0]->now);
+    sql_time(sql, now);
     buf_printf(sql, ")) < %d", CLOCK_TOLERANCE_US);
-    if (ending->unchanged_count > 0) {
+    if (count > 0) {
         buf_puts(sql, " AND (SELECT COUNT(*) FROM project");
-        add_versions(sql, ending->unchanged, ending->unchanged_count);
-        buf_printf(sql, ") = %zu", ending->unchanged_count);
+        add_versions(sql, unchanged, count);
+        buf_printf(sql, ") = %zu", count);
     }
 }
 
 /* Our row says which batch was committed last. It can't be NULL: unless the statement before has
  * found all the versions, this one fails, and with it the text. */
-static void number_batch(struct buf *sql, const struct store *store, const struct ending *ending)
+static void number_batch(struct buf *sql, const struct store *store, struct pool *const pools[],
+                         size_t count, size_t changed)
 {
     struct buf number = {0};
 
-    buf_printf(&number, "IF(ROW_COUNT() = %zu", ending->changed_count);
+    buf_printf(&number, "IF(ROW_COUNT() = %zu", changed);
     if (!store->has_begun)
-        add_assumptions(&number, ending);
+        add_assumptions(&number, pools[0]->now, pools + changed, count - changed);
     buf_printf(&number, ",%llu,NULL)", (unsigned long long)store->batch);
     store_add_heartbeat(sql, store, number.data);
     buf_free(&number);
@@ -99,16 +91,17 @@ static void prepare_fence(struct store *store, struct pool *const pools[], size_
     buf_puts(sql, ")");
 }
 
-static enum database_status write_and_commit(struct store *store, const struct ending *ending)
+static enum database_status write_and_commit(struct store *store, struct pool *const pools[],
+                                             size_t count, size_t changed)
 {
     struct buf *sql = store_start_sql(store);
     enum database_status status;
 
     if (!store->has_begun)
         buf_puts(sql, "START TRANSACTION;");
-    raise_versions(sql, ending->changed, ending->changed_count);
-    number_batch(sql, store, ending);
-    status = store_write_pools(store->database, sql, ending->changed, ending->changed_count);
+    raise_versions(sql, pools, changed);
+    number_batch(sql, store, pools, count, changed);
+    status = store_write_pools(store->database, sql, pools, changed);
     if (status != DATABASE_OK)
         return status;
     buf_puts(sql, "COMMIT;");
@@ -117,7 +110,7 @@ static enum database_status write_and_commit(struct store *store, const struct e
         status = database_write(store->database, sql);
     status = database_fault(store->database, "afterCommit", status);
     if (status == DATABASE_LOST)
-        prepare_fence(store, ending->changed, ending->changed_count);
+        prepare_fence(store, pools, changed);
     return status;
 }
 
@@ -149,22 +142,20 @@ void store_rollback(struct store *store)
     roll_back(store);
 }
 
-enum database_status store_commit(struct store *store, struct pool *const pools[], size_t count)
+enum database_status store_commit(struct store *store, struct pool *pools[], size_t count)
 {
-    struct ending ending = sort_out(pools, count);
+    size_t changed = sort_out(pools, count);
     enum database_status status;
 
     store->batch++; /* first: a batch that is lost midway must not look committed */
-    if (ending.changed_count > 0)
-        status = write_and_commit(store, &ending);
+    if (changed > 0)
+        status = write_and_commit(store, pools, count, changed);
     else if (store->has_begun)
         status = roll_back(store);
     else
         status = check_versions(store, pools, count);
     if (status == DATABASE_OK)
         store->has_begun = false;
-    free(ending.changed);
-    free(ending.unchanged);
     return status;
 }
 

@@ -2,9 +2,10 @@
  * writer: the batch loop.
  *
  *     wait for commands, hang-ups or the next deadline
- *     lock the rows of the projects concerned, load what isn't remembered
+ *     take what is remembered of the projects concerned; while other instances live, or if some
+ *     of it isn't remembered: lock their rows, load what moved on
  *     clerk: commands, what is due, grants, ends of waits      (memory only)
- *     write it all, commit
+ *     write it all, commit                      (fails if what was remembered is out of date)
  *     answer everyone; park those who wait
  *
  * A batch that the database refuses is thrown away, pools included, and run again from its

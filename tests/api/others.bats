@@ -18,8 +18,7 @@ teardown_file()
 # set_state STATE [PROJECT]: another changes stack 1, and says so as everybody does who writes.
 set_state()
 {
-    administrate "USE $(sed -n 's/^database_name = //p' "$VAR/etc/stack-orchestrator.conf");
-        START TRANSACTION;
+    query "START TRANSACTION;
         SELECT project_id INTO @p FROM project WHERE name = '${2:-$PROJECT}' FOR UPDATE;
         UPDATE stack SET state = '$1' WHERE project_id = @p AND stack_no = 1;
         UPDATE project SET version = version + 1 WHERE project_id = @p;
@@ -141,8 +140,7 @@ change_until()
     NAME=free new_project --max-stacks 1
     take
     give
-    administrate "USE $(sed -n 's/^database_name = //p' "$VAR/etc/stack-orchestrator.conf");
-        START TRANSACTION;
+    query "START TRANSACTION;
         SELECT project_id FROM project WHERE name = 'locked' FOR UPDATE;
         SELECT SLEEP(8);
         COMMIT" >/dev/null &

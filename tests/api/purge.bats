@@ -14,11 +14,6 @@ teardown_file()
     stop_instance
 }
 
-query()
-{
-    administrate "USE $(sed -n 's/^database_name = //p' "$VAR/etc/stack-orchestrator.conf"); $1"
-}
-
 # ended COUNT DAYS FIRST: so many leases of $PROJECT, numbered from FIRST, that ended so many days ago.
 ended()
 {

@@ -342,7 +342,7 @@ static bool write_pools(struct store *store, struct pool *const pools[], size_t 
     return has_written;
 }
 
-enum database_status store_commit(struct store *store, struct pool *const pools[], size_t count)
+enum database_status store_commit(struct store *store, struct pool *pools[], size_t count)
 {
     bool is_lost = is_due(TROUBLE_COMMIT_LOST);
     bool is_doubtful = is_due(TROUBLE_COMMIT_DOUBT);

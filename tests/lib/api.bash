@@ -79,6 +79,12 @@ administrate()
     "$(command -v mariadb || command -v mysql)" --defaults-file="$VAR/etc/admin.cnf" --batch --skip-column-names --force ${1:+--execute="$1"}
 }
 
+# query SQL: the same in the program's database.
+query()
+{
+    administrate "USE $(sed -n 's/^database_name = //p' "$VAR/etc/stack-orchestrator.conf"); $1"
+}
+
 program_user()
 {
     sed -n 's/^database_user = //p' "$VAR/etc/stack-orchestrator.conf"
