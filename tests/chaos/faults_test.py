@@ -5,6 +5,7 @@ Prints TAP.
 Environment: BUILD, SAN, KEEP, ONLY_FAULT (a part of the names of tests).
 """
 import calendar
+import itertools
 import os
 import signal
 import sys
@@ -528,11 +529,44 @@ def moved_clock(rig, team):
     check(second["expiresInSeconds"] > 3590, "the waiter's lease lasts")
 
 
+def wrong_time(rig, team):
+    """The program counts from the database's time on; here its count jumps. No lease may be lent by
+    that: the next text to the database says that the time is another."""
+    environment = rig.environments["program"]
+    rig.environments["program"] = {**environment, "FAKETIME_DONT_FAKE_MONOTONIC": "0"}
+    rig.kill("program")
+    start_again(rig)
+    rig.await_service(team.key)
+    rig.set_clock(-400)
+    jobs = itertools.count()
+
+    def has_jumped():
+        lease = team.lease("job-%d" % next(jobs), leaseSeconds=300)
+        expires = calendar.timegm(time.strptime(lease["expiresAt"][:19], "%Y-%m-%dT%H:%M:%S"))
+        check(abs(expires - time.time() - 300) < 5, "it lasts: %s" % lease["expiresAt"])
+        expect(team.release(lease)[0], 200, "releaseStack")
+        return log_time(rig) < time.time() - 300
+
+    try:
+        await_condition(10, has_jumped, "a batch was run again by the right time")
+    finally:
+        rig.set_clock(0)
+        rig.environments["program"] = environment
+        rig.kill("program")
+        start_again(rig)
+        rig.await_service(team.key)
+
+
+def log_time(rig):
+    """When the program wrote its latest line, by its own clock."""
+    written = [line[:19] for line in rig.log() if line.startswith("2")][-1]
+    return calendar.timegm(time.strptime(written, "%Y-%m-%dT%H:%M:%S"))
+
+
 def log_days(rig):
     """How far the program's clock is ahead, by what it says when it connects to the database."""
     rig.links["database"].order("cut")
-    written = [line[:19] for line in rig.log() if line.startswith("2")][-1]
-    return (calendar.timegm(time.strptime(written, "%Y-%m-%dT%H:%M:%S")) - time.time()) / 86400
+    return (log_time(rig) - time.time()) / 86400
 
 
 def no_worker_threads(rig, team):
@@ -581,13 +615,14 @@ TESTS = [
     ("half-sent requests keep all threads busy, and end", busy_threads),
     ("the database has no connections left", no_connections),
     ("the program's clock is moved by a year, forwards and backwards", moved_clock),
+    ("the program's count of the time is wrong by minutes", wrong_time),
     ("the program can't start its threads", no_worker_threads),
 ]
 
 
 def main():
     tests = [test for test in TESTS if os.environ.get("ONLY_FAULT", "") in test[0] and
-             (test[1] is not moved_clock or Rig.clock_library())]
+             (test[1] not in (moved_clock, wrong_time) or Rig.clock_library())]
     tap = Tap(len(tests) + 1)
     if not Rig.clock_library():
         tap.note("the program's clock can't be moved under sanitizers: left out")
