@@ -55,21 +55,16 @@ void batch_leave(struct batch *batch)
     store_leave(batch->store);
 }
 
-void batch_set_clock(struct batch *batch, int64_t now)
-{
-    batch->clock_us = now;
-    batch->here_us = times_monotonic_us();
-}
-
 bool batch_connect(struct batch *batch)
 {
-    int64_t reconnected = 0;
+    struct database_time reconnected = {0};
 
     if (store_connect(batch->store, &reconnected) != DATABASE_OK)
         return false;
-    if (reconnected) {
-        batch_set_clock(batch, reconnected);
-        batch->clerk.up_since = reconnected;
+    if (reconnected.said) {
+        database_clock_forget(&batch->clock);
+        database_clock_take(&batch->clock, &reconnected);
+        batch->clerk.up_since = reconnected.said;
         batch->connected_ms = times_monotonic_ms();
     }
     return true;
@@ -77,7 +72,10 @@ bool batch_connect(struct batch *batch)
 
 bool batch_improve(struct batch *batch)
 {
-    return store_improve(batch->store);
+    if (!store_improve(batch->store))
+        return false;
+    database_clock_forget(&batch->clock);
+    return true;
 }
 
 const char *batch_refusal(const struct batch *batch)
@@ -195,8 +193,7 @@ bool batch_watch(struct batch *batch, bool *together)
     enum database_status status = store_watch(batch->store, &watch);
 
     batch->watches++;
-    if (watch.now)
-        batch_set_clock(batch, watch.now);
+    database_clock_take(&batch->clock, &watch.now);
     compare_versions(batch, &watch);
     free(watch.versions);
     if (status == DATABASE_OK)

@@ -104,16 +104,26 @@ const char **batch_member_names(const struct batch *batch)
  * commit does nothing should it be otherwise; then nothing is remembered any more. */
 static bool can_assume(const struct batch *batch)
 {
-    bool can = batch->clerk.other_count == 0;
+    bool can = batch->clerk.other_count == 0 &&
+               database_clock_is_close(&batch->clock, times_monotonic_us());
 
     for (size_t i = 0; i < batch->member_count && can; i++)
         can = batch->members[i]->pool != NULL;
     return can;
 }
 
+/* A batch is never before the last one, unless the database's clock was set back by more than we
+ * may be wrong. */
+static int64_t tell_time(struct batch *batch, int64_t now)
+{
+    if (now > batch->now || now + DATABASE_CLOCK_WIDTH_MAX < batch->now)
+        batch->now = now;
+    return batch->now;
+}
+
 static void assume(struct batch *batch)
 {
-    int64_t now = batch->clock_us + times_monotonic_us() - batch->here_us;
+    int64_t now = tell_time(batch, database_clock_at(&batch->clock, times_monotonic_us()));
 
     for (size_t i = 0; i < batch->member_count; i++)
         batch->members[i]->pool->now = now;
@@ -141,16 +151,18 @@ static enum database_status lock_members(struct batch *batch)
     const char **names = batch_member_names(batch);
     struct store_begin begin;
     enum database_status status;
+    int64_t now = 0;
 
     status = store_begin(batch->store, names, batch->member_count, &begin);
     free(names);
-    if (begin.now)
-        batch_set_clock(batch, begin.now);
+    database_clock_take(&batch->clock, &begin.now);
+    if (begin.now.said)
+        now = tell_time(batch, begin.now.said);
     for (size_t i = batch->member_count; i-- > 0 && status == DATABASE_OK;) {
         const struct store_project *row = find_row(&begin, batch->members[i]->name);
 
         if (row)
-            status = refresh_pool(batch, batch->members[i], row, begin.now);
+            status = refresh_pool(batch, batch->members[i], row, now);
         else
             dismiss(batch, i, begin.busy_count > 0);
     }

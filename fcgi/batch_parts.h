@@ -28,13 +28,10 @@ struct batch {
     uint64_t watches; /* how many there were */
 
     int64_t connected_ms; /* monotonic; when the database was there again */
-    int64_t clock_us;     /* the database's clock, when it was last read */
-    int64_t here_us;      /* and ours (monotonic) at the same time */
     bool committing;      /* the COMMIT was sent */
+    struct database_clock clock;
+    int64_t now; /* of the latest batch, by that clock */
 };
-
-/* Takes the database's time, just read. */
-void batch_set_clock(struct batch *batch, int64_t now);
 
 /* Locks the members' rows and brings their pools up to date, unless it may be assumed that they
  * are. Members whose row is another host's at the moment, or that don't exist, are members no

@@ -19,7 +19,7 @@ static int64_t to_ms(const struct batch *batch, int64_t time_us)
 {
     /* One more, so that it is surely due by then. */
     return time_us == TIMES_NEVER ? INT64_MAX
-                                  : (batch->here_us + time_us - batch->clock_us) / 1000 + 1;
+                                  : database_clock_here(&batch->clock, time_us) / 1000 + 1;
 }
 
 static void add_member(struct batch *batch, struct project *project)

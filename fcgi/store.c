@@ -134,7 +134,7 @@ void store_add_heartbeat(struct buf *sql, const struct store *store, const char 
 }
 
 /* What a new connection begins with. */
-static enum database_status sign_on(struct store *store, int64_t *now)
+static enum database_status sign_on(struct store *store, struct database_time *now)
 {
     struct buf *sql;
     enum database_status status = check_schema(store);
@@ -153,17 +153,19 @@ static enum database_status sign_on(struct store *store, int64_t *now)
         buf_printf(sql, " AND instance_id <> %llu;", (unsigned long long)store->instance);
         store_add_heartbeat(sql, store, NULL);
         buf_puts(sql, "SELECT " NOW_US);
-        status = database_run(store->database, sql, store_take_number, now);
+        now->asked = times_monotonic_us();
+        status = database_run(store->database, sql, store_take_number, &now->said);
+        now->answered = times_monotonic_us();
     }
     if (status != DATABASE_OK)
         database_disconnect(store->database);
     return status;
 }
 
-enum database_status store_connect(struct store *store, int64_t *reconnected)
+enum database_status store_connect(struct store *store, struct database_time *reconnected)
 {
     enum database_status status;
-    int64_t now = 0;
+    struct database_time now = {0};
 
     if (database_is_connected(store->database))
         return DATABASE_OK;
@@ -177,7 +179,7 @@ enum database_status store_connect(struct store *store, int64_t *reconnected)
 
 bool store_improve(struct store *store)
 {
-    int64_t now = 0;
+    struct database_time now = {0};
 
     return database_improve(store->database) && sign_on(store, &now) == DATABASE_OK;
 }
@@ -200,6 +202,12 @@ void store_leave(struct store *store)
 
 /* Begin */
 
+static void take_time(struct database_time *time, const struct database_row *row, unsigned column)
+{
+    time->said = database_int(row, column, 0);
+    time->answered = times_monotonic_us();
+}
+
 static void take_begin(void *context, const struct database_row *row)
 {
     struct store_begin *begin = context;
@@ -208,7 +216,7 @@ static void take_begin(void *context, const struct database_row *row)
     project->id = (uint32_t)database_uint(row, 0, 0);
     project->version = database_uint(row, 1, 0);
     snprintf(project->name, sizeof project->name, "%s", row->values[2]);
-    begin->now = database_int(row, 3, 0);
+    take_time(&begin->now, row, 3);
 }
 
 void store_add_names(struct buf *sql, const char *const names[], size_t count)
@@ -251,6 +259,7 @@ enum database_status store_begin(struct store *store, const char *const names[],
     store_add_names(sql, names, count);
     buf_puts(sql, " ORDER BY project_id FOR UPDATE SKIP LOCKED");
     store->has_begun = true;
+    begin->now.asked = times_monotonic_us();
     status = database_run(store->database, sql, take_begin, begin);
     if (status == DATABASE_OK && begin->project_count < count)
         status = count_busy(store, names, count, begin);
@@ -267,12 +276,12 @@ void store_begin_free(struct store_begin *begin)
 
 static void take_watch(void *context, const struct database_row *row)
 {
-    enum { SET_HEARTBEAT, SET_VERSIONS, SET_NOW };
+    enum { SET_NOW, SET_HEARTBEAT, SET_VERSIONS };
     struct store_watch *watch = context;
     struct store_version *version;
 
     if (row->set == SET_NOW) {
-        watch->now = database_int(row, 0, 0);
+        take_time(&watch->now, row, 0);
         return;
     }
     watch->versions = mem_realloc(watch->versions, (watch->count + 1) * sizeof *watch->versions);
@@ -287,8 +296,10 @@ enum database_status store_watch(struct store *store, struct store_watch *watch)
     struct buf *sql = store_start_sql(store);
 
     *watch = (struct store_watch){0};
+    buf_puts(sql, "SELECT " NOW_US ";"); /* first, before what takes its time */
     store_add_heartbeat(sql, store, NULL);
-    buf_puts(sql, "SELECT project_id, version, name FROM project;SELECT " NOW_US);
+    buf_puts(sql, "SELECT project_id, version, name FROM project");
+    watch->now.asked = times_monotonic_us();
     return database_run(store->database, sql, take_watch, watch);
 }
 

@@ -17,6 +17,7 @@
 #include "command.h"
 #include "config.h"
 #include "database.h"
+#include "database_clock.h"
 #include "pool.h"
 
 #include <stddef.h>
@@ -30,9 +31,9 @@ void store_free(struct store *store);
 /* Random, unless 0; names this run of the program in the database. */
 uint64_t store_instance(const struct store *store);
 
-/* Connects if need be, and registers the instance. `*reconnected` is set to the database's clock
- * when the connection is a new one. */
-enum database_status store_connect(struct store *store, int64_t *reconnected);
+/* Connects if need be, and registers the instance. `*reconnected` is the database's time when the
+ * connection is a new one. */
+enum database_status store_connect(struct store *store, struct database_time *reconnected);
 
 /* Goes back to a better host of the list, if there is one. Whether it did. The
  * connection may be lost then. */
@@ -49,7 +50,7 @@ struct store_project {
 };
 
 struct store_begin {
-    int64_t now; /* the database's clock, read under the locks; 0: nothing could be locked */
+    struct database_time now;       /* read under the locks; none: nothing could be locked */
     struct store_project *projects; /* those that could be locked */
     size_t project_count;
     size_t busy_count; /* of the names, how many another host has locked */
@@ -107,7 +108,7 @@ struct store_version {
 struct store_watch {
     struct store_version *versions;
     size_t count;
-    int64_t now; /* the database's clock; 0: not read */
+    struct database_time now;
 };
 
 enum database_status store_watch(struct store *store, struct store_watch *watch);

@@ -542,8 +542,7 @@ def wrong_time(rig, team):
 
     def has_jumped():
         lease = team.lease("job-%d" % next(jobs), leaseSeconds=300)
-        expires = calendar.timegm(time.strptime(lease["expiresAt"][:19], "%Y-%m-%dT%H:%M:%S"))
-        check(abs(expires - time.time() - 300) < 5, "it lasts: %s" % lease["expiresAt"])
+        check(abs(utc_seconds(lease["expiresAt"]) - time.time() - 300) < 5, "it lasts: %s" % lease["expiresAt"])
         expect(team.release(lease)[0], 200, "releaseStack")
         return log_time(rig) < time.time() - 300
 
@@ -555,6 +554,35 @@ def wrong_time(rig, team):
         rig.kill("program")
         start_again(rig)
         rig.await_service(team.key)
+
+
+def slow_database(rig, team):
+    """What the database says of the time is old when it is heard."""
+    for order in ("delay 60", "cut", "pass"):
+        rig.links["database"].order(order)
+        await_heartbeats(rig, 2)
+        for _ in range(2):
+            sent = time.time()
+            lease = team.lease(leaseSeconds=600)
+            heard = time.time()
+            lent = utc_seconds(lease["expiresAt"]) - 600
+            check(sent - 0.01 < lent < heard + 0.01, "after %s: asked at %.3f, lent at %.3f, heard at"
+                  " %.3f" % (order, sent, lent, heard))
+            expect(team.release(lease)[0], 200, "releaseStack")
+
+
+def await_heartbeats(rig, count):
+    """Each comes with the database's time."""
+    for _ in range(count):
+        before = rig.sql("SELECT heartbeat FROM instance")
+        await_condition(20, lambda: rig.sql("SELECT heartbeat FROM instance") != before,
+                        "a heartbeat")
+
+
+def utc_seconds(text):
+    """Of an answer's time, with milliseconds."""
+    whole, fraction = text.rstrip("Z").split(".")
+    return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float("0." + fraction)
 
 
 def log_time(rig):
@@ -616,6 +644,7 @@ TESTS = [
     ("the database has no connections left", no_connections),
     ("the program's clock is moved by a year, forwards and backwards", moved_clock),
     ("the program's count of the time is wrong by minutes", wrong_time),
+    ("the database is far away: leases last as long as they are told to", slow_database),
     ("the program can't start its threads", no_worker_threads),
 ]
 

@@ -86,7 +86,13 @@ static void beat(const struct store *store)
     world.heard_at[store->host] = world.now_us;
 }
 
-enum database_status store_connect(struct store *store, int64_t *reconnected)
+static struct database_time read_clock(void)
+{
+    return (struct database_time){
+        .said = world.now_us, .asked = world.now_us, .answered = world.now_us};
+}
+
+enum database_status store_connect(struct store *store, struct database_time *reconnected)
 {
     if (store->is_connected)
         return DATABASE_OK;
@@ -95,7 +101,7 @@ enum database_status store_connect(struct store *store, int64_t *reconnected)
         return DATABASE_LOST;
     }
     store->is_connected = true;
-    *reconnected = world.now_us;
+    *reconnected = read_clock();
     beat(store);
     return DATABASE_OK;
 }
@@ -139,7 +145,7 @@ static void add_row(struct store_begin *begin)
 {
     struct store_project *row = &begin->projects[begin->project_count++];
 
-    begin->now = world.now_us;
+    begin->now = read_clock();
     *row = (struct store_project){
         .id = world.rows->id, .version = world.rows->version, .name = WORLD_PROJECT};
 }
@@ -383,7 +389,7 @@ enum database_status store_watch(struct store *store, struct store_watch *watch)
     if (!store->is_connected)
         return DATABASE_LOST;
     beat(store);
-    watch->now = world.now_us;
+    watch->now = read_clock();
     watch->count = !world.is_deleted;
     if (!watch->count)
         return DATABASE_OK;
