@@ -303,15 +303,13 @@ static void add_header(struct buf *out, int type, unsigned request, size_t len)
     buf_append(out, &header, sizeof header);
 }
 
+/* An empty record would end the answer. */
 static void add_stdout(struct buf *out, unsigned request, const char *bytes, size_t len)
 {
-    while (len > 0) {
-        size_t part = len < FCGI_MAX_LENGTH ? len : FCGI_MAX_LENGTH;
-        add_header(out, FCGI_STDOUT, request, part);
-        buf_append(out, bytes, part);
-        bytes += part;
-        len -= part;
-    }
+    if (len == 0)
+        return;
+    add_header(out, FCGI_STDOUT, request, len);
+    buf_append(out, bytes, len);
 }
 
 static void add_end(struct buf *out, unsigned request)
@@ -356,17 +354,35 @@ static bool send_all(int fd, const struct buf *out, int flags)
     return send_bytes(fd, out->data + half, out->len - half, flags);
 }
 
+/* In one piece, unless it is larger than a record can be. */
+static bool send_answer(struct client client, const struct buf *headers, const struct buf *body,
+                        int flags)
+{
+    struct buf out = {0};
+    size_t done = 0;
+    bool sent = true;
+
+    add_stdout(&out, client.request, headers->data, headers->len);
+    do {
+        size_t left = body->len - done;
+        size_t part = left < FCGI_MAX_LENGTH ? left : FCGI_MAX_LENGTH;
+
+        add_stdout(&out, client.request, body->data + done, part);
+        done += part;
+        if (done == body->len)
+            add_end(&out, client.request);
+        sent = send_all(client.fd, &out, flags);
+        buf_clear(&out);
+    } while (sent && done < body->len);
+    buf_free(&out);
+    return sent;
+}
+
 bool gateway_reply(struct gateway *gateway, struct client client, const struct buf *headers,
                    const struct buf *body, bool may_block)
 {
-    struct buf out = {0};
-    bool sent;
+    bool sent = send_answer(client, headers, body, may_block ? 0 : MSG_DONTWAIT);
 
-    add_stdout(&out, client.request, headers->data, headers->len);
-    add_stdout(&out, client.request, body->data, body->len);
-    add_end(&out, client.request);
-    sent = send_all(client.fd, &out, may_block ? 0 : MSG_DONTWAIT);
-    buf_free(&out);
     if (sent && client.keep && !atomic_load(&gateway->draining))
         arm(gateway, client.fd, EPOLL_CTL_MOD);
     else

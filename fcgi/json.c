@@ -31,6 +31,7 @@ struct json_document {
     struct allocation *allocations;
     struct level levels[JSON_DEPTH_MAX];
     int depth;
+    size_t values;
     char failure[160]; /* what our own checks found; empty: nothing */
 };
 
@@ -65,11 +66,17 @@ static char *take_string(struct json_document *document, const unsigned char *te
     return copy;
 }
 
+/* NULL: there are too many. */
 static struct json_value *add_value(struct json_document *document, enum json_type type)
 {
-    struct json_value *value = document_alloc(document, sizeof *value);
+    struct json_value *value;
     struct level *level;
 
+    if (++document->values > JSON_VALUES_MAX) {
+        fail(document, "it holds more than 10000 values");
+        return NULL;
+    }
+    value = document_alloc(document, sizeof *value);
     value->type = type;
     if (document->depth == 0) {
         document->root = value;
@@ -89,14 +96,16 @@ static struct json_value *add_value(struct json_document *document, enum json_ty
 
 static int on_null(void *context)
 {
-    add_value(context, JSON_NULL);
-    return 1;
+    return add_value(context, JSON_NULL) != NULL;
 }
 
 static int on_boolean(void *context, int truth)
 {
-    add_value(context, JSON_BOOL)->truth = truth != 0;
-    return 1;
+    struct json_value *value = add_value(context, JSON_BOOL);
+
+    if (value)
+        value->truth = truth != 0;
+    return value != NULL;
 }
 
 static int on_number(void *context, const char *text, size_t len)
@@ -105,8 +114,8 @@ static int on_number(void *context, const char *text, size_t len)
     struct json_value *value = add_value(context, JSON_NUMBER);
     char *end;
 
-    if (len >= sizeof digits)
-        return 1;
+    if (!value || len >= sizeof digits)
+        return value != NULL;
     memcpy(digits, text, len);
     digits[len] = '\0';
     errno = 0;
@@ -124,9 +133,11 @@ static int on_string(void *context, const unsigned char *text, size_t len)
     if (!copy)
         return 0;
     value = add_value(context, JSON_STRING);
-    value->string = copy;
-    value->length = len;
-    return 1;
+    if (value) {
+        value->string = copy;
+        value->length = len;
+    }
+    return value != NULL;
 }
 
 static int open_container(struct json_document *document, enum json_type type)
@@ -136,6 +147,8 @@ static int open_container(struct json_document *document, enum json_type type)
     if (document->depth == JSON_DEPTH_MAX)
         return fail(document, "it is nested too deep (16 levels at most)");
     value = add_value(document, type);
+    if (!value)
+        return 0;
     document->levels[document->depth++] = (struct level){.container = value};
     return 1;
 }

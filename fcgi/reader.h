@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define READER_LIMIT     100
-#define READER_LIMIT_MAX 1000
+#define READER_LIMIT_MAX 250
 
 enum reader_status { READER_OK, READER_NO_PROJECT, READER_NO_DATABASE };
 

@@ -2,9 +2,9 @@
 
 import { DAY } from './format.js';
 
-const PAGE = 1000;
+const PAGE = 250;
 /* A day of more than this is shown from its latest part only. */
-const PAGES = 20;
+const PAGES = 80;
 /* A row may become visible a little after the time that it carries. */
 const OVERLAP = 30000;
 

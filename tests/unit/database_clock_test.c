@@ -1,5 +1,5 @@
-/* database_clock: how far another clock is from ours, by what it says. Ours starts at 1 s, the other
- * is 100 s ahead. */
+/* database_clock: how far another clock is from ours, by what it says. Ours starts at 1 s, the
+ * other is 100 s ahead. */
 #include "unit.h"
 
 #include "database_clock.h"
@@ -69,7 +69,7 @@ static void test_late_answer(void **state)
     here = read_clock(&clock, here + SECOND, 0, 400 * MS);
     assert_true(database_clock_is_close(&clock, here));
     assert_int_equal(database_clock_at(&clock, 0), before);
-    here = read_clock(&clock, here + SECOND, 400 * MS, 0);
+    read_clock(&clock, here + SECOND, 400 * MS, 0);
     assert_int_equal(database_clock_at(&clock, 0), before);
 }
 
@@ -125,10 +125,10 @@ static void test_other_server(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unread),      cmocka_unit_test(test_near),
-        cmocka_unit_test(test_far),         cmocka_unit_test(test_late_answer),
-        cmocka_unit_test(test_together),    cmocka_unit_test(test_ages),
-        cmocka_unit_test(test_set),         cmocka_unit_test(test_other_server),
+        cmocka_unit_test(test_unread),   cmocka_unit_test(test_near),
+        cmocka_unit_test(test_far),      cmocka_unit_test(test_late_answer),
+        cmocka_unit_test(test_together), cmocka_unit_test(test_ages),
+        cmocka_unit_test(test_set),      cmocka_unit_test(test_other_server),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -416,6 +416,23 @@ static void test_depth(void **state)
     json_free(good("[[[[[[[[[[[[[[[[],[1],{}]]]]]]]]]]]]]]]"));
 }
 
+static void test_many_values(void **state)
+{
+    static char text[2 * JSON_VALUES_MAX + 20];
+    size_t len = 0;
+
+    (void)state;
+    text[len++] = '[';
+    for (size_t i = 1; i < JSON_VALUES_MAX; i++) /* the array itself is one */
+        len += (size_t)snprintf(text + len, sizeof text - len, i > 1 ? ",7" : "7");
+    memcpy(text + len, "]", 2);
+    json_free(good_bytes(text, len + 1));
+    memcpy(text + len, ",{}]", 5);
+    bad_bytes(text, len + 4, "10000 values");
+    memcpy(text + len, ",\"\"]", 5);
+    bad_bytes(text, len + 5, "10000 values");
+}
+
 static void test_duplicate_names(void **state)
 {
     char name[300] = "";
@@ -540,5 +557,6 @@ UNIT_MAIN(cmocka_unit_test(test_nothing_is_an_empty_object), cmocka_unit_test(te
           cmocka_unit_test(test_utf8_tables), cmocka_unit_test(test_utf8_against_the_grammar),
           cmocka_unit_test(test_escapes), cmocka_unit_test(test_nul),
           cmocka_unit_test(test_half_pairs), cmocka_unit_test(test_depth),
-          cmocka_unit_test(test_duplicate_names), cmocka_unit_test(test_many_members),
-          cmocka_unit_test(test_broken_texts), cmocka_unit_test(test_writing))
+          cmocka_unit_test(test_many_values), cmocka_unit_test(test_duplicate_names),
+          cmocka_unit_test(test_many_members), cmocka_unit_test(test_broken_texts),
+          cmocka_unit_test(test_writing))
