@@ -36,8 +36,8 @@ struct json_document;
 
 /* Parses all of `text`. An empty text (or only white space) gives an empty object.
  * On failure returns NULL and says in `why` what is wrong and where: a syntax error, bad UTF-8,
- * NUL in a string, more than JSON_DEPTH_MAX levels or JSON_VALUES_MAX values, a duplicate name, bytes
- * after the value. */
+ * NUL in a string, more than JSON_DEPTH_MAX levels or JSON_VALUES_MAX values, a duplicate name,
+ * bytes after the value. */
 struct json_document *json_parse(const char *text, size_t len, char *why, size_t why_size);
 void json_free(struct json_document *document);
 const struct json_value *json_root(const struct json_document *document);
