@@ -242,10 +242,10 @@ sanitizers: ## units, API and race under ASan+UBSan and under TSan; units under 
 	@scripts/setup analysis
 	@JOBS=1 tests/run sanitizers
 
-fuzz: ## one hour of fuzzing; FUZZ_SECONDS=, FUZZ_JOBS=, FUZZ_TARGETS='json api', ANSWERS_RUNS=, SEED=
+fuzz: ## one hour of fuzzing; FUZZ_SECONDS=, FUZZ_JOBS=, FUZZ_TARGETS='json api', ANSWERS_RUNS=, KEYS_RUNS=, SEED=
 	@$(MAKE) --no-print-directory SAN=fuzz fuzz-targets
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-3600} FUZZ_JOBS=$${FUZZ_JOBS:-$$(nproc)} \
-		ANSWERS_RUNS=$${ANSWERS_RUNS:-500} tests/run fuzz
+		ANSWERS_RUNS=$${ANSWERS_RUNS:-500} KEYS_RUNS=$${KEYS_RUNS:-300} tests/run fuzz
 
 # --- Bench ---
 

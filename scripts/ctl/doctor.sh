@@ -63,15 +63,15 @@ check_config()
 
 check_keys()
 {
-    local lines bad unknown name
+    local lines faults unknown name
 
     check_private keys "${config[keys_file]}" || return 0
-    lines=$(keys_lines)
-    bad=$(grep -vcE '^"[0-9a-f]{64}" "[A-Za-z0-9._-]{1,64} (ci|viewer|admin) [A-Za-z0-9._-]{1,64}";' <<<"${lines:-\"$(printf '%064d' 0)\" \"x ci x\";}" || true)
-    if ((bad > 0)); then
-        found fault keys "${config[keys_file]} has $bad lines that are no keys" 'correct or remove them; orchestratorctl writes this file'
+    faults=$(keys_faults <"${config[keys_file]}")
+    if [[ -n $faults ]]; then
+        found fault keys "${config[keys_file]} has lines that are no keys: ${faults//$'\n'/, }" 'correct or remove them; orchestratorctl writes this file'
         return
     fi
+    lines=$(keys_good_lines)
     unknown=
     while IFS= read -r name; do
         [[ -z $name || " ${known_projects[*]} " == *" $name "* ]] || unknown+=" $name"
@@ -282,8 +282,8 @@ check_nginx()
         return
     fi
     if ! whole=$(nginx -T -q -c "${config[nginx_config]}" 2>"$scratch/nginx"); then
-        report=$(grep -m 1 emerg "$scratch/nginx" || head -n 1 "$scratch/nginx")
-        found fault nginx "${report#*] }" "mend ${config[nginx_config]} and what it includes"
+        report=$(nginx_refusal "$(<"$scratch/nginx")")
+        found fault nginx "$report" "mend ${config[nginx_config]} and what it includes"
         return
     fi
     if [[ $whole != *"\"${config[keys_file]}\""* ]]; then

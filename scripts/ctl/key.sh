@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # Keys: lines of `"KEY" "PROJECT ROLE NAME"; # created TIME [expires TIME]`, in a file that nginx reads.
-# A name has one key, and for a while after `rotate` the one before, which expires.
+# A name has one key, and for a while after `rotate` the one before, which expires. Whoever edits the
+# file by hand may break it: then it is left alone until it is mended, or replaced by `import`.
+
+key_pattern='^"[0-9a-f]{64}" "[A-Za-z0-9._-]{1,64} (ci|viewer|admin) [A-Za-z0-9._-]{1,64}";( # created [0-9TZ:-]+( expires [0-9TZ:-]+)?)?$'
 
 key_help='Usage: orchestratorctl key create PROJECT ROLE NAME
        orchestratorctl key list
@@ -30,9 +33,24 @@ keys_lock()
     flock -w 60 "$keys_lock" || die "$keys is locked by another orchestratorctl"
 }
 
+# The numbers of the lines of standard input that are neither keys nor comments.
+keys_faults()
+{
+    grep -anvE "$key_pattern|^#|^\$" | cut -d : -f 1 || true
+}
+
+keys_good_lines()
+{
+    [[ ! -e ${config[keys_file]} ]] || grep -aE "$key_pattern" "${config[keys_file]}" || true
+}
+
 keys_lines()
 {
-    [[ ! -e ${config[keys_file]} ]] || grep '^"' "${config[keys_file]}" || true
+    local faults=''
+
+    [[ ! -e ${config[keys_file]} ]] || faults=$(keys_faults <"${config[keys_file]}")
+    [[ -z $faults ]] || die "${config[keys_file]} has lines that are no keys: ${faults//$'\n'/, }; correct or remove them, nothing was changed"
+    keys_good_lines
 }
 
 # Replaces the key file's lines: whole or not at all, and only by a file that nginx accepts.
@@ -56,7 +74,7 @@ keys_put()
     command -v nginx >/dev/null && [[ -e ${config[nginx_config]} ]] || return 0
     if ! report=$(nginx -t -q -c "${config[nginx_config]}" 2>&1); then
         keys_undo
-        die "nginx refuses its configuration, so no key was changed: $report"
+        die "nginx refuses its configuration, so no key was changed: $(nginx_refusal "$report")"
     fi
 }
 
@@ -225,12 +243,13 @@ key_export()
 
 key_import()
 {
-    local lines count fault
+    local lines count faults
 
     (($# == 0)) || usage "unknown argument $1" "$key_help"
-    lines=$(head -c 16000000 | grep -v '^#' || true)
-    fault=$(grep -nvE '^"[0-9a-f]{64}" "[A-Za-z0-9._-]{1,64} (ci|viewer|admin) [A-Za-z0-9._-]{1,64}";( # created [0-9TZ:-]+( expires [0-9TZ:-]+)?)?$' <<<"$lines" | head -n 1 || true)
-    [[ -n $lines && -z $fault ]] || die "standard input is no key file${fault:+: line ${fault%%:*} (without comments)}; nothing was changed"
+    lines=$(head -c 16000000 | tr '\0' '\1') # a variable would drop NULs
+    faults=$(keys_faults <<<"$lines")
+    lines=$(grep -a '^"' <<<"$lines" || true)
+    [[ -n $lines && -z $faults ]] || die "standard input is no key file${faults:+: its lines ${faults//$'\n'/, }}; nothing was changed"
     [[ -z $(cut -c 2-65 <<<"$lines" | sort | uniq -d) ]] || die 'a key stands there twice; nothing was changed'
     keys_lock
     keys_put "$lines"
@@ -241,10 +260,12 @@ key_import()
 
 key_list()
 {
-    local lines
+    local lines faults=''
 
     (($# == 0)) || usage "unknown argument $1" "$key_help"
-    lines=$(keys_lines | keys_that_live | sed -n 's/^"[0-9a-f]*" "\([^ ]*\) \([^ ]*\) \([^ ]*\)";\( # created \([^ ]*\)\( expires \(.*\)\)\{0,1\}\)\{0,1\}$/\3\t\1\t\2\t\5\t\7/p' | sort)
+    [[ ! -e ${config[keys_file]} ]] || faults=$(keys_faults <"${config[keys_file]}")
+    [[ -z $faults ]] || note "${config[keys_file]} has lines that are no keys: ${faults//$'\n'/, }"
+    lines=$(keys_good_lines | keys_that_live | sed -n 's/^"[0-9a-f]*" "\([^ ]*\) \([^ ]*\) \([^ ]*\)";\( # created \([^ ]*\)\( expires \(.*\)\)\{0,1\}\)\{0,1\}$/\3\t\1\t\2\t\5\t\7/p' | sort)
     if [[ -n $json ]]; then
         printf '[%s]\n' "$(awk -F '\t' 'function time(text) { return text == "" ? "null" : "\"" text "\"" }
             NF { printf "%s{\"name\":\"%s\",\"project\":\"%s\",\"role\":\"%s\",\"created\":%s,\"expires\":%s}", n++ ? "," : "", $1, $2, $3, time($4), time($5) }' <<<"$lines")"

@@ -155,7 +155,7 @@ nginx_reload()
 
     if ! report=$(nginx -t -q -c "${config[nginx_config]}" 2>&1); then
         rm -f "$1"
-        die "nginx refuses its configuration with the new file, so $1 was taken away again: $(grep -m 1 emerg <<<"$report" || printf %s "$report")"
+        die "nginx refuses its configuration with the new file, so $1 was taken away again: $(nginx_refusal "$report")"
     fi
     keys_take_effect
 }
