@@ -1,6 +1,7 @@
-/* worker: see worker.h. Each thread has a reader of its own. At most half of the threads read from
- * the database at a time, so that somebody's large reads don't keep jobs from giving stacks back;
- * what is to be read beyond that waits in a list, under the one lock of this file. */
+/* worker: see worker.h. Each thread has a reader of its own. At most as many read from the database
+ * at a time as half of the threads and half of the processors, so that somebody's large reads don't
+ * keep jobs from giving stacks back; what is to be read beyond that waits in a list, under the one
+ * lock of this file. */
 #include "worker.h"
 
 #include "api.h"
@@ -14,6 +15,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct waiting_read {
     struct waiting_read *next;
@@ -125,6 +127,15 @@ static void *run(void *context)
     return NULL;
 }
 
+static int most_reading(int threads)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (processors < 2)
+        processors = 2;
+    return (int)(processors < threads ? processors / 2 : (threads + 1) / 2);
+}
+
 struct workers *workers_start(const struct config *config, struct gateway *gateway,
                               struct writer *writer)
 {
@@ -132,7 +143,7 @@ struct workers *workers_start(const struct config *config, struct gateway *gatew
         mem_zalloc(sizeof *workers + (size_t)config->workers * sizeof(struct worker));
 
     pthread_mutex_init(&workers->reading.lock, NULL);
-    workers->reading.threads_max = (config->workers + 1) / 2;
+    workers->reading.threads_max = most_reading(config->workers);
     workers->reading.end = &workers->reading.first;
     for (; workers->count < config->workers; workers->count++) {
         struct worker *worker = &workers->list[workers->count];
