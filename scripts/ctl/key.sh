@@ -21,7 +21,8 @@ longer). expire removes old keys whose time is over; a timer of the package call
 All take effect before the command returns, and no waiting request is dropped.
 
 Every host has a key file of its own. export prints this one (it is secret), import reads such a
-file from standard input and replaces this one as a whole:
+file from standard input and replaces this one as a whole, which is the only thing that changes a
+file with lines that are no keys:
   orchestratorctl key export | ssh OTHER-HOST orchestratorctl key import'
 
 keys_lock()
