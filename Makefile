@@ -106,7 +106,7 @@ unit-tests: $(UNIT_TESTS)
 .SECONDARY: $(UNIT_TESTS:=.o)
 
 # Made with SAN=fuzz.
-FUZZ_TARGETS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))
+FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))
 # What speaks with the outside, and what stands in for it.
 OUTSIDE := gateway parking reader% store% database database_host database_server database_session \
 	writer worker
@@ -115,7 +115,7 @@ WRAPPED := times_monotonic_ms times_monotonic_us poll getrandom
 
 INSIDE := $(DOUBLES) $(filter-out $(OUTSIDE:%=$(BUILD)/fcgi/%.o),$(PARTS))
 
-$(filter-out %/api,$(FUZZ_TARGETS)): $(PARTS)
+$(filter-out %/api,$(FUZZERS)): $(PARTS)
 $(BUILD)/tests/fuzz/api: $(INSIDE)
 $(BUILD)/tests/unit/day_test: %: %.o $(BUILD)/tests/fuzz/api.o $(INSIDE)
 	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
@@ -123,12 +123,12 @@ $(BUILD)/tests/fuzz/api $(BUILD)/tests/unit/day_test: private LDLIBS += $(CMOCKA
 # libfcgi as an archive: what the linker wraps isn't wrapped in shared libraries.
 $(BUILD)/tests/fuzz/fastcgi: private LDFLAGS += \
 	-Wl,--wrap=read,--whole-archive -l:libfcgi.a -Wl,--no-whole-archive
-$(FUZZ_TARGETS): %: %.o
+$(FUZZERS): %: %.o
 	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBRARIES)
 
-fuzz-targets: $(FUZZ_TARGETS)
+fuzz-targets: $(FUZZERS)
 
--include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZ_TARGETS:=.d) $(DOUBLES:.o=.d)
+-include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d) $(DOUBLES:.o=.d)
 
 # --- Run ---
 
