@@ -37,7 +37,7 @@ dump_program()
 
 backup_command()
 {
-    local file=${1:-} program schema unfinished directory extra=()
+    local file=${1:-} program schema unfinished directory lines faults extra=()
 
     [[ $# == 1 && $file != -* ]] || usage 'backup needs FILE' "$backup_help"
     [[ ! -e $file ]] || die "$file exists already"
@@ -58,7 +58,9 @@ backup_command()
         die "the database could not be dumped: $(head -n 1 "$scratch/dump")"
     session_end
     tail -n 1 "$directory/database.sql" | grep -q '^-- Dump completed' || die 'the dump is not complete'
-    keys_lines >"$directory/keys.map"
+    keys_look_here
+    keys_tell_faults
+    printf '%s' "${lines:+$lines$'\n'}" >"$directory/keys.map"
     cp "$config_file" "$directory/stack-orchestrator.conf"
     jq -n --argjson schema "$schema" --arg database "${config[database_name]}" --arg time "$(key_time "$EPOCHSECONDS")" \
         '{format: 1, $schema, $database, $time}' >"$directory/backup.json"
@@ -70,7 +72,7 @@ backup_command()
 
 restore_command()
 {
-    local file=${1:-} program schema newest directory tables ours
+    local file=${1:-} program schema newest directory tables ours lines faults
 
     [[ $# == 1 && $file != -* ]] || usage 'restore needs FILE' "$restore_help"
     [[ -r $file ]] || die "can't read $file"
@@ -105,7 +107,8 @@ restore_command()
     session_end
     (json='' && migrate)
     keys_lock
-    if [[ -n $(keys_lines) ]]; then
+    keys_look_here
+    if [[ -n $lines$faults ]]; then
         note "${config[keys_file]} holds keys and was left as it is"
     elif [[ -s $directory/keys.map ]]; then
         keys_put "$(keys_that_live <"$directory/keys.map")"

@@ -66,12 +66,11 @@ check_keys()
     local lines faults unknown name
 
     check_private keys "${config[keys_file]}" || return 0
-    faults=$(keys_faults <"${config[keys_file]}")
+    keys_look_here
     if [[ -n $faults ]]; then
-        found fault keys "${config[keys_file]} has lines that are no keys: ${faults//$'\n'/, }" 'correct or remove them; orchestratorctl writes this file'
+        found fault keys "${config[keys_file]} has lines that are no keys: $faults" 'correct or remove them; orchestratorctl writes this file'
         return
     fi
-    lines=$(keys_good_lines)
     unknown=
     while IFS= read -r name; do
         [[ -z $name || " ${known_projects[*]} " == *" $name "* ]] || unknown+=" $name"

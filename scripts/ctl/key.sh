@@ -34,24 +34,38 @@ keys_lock()
     flock -w 60 "$keys_lock" || die "$keys is locked by another orchestratorctl"
 }
 
-# The numbers of the lines of standard input that are neither keys nor comments.
-keys_faults()
+# Leaves in `lines` the keys of standard input, and in `faults` the numbers of what is neither key nor comment.
+keys_look()
 {
-    grep -anvE "$key_pattern|^#|^\$" | cut -d : -f 1 || true
+    local text
+
+    text=$(tr '\0' '\1') # a variable would drop NULs
+    lines=$(grep -aE "$key_pattern" <<<"$text" || true)
+    faults=$(grep -anvE "$key_pattern|^#|^\$" <<<"$text" | cut -d : -f 1 || true)
+    faults=${faults//$'\n'/, }
 }
 
-keys_good_lines()
+# The same of the key file.
+keys_look_here()
 {
-    [[ ! -e ${config[keys_file]} ]] || grep -aE "$key_pattern" "${config[keys_file]}" || true
+    lines=''
+    faults=''
+    [[ ! -e ${config[keys_file]} ]] || keys_look <"${config[keys_file]}"
 }
 
-keys_lines()
+# For what goes on with the keys that there are.
+keys_tell_faults()
 {
-    local faults=''
+    [[ -z $faults ]] || note "${config[keys_file]} has lines that are no keys: $faults"
+}
 
-    [[ ! -e ${config[keys_file]} ]] || faults=$(keys_faults <"${config[keys_file]}")
-    [[ -z $faults ]] || die "${config[keys_file]} has lines that are no keys: ${faults//$'\n'/, }; correct or remove them, nothing was changed"
-    keys_good_lines
+# Leaves in `lines` what is to be changed. Not in a subshell, which couldn't end the command.
+keys_read()
+{
+    local faults
+
+    keys_look_here
+    [[ -z $faults ]] || die "${config[keys_file]} has lines that are no keys: $faults; correct or remove them, nothing was changed"
 }
 
 # Replaces the key file's lines: whole or not at all, and only by a file that nginx accepts.
@@ -172,7 +186,7 @@ key_create()
     ((${#rows[@]})) || die "there is no project $project"
     session_end
     keys_lock
-    lines=$(keys_lines)
+    keys_read
     ! grep -qF " $name\";" <<<"$lines" || die "there is a key $name already"
     new_key
     keys_put "${lines:+$lines$'\n'}\"$key\" \"$project $role $name\"; # created $(key_time "$EPOCHSECONDS")"
@@ -201,7 +215,8 @@ key_rotate()
     [[ -n $name ]] || usage 'key rotate needs NAME' "$key_help"
     check_name 'key name' "$name"
     keys_lock
-    lines=$(keys_lines | keys_that_live)
+    keys_read
+    lines=$(keys_that_live <<<"$lines")
     line=$(grep -F " $name\";" <<<"$lines" | grep -v ' expires ' || true)
     [[ $line =~ ^\"[0-9a-f]{64}\"\ \"([^\"]+)\"\; ]] || die "there is no key $name"
     identity=${BASH_REMATCH[1]}
@@ -223,7 +238,7 @@ key_expire()
     (($# == 0)) || usage "unknown argument $1" "$key_help"
     [[ -e ${config[keys_file]} ]] || return 0
     keys_lock
-    lines=$(keys_lines)
+    keys_read
     living=$(keys_that_live <<<"$lines")
     count=$(($(wc -l <<<"$lines") - $(wc -l <<<"$living")))
     [[ $living == "$lines" ]] || {
@@ -237,9 +252,12 @@ key_expire()
 
 key_export()
 {
+    local lines
+
     (($# == 0)) || usage "unknown argument $1" "$key_help"
     [[ -z $json ]] || usage 'key export writes a key file, not JSON' "$key_help"
-    keys_lines
+    keys_read
+    printf '%s' "${lines:+$lines$'\n'}"
 }
 
 key_import()
@@ -247,10 +265,8 @@ key_import()
     local lines count faults
 
     (($# == 0)) || usage "unknown argument $1" "$key_help"
-    lines=$(head -c 16000000 | tr '\0' '\1') # a variable would drop NULs
-    faults=$(keys_faults <<<"$lines")
-    lines=$(grep -a '^"' <<<"$lines" || true)
-    [[ -n $lines && -z $faults ]] || die "standard input is no key file${faults:+: its lines ${faults//$'\n'/, }}; nothing was changed"
+    keys_look < <(head -c 16000000)
+    [[ -n $lines && -z $faults ]] || die "standard input is no key file${faults:+: its lines $faults}; nothing was changed"
     [[ -z $(cut -c 2-65 <<<"$lines" | sort | uniq -d) ]] || die 'a key stands there twice; nothing was changed'
     keys_lock
     keys_put "$lines"
@@ -261,12 +277,12 @@ key_import()
 
 key_list()
 {
-    local lines faults=''
+    local lines faults
 
     (($# == 0)) || usage "unknown argument $1" "$key_help"
-    [[ ! -e ${config[keys_file]} ]] || faults=$(keys_faults <"${config[keys_file]}")
-    [[ -z $faults ]] || note "${config[keys_file]} has lines that are no keys: ${faults//$'\n'/, }"
-    lines=$(keys_good_lines | keys_that_live | sed -n 's/^"[0-9a-f]*" "\([^ ]*\) \([^ ]*\) \([^ ]*\)";\( # created \([^ ]*\)\( expires \(.*\)\)\{0,1\}\)\{0,1\}$/\3\t\1\t\2\t\5\t\7/p' | sort)
+    keys_look_here
+    keys_tell_faults
+    lines=$(keys_that_live <<<"$lines" | sed -n 's/^"[0-9a-f]*" "\([^ ]*\) \([^ ]*\) \([^ ]*\)";\( # created \([^ ]*\)\( expires \(.*\)\)\{0,1\}\)\{0,1\}$/\3\t\1\t\2\t\5\t\7/p' | sort)
     if [[ -n $json ]]; then
         printf '[%s]\n' "$(awk -F '\t' 'function time(text) { return text == "" ? "null" : "\"" text "\"" }
             NF { printf "%s{\"name\":\"%s\",\"project\":\"%s\",\"role\":\"%s\",\"created\":%s,\"expires\":%s}", n++ ? "," : "", $1, $2, $3, time($4), time($5) }' <<<"$lines")"
@@ -306,7 +322,7 @@ key_revoke()
     (($# == 1)) || usage 'key revoke needs NAME' "$key_help"
     check_name 'key name' "$name"
     keys_lock
-    lines=$(keys_lines)
+    keys_read
     if grep -qF " $name\";" <<<"$lines"; then
         found=1
         keys_put "$(grep -vF " $name\";" <<<"$lines" || true)"

@@ -134,7 +134,7 @@ project_list()
 
 project_delete()
 {
-    local name=${1:-} forced='' project_id
+    local name=${1:-} forced='' project_id lines
 
     check_name 'project name' "$name"
     case ${2:-} in
@@ -149,7 +149,8 @@ project_delete()
         die "$name has ${rows[0]} live leases and waiting requests; --force deletes it all the same"
     sql "DELETE FROM project WHERE project_id = $project_id"
     keys_lock
-    keys_put "$(keys_lines | awk -v project="\"$name" '$2 != project')"
+    keys_read
+    keys_put "$(awk -v project="\"$name" '$2 != project' <<<"$lines")"
     query COMMIT || {
         keys_undo
         die "database: $(session_error)"

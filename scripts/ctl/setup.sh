@@ -198,12 +198,13 @@ setup_path()
 
 setup_project()
 {
-    local name=$1 role
+    local name=$1 role lines
 
     projects
     [[ " ${rows[*]} " == *" $name "* ]] || project_create "$name"
     for role in ci viewer admin; do
-        if keys_lines | grep -qF " $name-$role\";"; then
+        keys_read
+        if grep -qF " $name-$role\";" <<<"$lines"; then
             note "key $name-$role is there already; \`orchestratorctl key rotate\` makes a new one"
         else
             printf '%-8s %s\n' "$role" "$(json='' key_create "$name" "$role" "$name-$role")"

@@ -202,6 +202,33 @@ empty_shop()
     [ -z "$(find "$VAR_DIR/etc" -name 'keys.map.*' ! -name '*.lock')" ]
 }
 
+@test "a key file with a line that is no key is left as it is by all but import, and backed up without that line" {
+    local good before command
+    ctl project create doomed
+    ctl key create shop ci survivor >/dev/null
+    good=$(ctl key export)
+    printf '"0123" "shop ci short";\n' >>"$VAR_DIR/etc/keys.map"
+    before=$(<"$VAR_DIR/etc/keys.map")
+    for command in 'project delete doomed' 'key create shop ci another' 'key revoke survivor' 'key rotate survivor' 'key expire' \
+        'key export'; do
+        # shellcheck disable=SC2086 # words
+        run ctl $command
+        [ "$status" -eq 1 ]
+        [[ $output == *"$(wc -l <"$VAR_DIR/etc/keys.map")"*'nothing was changed'* ]]
+        [ "$(<"$VAR_DIR/etc/keys.map")" = "$before" ]
+    done
+    run --separate-stderr ctl key list
+    [ "$status" -eq 0 ]
+    [[ $output == *survivor* && $output != *short* && $stderr == *'no keys'* ]]
+    run ctl project list
+    [[ $output == *doomed* ]]
+    ctl backup "$BATS_TEST_TMPDIR/backup.tar.gz"
+    [ "$(tar -xOzf "$BATS_TEST_TMPDIR/backup.tar.gz" keys.map)" = "$good" ]
+    ctl key import <<<"$good"
+    ctl project delete doomed
+    ctl key revoke survivor
+}
+
 @test "no secret stands in a command line or in the environment of a program" {
     local name
     mkdir "$BATS_TEST_TMPDIR/bin"
