@@ -356,7 +356,7 @@ bool api_query_filter(const char *query, struct reader_filter *filter, struct fi
 {
     struct filtering filtering = {.filter = filter, .fields = fields};
 
-    *filter = (struct reader_filter){.limit = READER_LIMIT, .state = -1};
+    *filter = (struct reader_filter){.limit = READER_LIMIT_MAX, .state = -1};
     return each_pair(query, set_filter_pair, &filtering);
 }
 

@@ -52,10 +52,11 @@ struct stack {
 
 /* Columns that change together. */
 enum stack_part {
-    STACK_LIFE = 1,    /* state, next_state, fence, branch, lease, created, modified */
+    STACK_LIFE = 1,    /* state, next_state, fence, branch, lease, modified */
     STACK_CONTENT = 2, /* commit, content */
     STACK_ASIDE = 4,   /* owner, reason, hold_s, held_until */
-    STACK_ALL = 7
+    STACK_BIRTH = 8,   /* created; there may be no row yet */
+    STACK_ALL = 15
 };
 
 struct lease {

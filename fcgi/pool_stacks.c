@@ -193,6 +193,7 @@ struct stack *pool_create_stack(struct pool *pool, uint32_t number)
         pool_add_stack(pool, stack);
     }
     stack->created = pool->now;
+    pool_touch_stack(pool, stack, STACK_BIRTH);
     mem_replace(&stack->branch, NULL);
     pool_set_commit(pool, stack, NULL);
     pool_set_content(pool, stack, NULL);

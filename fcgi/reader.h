@@ -11,8 +11,7 @@
 
 #include <stdint.h>
 
-#define READER_LIMIT     100
-#define READER_LIMIT_MAX 250
+#define READER_LIMIT_MAX 100 /* rows of a page; also the default */
 
 enum reader_status { READER_OK, READER_NO_PROJECT, READER_NO_DATABASE };
 

@@ -25,6 +25,11 @@ static size_t sort_out(struct pool *pools[], size_t count)
 /* Those of the pools whose versions are still what is remembered. */
 static void add_versions(struct buf *sql, struct pool *const pools[], size_t count)
 {
+    if (count == 1) { /* most often; the server has less to parse */
+        buf_printf(sql, " WHERE project_id = %u AND version = %llu", pools[0]->id,
+                   (unsigned long long)pools[0]->version);
+        return;
+    }
     buf_puts(sql, " WHERE project_id IN (");
     for (size_t i = 0; i < count; i++)
         buf_printf(sql, "%s%u", i ? "," : "", pools[i]->id);
@@ -36,11 +41,16 @@ static void add_versions(struct buf *sql, struct pool *const pools[], size_t cou
 
 static void raise_versions(struct buf *sql, struct pool *const pools[], size_t count)
 {
-    buf_puts(sql, "UPDATE project SET version = version + 1, next_lease_no = CASE project_id");
-    for (size_t i = 0; i < count; i++)
-        buf_printf(sql, " WHEN %u THEN %llu", pools[i]->id,
-                   (unsigned long long)pools[i]->next_lease_number);
-    buf_puts(sql, " END");
+    buf_puts(sql, "UPDATE project SET version = version + 1, next_lease_no = ");
+    if (count == 1) {
+        buf_uint(sql, pools[0]->next_lease_number);
+    } else {
+        buf_puts(sql, "CASE project_id");
+        for (size_t i = 0; i < count; i++)
+            buf_printf(sql, " WHEN %u THEN %llu", pools[i]->id,
+                       (unsigned long long)pools[i]->next_lease_number);
+        buf_puts(sql, " END");
+    }
     add_versions(sql, pools, count);
     buf_puts(sql, ";");
     for (size_t i = 0; i < count; i++)

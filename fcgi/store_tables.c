@@ -69,7 +69,7 @@ static const struct column stack_columns[] = {
     STACK("reason", TEXT, reason, STACK_ASIDE),
     STACK("hold_s", NUMBER32, hold_s, STACK_ASIDE),
     STACK("held_until", TIME, held_until, STACK_ASIDE),
-    STACK("created", TIME, created, REQUIRED | STACK_LIFE),
+    STACK("created", TIME, created, REQUIRED | STACK_BIRTH),
     STACK("modified", TIME, modified, REQUIRED | STACK_LIFE),
 };
 
@@ -326,8 +326,8 @@ void table_insert(struct buf *sql, const struct table *table, const struct table
     buf_puts(sql, ";");
 }
 
-void table_update(struct buf *sql, const struct table *table, const struct table_row rows[],
-                  size_t count, unsigned parts)
+void table_put(struct buf *sql, const struct table *table, const struct table_row rows[],
+               size_t count, unsigned parts)
 {
     struct choice choice = {.count = 0};
     const char *separator = " ON DUPLICATE KEY UPDATE ";
@@ -349,6 +349,31 @@ void table_update(struct buf *sql, const struct table *table, const struct table
         buf_puts(sql, ")");
         separator = ",";
     }
+    buf_puts(sql, ";");
+}
+
+/* By the key: see delete_ended() in store_write.c. */
+void table_update(struct buf *sql, const struct table *table, const struct table_row *row,
+                  unsigned parts)
+{
+    const struct column *number = &table->columns[0];
+    const char *separator = " SET ";
+
+    buf_puts(sql, "UPDATE ");
+    buf_puts(sql, table->name);
+    buf_puts(sql, " FORCE INDEX (PRIMARY)");
+    for (size_t i = 0; i < table->count; i++) {
+        const struct column *column = &table->columns[i];
+        if (!(column->parts & (int)parts))
+            continue;
+        buf_puts(sql, separator);
+        buf_puts(sql, column->name);
+        buf_puts(sql, "=");
+        add_value(sql, column, row->object);
+        separator = ",";
+    }
+    buf_printf(sql, " WHERE project_id = %u AND %s = ", row->project, number->name);
+    add_value(sql, number, row->object);
     buf_puts(sql, ";");
 }
 

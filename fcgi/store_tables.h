@@ -29,9 +29,13 @@ struct table_row {
 void table_insert(struct buf *sql, const struct table *table, const struct table_row rows[],
                   size_t count);
 
-/* Rows that the table has, made anew should one be missing. Writes the columns of these parts. */
-void table_update(struct buf *sql, const struct table *table, const struct table_row rows[],
-                  size_t count, unsigned parts);
+/* Rows that the table may have. Writes the columns of these parts. */
+void table_put(struct buf *sql, const struct table *table, const struct table_row rows[],
+               size_t count, unsigned parts);
+
+/* One row that the table has: half the work of table_put(), which needs less for each of many. */
+void table_update(struct buf *sql, const struct table *table, const struct table_row *row,
+                  unsigned parts);
 
 /* All rows of a project, in the order of their numbers. */
 void table_select(struct buf *sql, const struct table *table, uint32_t project);

@@ -58,6 +58,7 @@ struct chunk {
     struct writing *writing;
     const struct table *table;
     unsigned parts; /* that are written; 0: the rows are new */
+    bool may_be_new;
     struct table_row rows[ROWS_MAX];
     size_t count;
 };
@@ -74,10 +75,14 @@ static void run_if_large(struct writing *writing)
 
 static void flush(struct chunk *chunk)
 {
-    if (chunk->count > 0 && chunk->parts)
-        table_update(chunk->writing->sql, chunk->table, chunk->rows, chunk->count, chunk->parts);
+    struct buf *sql = chunk->writing->sql;
+
+    if (chunk->count > 0 && !chunk->parts)
+        table_insert(sql, chunk->table, chunk->rows, chunk->count);
+    else if (chunk->count == 1 && !chunk->may_be_new)
+        table_update(sql, chunk->table, &chunk->rows[0], chunk->parts);
     else if (chunk->count > 0)
-        table_insert(chunk->writing->sql, chunk->table, chunk->rows, chunk->count);
+        table_put(sql, chunk->table, chunk->rows, chunk->count, chunk->parts);
     chunk->count = 0;
     run_if_large(chunk->writing);
 }
@@ -96,6 +101,7 @@ static void write_stacks(struct writing *writing)
     for (size_t i = 0; i < writing->count; i++)
         for (const struct stack *at = writing->pools[i]->dirty_stacks; at; at = at->next_dirty)
             chunk.parts |= at->changed;
+    chunk.may_be_new = chunk.parts & STACK_BIRTH;
     for (size_t i = 0; i < writing->count; i++)
         for (const struct stack *at = writing->pools[i]->dirty_stacks; at; at = at->next_dirty)
             add_row(&chunk, writing->pools[i], at);

@@ -2,9 +2,9 @@
 
 import { DAY } from './format.js';
 
-const PAGE = 250;
+const PAGE = 100;
 /* A day of more than this is shown from its latest part only. */
-const PAGES = 80;
+const PAGES = 200;
 /* A row may become visible a little after the time that it carries. */
 const OVERLAP = 30000;
 

@@ -492,7 +492,7 @@ class Drive:
         rows = {}
         before = ""
         while before is not None:
-            page = project.viewer.call("/history?limit=200" + before)[1]
+            page = project.viewer.call("/history?limit=100" + before)[1]
             rows.update({row["requestNumber"]: row for row in page["requests"]})
             before = None if page["next"] is None else "&before=%d" % page["next"]
         ended = [r for r in project.model.leases if r.state not in ("waiting", "active")]

@@ -326,7 +326,7 @@ class World:
             rows = []
             before = ""
             while before is not None:
-                page = client.call("/history?limit=200" + before)[1]
+                page = client.call("/history?limit=100" + before)[1]
                 rows += page["requests"]
                 before = None if page["next"] is None else "&before=%d" % page["next"]
         self.history.add(type="end", at=at, maxStacks=self.max_stacks, grace=startup_grace,

@@ -46,7 +46,7 @@ struct told {
 #define ROWS_MOST 200
 
 struct scene {
-    uint64_t rows[ROWS_MOST][3]; /* digests of what the database has of each stack, by part */
+    uint64_t rows[ROWS_MOST][4]; /* digests of what the database has of each stack, by part */
     struct pool *pool;
     struct clerk clerk;
     uint64_t others[2];
@@ -162,13 +162,15 @@ static inline uint64_t row_digest(const struct stack *stack, unsigned part)
     uint64_t digest;
 
     if (part == STACK_LIFE)
-        buf_printf(&text, "%d %d %llu %s %llu %lld %lld", (int)stack->state, (int)stack->next_state,
+        buf_printf(&text, "%d %d %llu %s %llu %lld", (int)stack->state, (int)stack->next_state,
                    (unsigned long long)stack->fence, stack->branch ? stack->branch : "",
                    (unsigned long long)(stack->lease ? stack->lease->number : 0),
-                   (long long)stack->created, (long long)stack->modified);
+                   (long long)stack->modified);
     else if (part == STACK_CONTENT)
         buf_printf(&text, "%s %llu", stack->commit ? stack->commit : "",
                    (unsigned long long)(stack->content ? stack->content->number : 0));
+    else if (part == STACK_BIRTH)
+        buf_printf(&text, "%lld", (long long)stack->created);
     else
         buf_printf(&text, "%s %s %u %lld", stack->owner ? stack->owner : "",
                    stack->reason ? stack->reason : "", stack->hold_s, (long long)stack->held_until);
