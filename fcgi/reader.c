@@ -24,6 +24,7 @@ void reader_free(struct reader *reader)
 {
     database_free(reader->database);
     buf_free(&reader->sql);
+    reader_forget_estimates(reader);
     free(reader);
 }
 

@@ -1,4 +1,6 @@
-/* reader_capacity: the recorded history, and what it says about the number of stacks. */
+/* reader_capacity: the recorded history, and what it says about the number of stacks. The more jobs
+ * that is, the longer it takes to find out, and the less a few new ones change it: so the answer is
+ * remembered for a while. */
 #include "reader_parts.h"
 
 #include "capacity.h"
@@ -7,11 +9,30 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define DAYS       28
 #define JOBS_MAX   50000 /* the latest; keeps a call below a second */
 #define AROUND     3
 #define STACKS_MAX 1000
+#define ROWS_MAX   (10 * AROUND + 1)
+
+#define REMEMBERED       16    /* answers of a worker */
+#define REMEMBER_MS      10    /* for each job, */
+#define REMEMBER_MOST_MS 60000 /* but no longer than that */
+
+struct reader_estimate {
+    char *project; /* NULL: none */
+    double p95_wait_s;
+    int64_t until_ms; /* monotonic */
+
+    size_t jobs;
+    struct capacity_load load;
+    uint32_t current;
+    uint32_t recommended; /* 0: none */
+    size_t row_count;
+    struct capacity_row rows[ROWS_MAX];
+};
 
 struct recording {
     struct reading reading; /* first: its project */
@@ -59,6 +80,109 @@ static void add_sql(struct buf *sql, const char *project)
     buf_printf(sql, " ORDER BY lease_no DESC LIMIT %d) AS latest ORDER BY lease_no", JOBS_MAX);
 }
 
+/* Counting */
+
+static void replay(const struct recording *recording, struct reader_estimate *estimate)
+{
+    uint32_t low = estimate->current > AROUND ? estimate->current - AROUND : 1;
+    uint32_t high = estimate->current + AROUND;
+
+    if (estimate->recommended && estimate->recommended < low)
+        low = estimate->recommended;
+    if (estimate->recommended > high)
+        high = estimate->recommended;
+    if (high - low >= ROWS_MAX) /* far apart: show the surroundings of what is recommended */
+        low = high - (ROWS_MAX - 1);
+    for (uint32_t stacks = low; stacks <= high; stacks++)
+        capacity_replay(recording->jobs, recording->count, &estimate->load, stacks,
+                        &estimate->rows[estimate->row_count++]);
+}
+
+static void count(const struct recording *recording, struct reader_estimate *estimate)
+{
+    estimate->jobs = recording->count;
+    estimate->current = recording->current;
+    capacity_measure(recording->jobs, recording->count, &estimate->load);
+    if (recording->count == 0)
+        return;
+    estimate->recommended = capacity_recommend(recording->jobs, recording->count, &estimate->load,
+                                               estimate->p95_wait_s, STACKS_MAX);
+    replay(recording, estimate);
+}
+
+static enum reader_status find_out(struct reader *reader, struct reader_estimate *estimate)
+{
+    struct recording recording = {0};
+    enum reader_status status;
+
+    add_sql(reader_start_sql(reader, estimate->project), estimate->project);
+    status = reader_run(reader, visit, &recording.reading);
+    if (status == READER_OK)
+        count(&recording, estimate);
+    free(recording.jobs);
+    return status;
+}
+
+/* Remembering */
+
+static const struct reader_estimate *recall(const struct reader *reader, const char *project,
+                                            double p95_wait_s, int64_t now_ms)
+{
+    for (size_t i = 0; reader->estimates && i < REMEMBERED; i++) {
+        const struct reader_estimate *at = &reader->estimates[i];
+        if (at->project && at->until_ms > now_ms && at->p95_wait_s == p95_wait_s &&
+            strcmp(at->project, project) == 0)
+            return at;
+    }
+    return NULL;
+}
+
+/* The place of the one that is over first. */
+static struct reader_estimate *make_place(struct reader *reader)
+{
+    struct reader_estimate *place;
+
+    if (!reader->estimates)
+        reader->estimates = mem_zalloc(REMEMBERED * sizeof *reader->estimates);
+    place = reader->estimates;
+    for (size_t i = 1; i < REMEMBERED; i++)
+        if (reader->estimates[i].until_ms < place->until_ms)
+            place = &reader->estimates[i];
+    free(place->project);
+    *place = (struct reader_estimate){0};
+    return place;
+}
+
+static enum reader_status estimate(struct reader *reader, const char *project, double p95_wait_s,
+                                   const struct reader_estimate **found)
+{
+    int64_t now_ms = times_monotonic_ms();
+    struct reader_estimate *place;
+    enum reader_status status;
+    int64_t for_ms;
+
+    *found = recall(reader, project, p95_wait_s, now_ms);
+    if (*found)
+        return READER_OK;
+    place = make_place(reader);
+    place->project = mem_strdup(project);
+    place->p95_wait_s = p95_wait_s;
+    status = find_out(reader, place);
+    for_ms = (int64_t)place->jobs * REMEMBER_MS;
+    place->until_ms = now_ms + (for_ms < REMEMBER_MOST_MS ? for_ms : REMEMBER_MOST_MS);
+    *found = place;
+    return status;
+}
+
+void reader_forget_estimates(struct reader *reader)
+{
+    for (size_t i = 0; reader->estimates && i < REMEMBERED; i++)
+        free(reader->estimates[i].project);
+    free(reader->estimates);
+}
+
+/* Telling */
+
 static void put_row(struct json_writer *json, const struct capacity_row *row)
 {
     json_open_object(json, NULL);
@@ -90,62 +214,35 @@ static void put_assumptions(struct json_writer *json)
     json_close_array(json);
 }
 
-static void put_rows(const struct recording *recording, const struct capacity_load *load,
-                     uint32_t recommended, struct json_writer *json)
-{
-    uint32_t low = recording->current > AROUND ? recording->current - AROUND : 1;
-    uint32_t high = recording->current + AROUND;
-
-    if (recommended && recommended < low)
-        low = recommended;
-    if (recommended > high)
-        high = recommended;
-    if (high - low > 10 * AROUND) /* far apart: show the surroundings of what is recommended */
-        low = high - 10 * AROUND;
-    json_open_array(json, "stacks");
-    for (uint32_t stacks = low; recording->count && stacks <= high; stacks++) {
-        struct capacity_row row;
-        capacity_replay(recording->jobs, recording->count, load, stacks, &row);
-        put_row(json, &row);
-    }
-    json_close_array(json);
-}
-
 enum reader_status reader_capacity(struct reader *reader, const char *project, double p95_wait_s,
                                    struct json_writer *json)
 {
-    struct recording recording = {.reading = {.json = json}};
-    struct capacity_load load;
-    enum reader_status status;
-    uint32_t recommended = 0;
+    const struct reader_estimate *found;
+    enum reader_status status = estimate(reader, project, p95_wait_s, &found);
 
-    add_sql(reader_start_sql(reader, project), project);
-    status = reader_run(reader, visit, &recording.reading);
-    capacity_measure(recording.jobs, recording.count, &load);
-    if (recording.count)
-        recommended =
-            capacity_recommend(recording.jobs, recording.count, &load, p95_wait_s, STACKS_MAX);
     json_open_object(json, "target");
     json_put_number(json, "p95WaitSeconds", p95_wait_s, 0);
     json_close_object(json);
     json_put_integer(json, "days", DAYS);
-    json_put_integer(json, "jobs", (int64_t)recording.count);
+    json_put_integer(json, "jobs", (int64_t)found->jobs);
     json_open_object(json, "busiestHour");
-    if (recording.count)
-        json_put_time(json, "start", load.busiest_hour_at);
+    if (found->jobs)
+        json_put_time(json, "start", found->load.busiest_hour_at);
     else
         json_put_null(json, "start");
-    json_put_integer(json, "jobs", (int64_t)load.busiest_hour_jobs);
+    json_put_integer(json, "jobs", (int64_t)found->load.busiest_hour_jobs);
     json_close_object(json);
-    json_put_number(json, "meanHoldSeconds", load.mean_hold_s, 3);
-    json_put_number(json, "offeredLoad", load.offered_load, 3);
-    put_rows(&recording, &load, recommended, json);
-    json_put_integer(json, "current", recording.current);
-    if (recommended)
-        json_put_integer(json, "recommended", recommended);
+    json_put_number(json, "meanHoldSeconds", found->load.mean_hold_s, 3);
+    json_put_number(json, "offeredLoad", found->load.offered_load, 3);
+    json_open_array(json, "stacks");
+    for (size_t i = 0; i < found->row_count; i++)
+        put_row(json, &found->rows[i]);
+    json_close_array(json);
+    json_put_integer(json, "current", found->current);
+    if (found->recommended)
+        json_put_integer(json, "recommended", found->recommended);
     else
         json_put_null(json, "recommended");
     put_assumptions(json);
-    free(recording.jobs);
     return status;
 }

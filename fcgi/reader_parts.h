@@ -9,9 +9,12 @@
 
 #include <stdbool.h>
 
+struct reader_estimate;
+
 struct reader {
     struct database *database;
     struct buf sql;
+    struct reader_estimate *estimates; /* NULL: none yet */
 };
 
 /* One call's way from rows to JSON. The first set of every text is the project's row. */
@@ -51,5 +54,7 @@ void reader_take_project(struct reading *reading, const struct database_row *row
 void reader_add_project(struct buf *sql, const char *project);
 enum reader_status reader_run(struct reader *reader, database_visit *visit,
                               struct reading *reading);
+
+void reader_forget_estimates(struct reader *reader);
 
 #endif

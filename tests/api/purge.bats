@@ -28,12 +28,6 @@ has_ended()
     [[ $(query "SELECT COUNT(*) FROM history WHERE project_id = (SELECT project_id FROM project WHERE name = '$PROJECT')") == "$1" ]]
 }
 
-rows_read()
-{
-    query "SHOW GLOBAL STATUS WHERE variable_name IN
-        ('Handler_read_key', 'Handler_read_next', 'Handler_read_prev', 'Handler_read_rnd_next')" | awk '{ sum += $2 } END { print sum }'
-}
-
 @test "leases, idempotency keys and actions are kept as long as they should be, and no longer" {
     new_project
     ended 3 31 1000

@@ -85,6 +85,13 @@ query()
     administrate "USE $(sed -n 's/^database_name = //p' "$VAR/etc/stack-orchestrator.conf"); $1"
 }
 
+# How many rows the server has looked at.
+rows_read()
+{
+    query "SHOW GLOBAL STATUS WHERE variable_name IN
+        ('Handler_read_key', 'Handler_read_next', 'Handler_read_prev', 'Handler_read_rnd_next')" | awk '{ sum += $2 } END { print sum }'
+}
+
 program_user()
 {
     sed -n 's/^database_user = //p' "$VAR/etc/stack-orchestrator.conf"
