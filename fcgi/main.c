@@ -14,6 +14,7 @@
 #include "worker.h"
 #include "writer.h"
 
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@
 #define DEFAULT_CONFIG  "/etc/stack-orchestrator/stack-orchestrator.conf"
 #define LINGER_MS       200  /* for requests that nginx had sent when the drain began */
 #define OWN_DESCRIPTORS 1024 /* beside the parked clients */
+#define SPARE_MEMORY    (4 * 1024 * 1024) /* of each thread */
 
 static const char usage[] =
     "Usage: stack-orchestrator [-c FILE] [-t] [-V] [-h]\n"
@@ -59,6 +61,14 @@ static void fit_descriptors(struct config *config)
     config->max_waiting = (int)(limit.rlim_cur - own);
 }
 
+/* What a large answer took stays for the next one: to get its pages anew takes as long as to write
+ * it. */
+static void keep_memory(void)
+{
+    mallopt(M_MMAP_THRESHOLD, SPARE_MEMORY);
+    mallopt(M_TRIM_THRESHOLD, SPARE_MEMORY);
+}
+
 /* Signals are taken by sigwait() in the main thread alone; all threads inherit the mask. */
 static void block_signals(sigset_t *waited)
 {
@@ -84,6 +94,7 @@ static int serve(struct config *config)
     struct workers *workers;
     int number = 0;
 
+    keep_memory();
     block_signals(&waited);
     notify_open();
     fit_descriptors(config);
