@@ -29,16 +29,16 @@ static bool send_reply(struct answers *answers, struct client client, struct res
     return sent;
 }
 
-static void note_undelivered(struct answers *answers, struct project *project,
-                             const struct lease *lease)
+static void note_undelivered(struct answers *answers, struct project *project, uint64_t number,
+                             int64_t wait_until)
 {
     struct undelivered *undelivered = mem_alloc(sizeof *undelivered);
 
-    log_info("request number %llu reached nobody and is taken back",
-             (unsigned long long)lease->number);
-    *undelivered = (struct undelivered){
-        .next = answers->undelivered, .project = project, .number = lease->number};
-    memcpy(undelivered->lease_id, lease->lease_id, LEASE_ID_SIZE);
+    log_info("request number %llu reached nobody and is taken back", (unsigned long long)number);
+    *undelivered = (struct undelivered){.next = answers->undelivered,
+                                        .project = project,
+                                        .number = number,
+                                        .wait_until = wait_until};
     answers->undelivered = undelivered;
 }
 
@@ -73,7 +73,7 @@ void answers_command(struct answers *answers, struct project *project, struct co
         send_reply(answers, command->client, &response, times_monotonic_us() - command->arrived_us);
     /* A repeated request that finds its lease active has the grant from before. */
     if (!sent && result == RESULT_GRANTED && command->answer.lease->asker == command)
-        note_undelivered(answers, project, command->answer.lease);
+        note_undelivered(answers, project, command->answer.lease->number, command->wait_until);
 }
 
 void answers_parked(struct answers *answers, struct project *project, const struct lease *lease,
@@ -86,7 +86,7 @@ void answers_parked(struct answers *answers, struct project *project, const stru
         return;
     reply_request(project->pool, lease, result, &response);
     if (!send_reply(answers, client, &response, WAITED) && result == RESULT_GRANTED)
-        note_undelivered(answers, project, lease);
+        note_undelivered(answers, project, lease->number, lease->wait_until);
 }
 
 void answers_number(struct answers *answers, struct project *project, uint64_t number,
@@ -131,12 +131,17 @@ static void park(struct answers *answers, struct project *project, struct comman
 {
     const struct lease *lease = command->answer.lease;
     int64_t left_ms = (lease->wait_until - project->pool->now) / 1000;
+    const struct parked parked = {.client = command->client,
+                                  .lot = &project->lot,
+                                  .number = lease->number,
+                                  .wait_until = command->wait_until,
+                                  .deadline_ms = times_monotonic_ms() + left_ms,
+                                  .owner = project};
 
-    if (parking_put(answers->parking, &project->lot, lease->number, command->client,
-                    times_monotonic_ms() + left_ms, project))
+    if (parking_put(answers->parking, &parked))
         return;
     gateway_drop(command->client);
-    note_undelivered(answers, project, lease);
+    note_undelivered(answers, project, lease->number, command->wait_until);
 }
 
 /* A request that made or repeated a lease: what that lease is after the batch. */
@@ -178,8 +183,8 @@ static void answer_parked(struct answers *answers, struct project *project,
         return;
     if (parking_get(&project->lot, lease->number))
         answers_parked(answers, project, lease, result);
-    else if (result == RESULT_GRANTED && lease->granted_at == project->pool->now)
-        note_undelivered(answers, project, lease);
+    else if (lease->just_granted)
+        note_undelivered(answers, project, lease->number, lease->wait_until);
 }
 
 void answers_project(struct answers *answers, struct project *project)

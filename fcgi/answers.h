@@ -15,7 +15,7 @@ struct undelivered {
     struct undelivered *next;
     struct project *project;
     uint64_t number;
-    uint8_t lease_id[LEASE_ID_SIZE];
+    int64_t wait_until;
 };
 
 struct answers {

@@ -93,23 +93,25 @@ void batch_add(struct batch *batch, struct command_list commands)
         command_list_push(&batch->pending, command);
 }
 
-void batch_push_own(struct batch *batch, const struct project *project, enum verb verb,
-                    uint64_t number, const uint8_t *lease_id)
+void batch_hang_up(struct batch *batch, const struct project *project, uint64_t number,
+                   int64_t wait_until)
 {
-    struct command *command = command_new(verb);
+    struct command *command = command_new(VERB_HANG_UP);
 
     command->project = mem_strdup(project->name);
     command->request_number = number;
-    if (lease_id)
-        memcpy(command->lease_id, lease_id, LEASE_ID_SIZE);
+    command->wait_until = wait_until;
     command_list_push_first(&batch->pending, command);
 }
 
-/* The caller of a parked request was told 503, whatever an unknown COMMIT may have given it. */
-static void push_unheard(struct batch *batch, const struct project *project, uint64_t number)
+/* Tells a parked client an error, whatever an unknown COMMIT may have given it meanwhile. */
+static void turn_away(struct batch *batch, struct project *project, uint64_t number,
+                      enum result result)
 {
-    batch_push_own(batch, project, VERB_HANG_UP, number, NULL);
-    batch->pending.first->unheard = true;
+    int64_t wait_until = parking_get(&project->lot, number)->wait_until;
+
+    answers_number(&batch->answers, project, number, result);
+    batch_hang_up(batch, project, number, wait_until);
 }
 
 void batch_wait(struct batch *batch, int64_t timeout_ms)
@@ -119,12 +121,11 @@ void batch_wait(struct batch *batch, int64_t timeout_ms)
     parking_wait(batch->answers.parking, timeout_ms);
     while ((gone = parking_next_gone(batch->answers.parking)) != NULL) {
         struct project *project = gone->owner;
-        uint64_t number = gone->number;
         struct client client;
 
-        parking_take(batch->answers.parking, &project->lot, number, &client);
+        batch_hang_up(batch, project, gone->number, gone->wait_until);
+        parking_take(batch->answers.parking, &project->lot, gone->number, &client);
         gateway_drop(client);
-        batch_push_own(batch, project, VERB_HANG_UP, number, NULL);
     }
 }
 
@@ -225,12 +226,8 @@ void batch_refuse(struct batch *batch)
     }
     batch->pending = own;
     batch->alone = 0;
-    while ((over = projects_next_over(&batch->projects, times_monotonic_ms())) != NULL) {
-        struct project *project = over->owner;
-        uint64_t number = over->number;
-        answers_number(&batch->answers, project, number, RESULT_NO_DATABASE);
-        push_unheard(batch, project, number);
-    }
+    while ((over = projects_next_over(&batch->projects, times_monotonic_ms())) != NULL)
+        turn_away(batch, over->owner, over->number, RESULT_NO_DATABASE);
 }
 
 void batch_drain(struct batch *batch)
@@ -243,10 +240,8 @@ void batch_drain(struct batch *batch)
     for (size_t at = 0; (project = projects_next(&batch->projects, &at)) != NULL;) {
         size_t count;
         uint64_t *numbers = project_parked_numbers(project, &count);
-        for (size_t i = 0; i < count; i++) {
-            answers_number(&batch->answers, project, numbers[i], RESULT_SHUTTING_DOWN);
-            push_unheard(batch, project, numbers[i]);
-        }
+        for (size_t i = 0; i < count; i++)
+            turn_away(batch, project, numbers[i], RESULT_SHUTTING_DOWN);
         free(numbers);
     }
 }

@@ -22,18 +22,19 @@ static const struct store_project *find_row(const struct store_begin *begin, con
 static enum database_status reconcile_one(struct batch *batch, struct project *project,
                                           uint64_t number)
 {
+    const struct parked *parked = parking_get(&project->lot, number);
     struct lease *lease = pool_lease(project->pool, number);
     struct past_request past;
     enum database_status status;
 
-    if (lease && lease->state == LEASE_ACTIVE) {
+    if (lease && lease->wait_until != parked->wait_until) {
+        answers_number(&batch->answers, project, number, RESULT_REPLACED);
+    } else if (lease && lease->state == LEASE_ACTIVE) {
         answers_parked(&batch->answers, project, lease, RESULT_GRANTED);
     } else if (lease && lease->instance == 0) {
         lease->instance = batch->clerk.instance; /* we were taken for dead */
         pool_touch_lease(project->pool, lease);
         pool_due_at(project->pool, lease->wait_until);
-    } else if (lease && lease->instance != batch->clerk.instance) {
-        answers_number(&batch->answers, project, number, RESULT_REPLACED);
     } else if (!lease) {
         status = store_find_ended(batch->store, project->pool, number, &past);
         if (status != DATABASE_OK)

@@ -40,9 +40,10 @@ enum database_status batch_prepare_members(struct batch *batch);
 /* Who else is alive: read at every watch, and whenever a pool is read, since a program that it
  * names may be new. */
 enum database_status batch_find_others(struct batch *batch);
-/* A command of our own about a request; runs before what callers sent later. */
-void batch_push_own(struct batch *batch, const struct project *project, enum verb verb,
-                    uint64_t number, const uint8_t *lease_id);
+/* Nobody hears of the request any more, as far as that call is concerned. Runs before what callers
+ * sent later. */
+void batch_hang_up(struct batch *batch, const struct project *project, uint64_t number,
+                   int64_t wait_until);
 /* The caller frees the list, not the names. */
 const char **batch_member_names(const struct batch *batch);
 

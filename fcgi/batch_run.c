@@ -190,8 +190,7 @@ static void take_back_undelivered(struct batch *batch)
     struct undelivered *at;
 
     while ((at = answers_next_undelivered(&batch->answers)) != NULL) {
-        batch_push_own(batch, at->project, VERB_TAKE_BACK, at->number, at->lease_id);
-        batch_push_own(batch, at->project, VERB_HANG_UP, at->number, NULL);
+        batch_hang_up(batch, at->project, at->number, at->wait_until);
         free(at);
     }
 }
@@ -227,10 +226,8 @@ static void give_up_in_doubt(struct batch *batch, struct project *project)
             command_list_push(&own, command);
             continue;
         }
-        if (command->verb == VERB_REQUEST && lease && lease->asker == command) {
-            batch_push_own(batch, project, VERB_HANG_UP, lease->number, NULL);
-            batch_push_own(batch, project, VERB_TAKE_BACK, lease->number, lease->lease_id);
-        }
+        if (command->verb == VERB_REQUEST && lease && lease->asker == command)
+            batch_hang_up(batch, project, lease->number, command->wait_until);
         answers_command(&batch->answers, project, command, RESULT_IN_DOUBT);
         command_free(command);
     }

@@ -25,7 +25,6 @@ void clerk_run(const struct clerk *clerk, struct pool *pool, struct command *com
         [VERB_DELETE_STACK] = clerk_delete_stack,
         [VERB_UPDATE_PROJECT] = clerk_update_project,
         [VERB_HANG_UP] = clerk_hang_up,
-        [VERB_TAKE_BACK] = clerk_take_back,
     };
     verbs[command->verb](clerk, pool, command);
 }

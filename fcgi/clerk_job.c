@@ -26,16 +26,26 @@ static bool is_lease_id(const struct lease *lease, const struct command *command
     return difference == 0;
 }
 
-static int64_t wait_until(const struct pool *pool, const struct command *command)
+/* Of each call another one, so that it tells which call a request had last. */
+static void set_wait(const struct pool *pool, struct lease *lease, struct command *command)
 {
     uint32_t wait_s = command->wait_s < 0 ? pool->wait_s : (uint32_t)command->wait_s;
-    return pool->now + wait_s * TIMES_SECOND;
+    int64_t wait_until = pool->now + wait_s * TIMES_SECOND;
+
+    lease->wait_until = wait_until != lease->wait_until ? wait_until : wait_until + 1;
+    command->wait_until = lease->wait_until;
+}
+
+/* A caller shows to have the grant. Another program may still mean to take it back, for a call
+ * before this that it could not answer. */
+static void note_heard(struct lease *lease)
+{
+    lease->wait_until++;
 }
 
 /* requestStack */
 
-struct lease *clerk_new_lease(const struct clerk *clerk, struct pool *pool,
-                              const struct command *command)
+struct lease *clerk_new_lease(const struct clerk *clerk, struct pool *pool, struct command *command)
 {
     struct lease *lease = mem_zalloc(sizeof *lease);
     uint32_t lease_s = command->lease_s < 0 ? pool->lease_s : (uint32_t)command->lease_s;
@@ -51,7 +61,7 @@ struct lease *clerk_new_lease(const struct clerk *clerk, struct pool *pool,
     lease->priority = command->priority;
     lease->lease_s = least(lease_s, pool->max_lease_s);
     lease->instance = clerk->instance;
-    lease->wait_until = wait_until(pool, command);
+    set_wait(pool, lease, command);
     lease->asker = command;
     pool_enqueue(pool, lease, command->units);
     return lease;
@@ -105,14 +115,14 @@ static void repeat_request(const struct clerk *clerk, struct pool *pool, struct 
         note_ended(lease, &command->past);
         command->answer.result = RESULT_REQUEST_ENDED;
     } else if (lease->state == LEASE_ACTIVE) {
-        lease->expires_at++; /* a trace for every host: the grant has reached somebody */
+        note_heard(lease);
         pool_touch_lease(pool, lease);
         command->answer.result = RESULT_GRANTED;
     } else {
         lease->asker = command;
         lease->instance = clerk->instance;
         lease->timed_out = false;
-        lease->wait_until = wait_until(pool, command);
+        set_wait(pool, lease, command);
         pool_touch_lease(pool, lease);
         pool_due_at(pool, lease->wait_until);
         command->answer.result = RESULT_WAITING;
@@ -161,13 +171,8 @@ void clerk_disconnect(const struct clerk *clerk, struct pool *pool, struct lease
     pool_due_at(pool, lease->place_until);
 }
 
-/* A grant that reached nobody: unless somebody has shown since to have it. */
 static void take_back(const struct clerk *clerk, struct pool *pool, struct lease *lease)
 {
-    int64_t granted_until = lease->granted_at + lease->lease_s * TIMES_SECOND;
-
-    if (lease->expires_at != granted_until || lease->deployed_at || lease->asker)
-        return;
     pool_untouch(lease);
     if (lease->request_id && lease->purpose == PURPOSE_TEST) {
         pool_requeue(pool, lease);
@@ -181,20 +186,12 @@ void clerk_hang_up(const struct clerk *clerk, struct pool *pool, struct command 
 {
     struct lease *lease = pool_lease(pool, command->request_number);
 
-    if (!lease || lease->asker) /* with an asker, another connection waits for it already */
-        return;
-    if (lease->state == LEASE_WAITING && lease->instance == clerk->instance)
-        clerk_disconnect(clerk, pool, lease, false);
-    else if (lease->state == LEASE_ACTIVE && command->unheard)
-        take_back(clerk, pool, lease); /* granted by a COMMIT that nobody knew of */
-}
-
-void clerk_take_back(const struct clerk *clerk, struct pool *pool, struct command *command)
-{
-    struct lease *lease = pool_lease(pool, command->request_number);
-
-    if (lease && lease->state == LEASE_ACTIVE && is_lease_id(lease, command))
+    if (!lease || lease->wait_until != command->wait_until)
+        return; /* another call came after the one that nobody hears of */
+    if (lease->state == LEASE_ACTIVE)
         take_back(clerk, pool, lease);
+    else if (lease->instance == clerk->instance)
+        clerk_disconnect(clerk, pool, lease, false);
 }
 
 void clerk_cancel(const struct clerk *clerk, struct pool *pool, struct command *command)
@@ -258,6 +255,7 @@ void clerk_mark(const struct clerk *clerk, struct pool *pool, struct command *co
     pool_move_stack(pool, stack, stack->state);
     if (lease) {
         lease->deployed_at = pool->now;
+        note_heard(lease);
         pool_touch_lease(pool, lease);
     }
 }
@@ -319,6 +317,7 @@ void clerk_extend(const struct clerk *clerk, struct pool *pool, struct command *
             lease->expires_at = last;
         lease->renewed_at = pool->now;
         lease->is_protected = true;
+        note_heard(lease);
         pool_touch_lease(pool, lease);
         pool_due_at(pool, lease->expires_at);
         command->answer.result = RESULT_DONE;

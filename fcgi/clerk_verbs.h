@@ -13,7 +13,6 @@ clerk_verb clerk_release;
 clerk_verb clerk_extend;
 clerk_verb clerk_cancel;
 clerk_verb clerk_hang_up;
-clerk_verb clerk_take_back;
 
 /* clerk_admin: what administrators ask for */
 clerk_verb clerk_delete_last;
@@ -31,7 +30,7 @@ clerk_verb clerk_update_project;
 bool clerk_is_over(const struct clerk *clerk, const struct pool *pool, const struct lease *lease);
 /* A lease for that request at the end of the queue. */
 struct lease *clerk_new_lease(const struct clerk *clerk, struct pool *pool,
-                              const struct command *command);
+                              struct command *command);
 /* Nobody is connected any more: the request keeps its place for the grace time, or ends. */
 void clerk_disconnect(const struct clerk *clerk, struct pool *pool, struct lease *lease,
                       bool timed_out);

@@ -2,8 +2,8 @@
  * command: what a caller wants changed, and what came of it.
  *
  * `api` makes it from JSON, `writer` runs it, `reply` turns the result into JSON. It may be run
- * more than once (a batch that the database refused starts again), so running it changes nothing
- * in it but `result`.
+ * more than once (a batch that the database refused starts again), so nothing in it may depend on
+ * how it ran before.
  */
 #ifndef COMMAND_H
 #define COMMAND_H
@@ -31,9 +31,8 @@ enum verb {
     VERB_ADD_STACKS,
     VERB_DELETE_STACK,
     VERB_UPDATE_PROJECT,
-    /* The writer's own: nobody waits for their answer. */
-    VERB_HANG_UP,   /* the client of a waiting request is gone */
-    VERB_TAKE_BACK, /* a grant that could not be delivered */
+    VERB_HANG_UP, /* the writer's own: nobody hears of a request, so its wait ends, or its grant
+                   * goes back */
 };
 
 enum result {
@@ -128,8 +127,9 @@ struct command {
     char *reason;
     char *owner;
     bool revoke;
-    bool unheard;  /* VERB_HANG_UP: whatever became of the request, its caller was told nothing */
-    int64_t fence; /* -1: any */
+    int64_t wait_until; /* the lease's, as this call set it; VERB_HANG_UP: as the call of which
+                         * nobody hears did, and without effect if another came since */
+    int64_t fence;      /* -1: any */
     uint32_t count;
     struct project_change change;
 

@@ -127,7 +127,7 @@ void metrics_count_pool(const struct pool *pool)
     pthread_mutex_lock(&lock);
     project = find_project(pool->name);
     for (const struct lease *at = pool->dirty_leases; at; at = at->next_dirty)
-        if (at->state == LEASE_ACTIVE && at->granted_at == pool->now)
+        if (at->just_granted)
             count_grant(project, at);
     for (const struct lease *at = pool->ended_leases; at; at = at->next_dirty) {
         project->ended[at->state]++;

@@ -41,19 +41,17 @@ size_t parking_count(const struct parking *parking)
     return parking->count;
 }
 
-bool parking_put(struct parking *parking, struct map *lot, uint64_t number, struct client client,
-                 int64_t deadline_ms, void *owner)
+bool parking_put(struct parking *parking, const struct parked *client)
 {
     struct parked *parked = mem_alloc(sizeof *parked);
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, .data.ptr = parked};
 
-    *parked = (struct parked){
-        .client = client, .lot = lot, .number = number, .deadline_ms = deadline_ms, .owner = owner};
-    if (epoll_ctl(parking->epoll, EPOLL_CTL_ADD, client.fd, &event) < 0) {
+    *parked = *client;
+    if (epoll_ctl(parking->epoll, EPOLL_CTL_ADD, parked->client.fd, &event) < 0) {
         free(parked);
         return false;
     }
-    map_put(lot, number, parked);
+    map_put(parked->lot, parked->number, parked);
     parking->count++;
     return true;
 }

@@ -16,8 +16,9 @@ struct parked {
     struct client client;
     struct map *lot;
     uint64_t number;     /* of the request */
+    int64_t wait_until;  /* the lease's, by which it is still this client's */
     int64_t deadline_ms; /* monotonic; when its wait is over even if the database is away */
-    void *owner;         /* as given to parking_put */
+    void *owner;
 };
 
 struct parking;
@@ -28,9 +29,8 @@ void parking_free(struct parking *parking);
 
 size_t parking_count(const struct parking *parking);
 
-/* Keeps the client in `lot` (a project's map by request number). false: it can't be watched. */
-bool parking_put(struct parking *parking, struct map *lot, uint64_t number, struct client client,
-                 int64_t deadline_ms, void *owner);
+/* Keeps the client in its lot (a project's map by request number). false: it can't be watched. */
+bool parking_put(struct parking *parking, const struct parked *client);
 const struct parked *parking_get(const struct map *lot, uint64_t number);
 
 /* Takes the client out, to be answered or dropped by the caller. false: it isn't there. */

@@ -112,6 +112,7 @@ void pool_settle(struct pool *pool)
     for (struct lease *lease = pool->dirty_leases; lease; lease = lease->next_dirty) {
         lease->dirty = false;
         lease->stored = true;
+        lease->just_granted = false;
         lease->asker = NULL;
     }
     pool->dirty_stacks = NULL;

@@ -77,8 +77,8 @@ struct lease {
     uint32_t passed_over;
     int64_t asked_at;
 
-    uint64_t instance; /* program that holds the waiting connection; 0: nobody is connected */
-    int64_t wait_until;
+    uint64_t instance;  /* program that holds the waiting connection; 0: nobody is connected */
+    int64_t wait_until; /* also tells calls apart: each of those about the request sets another */
     int64_t place_until;
     bool timed_out;
 
@@ -99,6 +99,7 @@ struct lease {
     char *previous_branch; /* the stack's before the grant; NULL: none, or not remembered */
     bool stored;           /* the database has its row */
     bool dirty;
+    bool just_granted;           /* in this batch */
     bool reserved;               /* during one match: another program will grant it */
     bool queue_full;             /* it ended because the queue had no room */
     const struct command *asker; /* request of this batch that waits for it */

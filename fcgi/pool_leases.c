@@ -158,6 +158,7 @@ void pool_activate(struct pool *pool, struct lease *lease, struct stack *stack, 
     lease->stack_content = pool_use_manifest(pool, stack->content);
     if (lease->units)
         lease->changed_units = (int64_t)manifest_distance(lease->units, stack->content);
+    lease->just_granted = true;
     lease->granted_at = pool->now;
     lease->renewed_at = pool->now;
     lease->expires_at = pool->now + lease->lease_s * TIMES_SECOND;
@@ -198,6 +199,8 @@ void pool_requeue(struct pool *pool, struct lease *lease)
     lease->stack = NULL;
     lease->fence = 0;
     memset(lease->lease_id, 0, sizeof lease->lease_id);
+    lease->is_new = false;
+    lease->just_granted = false;
     lease->granted_at = 0;
     lease->expires_at = 0;
     lease->changed_units = -1;

@@ -118,6 +118,21 @@ void reader_add_project(struct buf *sql, const char *project)
     buf_puts(sql, ")");
 }
 
+/* A silent server takes seconds to be given up: for as long again the next calls don't try. */
+static bool is_reachable(struct reader *reader)
+{
+    int64_t started_ms = times_monotonic_ms();
+    int64_t ended_ms;
+
+    if (started_ms < reader->away_until_ms)
+        return false;
+    if (database_connect(reader->database) == DATABASE_OK)
+        return true;
+    ended_ms = times_monotonic_ms();
+    reader->away_until_ms = ended_ms + (ended_ms - started_ms);
+    return false;
+}
+
 /* A connection that the server closed meanwhile is only noticed now: one more try, as long as
  * nothing was written yet. */
 enum reader_status reader_run(struct reader *reader, database_visit *visit, struct reading *reading)
@@ -125,9 +140,9 @@ enum reader_status reader_run(struct reader *reader, database_visit *visit, stru
     enum database_status status = DATABASE_LOST;
 
     for (int try = 0; try < 2 && status == DATABASE_LOST && !reading->found; try++) {
-        status = database_connect(reader->database);
-        if (status == DATABASE_OK)
-            status = database_run(reader->database, &reader->sql, visit, reading);
+        if (!is_reachable(reader))
+            break;
+        status = database_run(reader->database, &reader->sql, visit, reading);
     }
     if (status != DATABASE_OK)
         return READER_NO_DATABASE;

@@ -14,6 +14,7 @@ struct reader_estimate;
 struct reader {
     struct database *database;
     struct buf sql;
+    int64_t away_until_ms;             /* the database; monotonic */
     struct reader_estimate *estimates; /* NULL: none yet */
 };
 

@@ -215,7 +215,6 @@ static void reply_done(const struct pool *pool, const struct command *command,
         break;
     case VERB_REQUEST:
     case VERB_HANG_UP:
-    case VERB_TAKE_BACK:
         response_error(response, 500, "internal", "Unexpected result");
         break;
     }

@@ -459,6 +459,22 @@ def nginx_killed_under_waiters(rig, team):
     expect(team.lease("two")["fence"], 2, "the fence of who came back to its place")
 
 
+def silent_database(rig, team):
+    """Whoever reads isn't held up by those before, each of whom would wait for the database."""
+    expect(team.call("/status")[0], 200, "/status")
+    rig.signal("database", signal.SIGSTOP)
+    calls = [team.begin("/status", None) for _ in range(12)]
+    before = time.monotonic()
+    for call in calls:
+        status, answer = call.result()
+        expect((status, answer["error"]["code"]), (503, "databaseUnavailable"), "/status")
+        check(call.answer[2]["Retry-After"], "Retry-After")
+    check(time.monotonic() - before < 25 * SLOWNESS, "they are told soon")
+    rig.heal()
+    await_condition(10, lambda: team.call("/status")[0] == 200, "reads go on")
+    rig.await_service(team.key)
+
+
 # --- Something runs out ---
 
 def full_disk(rig, team):
@@ -636,6 +652,7 @@ TESTS = [
     ("a grant is taken back after an outage of the database", taken_back_after_outage),
     ("a hang-up during an outage of the database counts after it", hang_up_during_outage),
     ("the database is killed under waiters: they get their stacks", database_killed_under_waiters),
+    ("the database falls silent: all who read are told soon", silent_database),
     ("nginx is killed under waiters: nobody gets a stack who isn't there",
      nginx_killed_under_waiters),
     ("the database's disk is full, and has room again", full_disk),

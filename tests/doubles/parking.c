@@ -42,8 +42,7 @@ size_t parking_count(const struct parking *parking)
     return parking->count;
 }
 
-bool parking_put(struct parking *parking, struct map *lot, uint64_t number, struct client client,
-                 int64_t deadline_ms, void *owner)
+bool parking_put(struct parking *parking, const struct parked *client)
 {
     struct place *place = places;
 
@@ -52,9 +51,8 @@ bool parking_put(struct parking *parking, struct map *lot, uint64_t number, stru
     if (place == places + PLACES)
         return false;
     *place = (struct place){.parked = mem_alloc(sizeof *place->parked), .parking = parking};
-    *place->parked = (struct parked){
-        .client = client, .lot = lot, .number = number, .deadline_ms = deadline_ms, .owner = owner};
-    map_put(lot, number, place->parked);
+    *place->parked = *client;
+    map_put(client->lot, client->number, place->parked);
     parking->count++;
     return true;
 }

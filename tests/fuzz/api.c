@@ -15,7 +15,8 @@
  *
  * What must hold: a caller is answered once, in one of the ways that the README has; a grant is in
  * the database before it is told; no stack is lent twice, and fences rise; a grant that nobody was
- * told of goes back; nobody waits whom nobody answers; and in the end no lease is left.
+ * told of goes back, one that somebody was told of doesn't; nobody waits whom nobody answers; and
+ * in the end no lease is left.
  */
 #include "fuzz.h"
 
@@ -215,6 +216,16 @@ static struct pool *pool_of(const struct host *host)
     return projects_get(&host->batch->projects, WORLD_PROJECT)->pool;
 }
 
+/* Who was told of a grant has it until it ends: it doesn't go back into the queue. */
+static void check_told(void)
+{
+    for (size_t i = 0; i < day.told_count; i++) {
+        const struct told *told = &day.told[i];
+        check(!told->delivered || find_lease(told->lease_id) || is_history(told->lease_id) ||
+              world.is_deleted);
+    }
+}
+
 static void check_rows(void)
 {
     for (uint32_t i = 1; i < world.rows->stacks_size && i < STACKS_SEEN; i++) {
@@ -265,6 +276,7 @@ static void turn(struct host *host)
     if (pool)
         check_pool(&host->batch->clerk, pool, true);
     check_rows();
+    check_told();
 }
 
 static void turn_all(int times, int64_t pause_us)
@@ -360,6 +372,7 @@ static void delete_or_make_project(void)
     world.rows->wait_s = 10;
     world.rows->next_lease_number = 1;
     memset(day.seen, 0, sizeof day.seen);
+    day.told_count = 0;
     for (size_t i = 0; i < world.history_count; i++)
         free(world.history[i].request_id);
     world.history_count = 0;

@@ -40,6 +40,7 @@ struct told {
     uint32_t position;
     const char *field;
     enum stack_state stack_state;
+    int64_t wait_until; /* of the lease, by which our own commands know the call */
     uint8_t lease_id[LEASE_ID_SIZE];
 };
 
@@ -131,6 +132,7 @@ static inline struct told tell(const struct command *command)
         told.changed_units = lease->changed_units;
         told.expires_at = lease->expires_at;
         told.position = lease->position;
+        told.wait_until = lease->wait_until;
         memcpy(told.lease_id, lease->lease_id, LEASE_ID_SIZE);
         stack = stack ? stack : lease->stack;
     }
@@ -293,13 +295,13 @@ static inline struct command *mark(const char *stack_name, const struct told *to
     return command;
 }
 
-/* The writer's own: VERB_HANG_UP, VERB_TAKE_BACK; also cancelRequest by number. */
+/* The writer's own VERB_HANG_UP; also cancelRequest by number. */
 static inline struct command *about(enum verb verb, const struct told *told)
 {
     struct command *command = command_new(verb);
 
     command->request_number = told->lease;
-    memcpy(command->lease_id, told->lease_id, LEASE_ID_SIZE);
+    command->wait_until = told->wait_until;
     return command;
 }
 

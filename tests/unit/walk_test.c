@@ -30,7 +30,6 @@ struct causes {
     bool released[STACKS_SEEN];
     bool revoked[STACKS_SEEN];
     bool extended[STACKS_SEEN];
-    bool taken_back;
     bool hung_up;
     bool cancelled;
     bool superseded;
@@ -66,7 +65,7 @@ static void remember(struct walk *walk)
     const struct lease *lease;
 
     walk->memo_count = 0;
-    walk->causes = (struct causes){.taken_back = false};
+    walk->causes = (struct causes){.hung_up = false};
     for (size_t at = 0; (lease = map_next(&scene->pool->leases, &at)) != NULL;) {
         struct memo *memo = &walk->memos[walk->memo_count++];
         assert_true(walk->memo_count < MEMOS);
@@ -165,7 +164,7 @@ static struct command *by_number(struct walk *walk, enum verb verb)
 
     command->request_number = memo ? memo->number : below(walk, 20);
     if (memo)
-        memcpy(command->lease_id, memo->lease_id, LEASE_ID_SIZE);
+        command->wait_until = memo->wait_until + (maybe(walk, 5) ? 1 : 0);
     return command;
 }
 
@@ -200,12 +199,9 @@ static struct command *any_command(struct walk *walk)
     } else if (dice < 79) {
         command = on_any_stack(walk, VERB_EXTEND, &number);
         walk->causes.extended[number] = true;
-    } else if (dice < 83) {
+    } else if (dice < 86) {
         command = by_number(walk, VERB_HANG_UP);
         walk->causes.hung_up = true;
-    } else if (dice < 86) {
-        command = by_number(walk, VERB_TAKE_BACK);
-        walk->causes.taken_back = true;
     } else if (dice < 88) {
         command = by_number(walk, VERB_CANCEL);
         walk->causes.cancelled = true;
@@ -295,7 +291,7 @@ static void check_live(struct walk *walk, const struct lease *lease)
         return;
     }
     if (memo && memo->state == LEASE_ACTIVE)
-        assert_true(walk->causes.taken_back);
+        assert_true(walk->causes.hung_up);
     assert_int_equal(lease->purpose, PURPOSE_TEST); /* refreshes never wait */
     if (lease->instance == US)
         assert_true(lease->wait_until > pool->now);
@@ -314,7 +310,7 @@ static void check_ended(const struct walk *walk, const struct lease *lease)
 
     switch (lease->state) {
     case LEASE_RELEASED:
-        assert_true(was_active && (causes->released[memo->stack] || causes->taken_back));
+        assert_true(was_active && (causes->released[memo->stack] || causes->hung_up));
         break;
     case LEASE_EXPIRED:
         assert_true(was_active && (memo->due <= now || causes->extended[memo->stack]));
@@ -323,20 +319,20 @@ static void check_ended(const struct walk *walk, const struct lease *lease)
         assert_true(was_active && causes->revoked[memo->stack]);
         break;
     case LEASE_TIMED_OUT:
-        assert_true(!was_active || causes->taken_back);
+        assert_true(!was_active || causes->hung_up);
         if (memo && memo->has_request_id)
             assert_true(memo->due <= now || memo->instance);
         break;
     case LEASE_ABANDONED:
-        assert_true(!was_active || causes->taken_back);
-        assert_true(causes->hung_up || causes->taken_back ||
+        assert_true(!was_active || causes->hung_up);
+        assert_true(causes->hung_up ||
                     (memo && (memo->due <= now || is_dead(walk, memo->instance))));
         break;
     case LEASE_CANCELLED:
-        assert_true(causes->cancelled && (!was_active || causes->taken_back));
+        assert_true(causes->cancelled && (!was_active || causes->hung_up));
         break;
     case LEASE_SUPERSEDED:
-        assert_true(causes->superseded && (!was_active || causes->taken_back));
+        assert_true(causes->superseded && (!was_active || causes->hung_up));
         break;
     default:
         fail();
@@ -354,13 +350,13 @@ static void check_told(const struct walk *walk, const struct command *command,
         if (told->state == LEASE_ACTIVE)
             assert_int_equal(command->answer.lease->stack->fence, told->fence);
         else if (told->state == LEASE_RELEASED)
-            assert_true(causes->released[told->stack] || causes->taken_back);
+            assert_true(causes->released[told->stack] || causes->hung_up);
         else if (told->state == LEASE_REVOKED)
             assert_true(causes->revoked[told->stack]);
         else if (told->state == LEASE_EXPIRED)
             assert_true(causes->extended[told->stack]); /* maxLeaseSeconds was lowered */
         else
-            assert_true(causes->taken_back);
+            assert_true(causes->hung_up);
     }
     if (told->result == RESULT_WAIT_OVER)
         assert_true(told->position > 0 && command->answer.lease->estimate_s > 0);
