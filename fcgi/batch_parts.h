@@ -18,7 +18,7 @@ struct batch {
     uint32_t waiting_max;
 
     struct command_list pending; /* in the order of their arrival */
-    size_t alone; /* of the pending commands, how many must run alone: their batch failed */
+    size_t alone; /* batches that have but one command or due project: together those failed */
     struct command_list later; /* our own that failed alone: nobody else would do them */
     int64_t later_ms;          /* monotonic; when they are tried again */
 

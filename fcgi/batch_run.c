@@ -35,7 +35,8 @@ static void add_member(struct batch *batch, struct project *project)
 /* How many commands it took. */
 static size_t gather(struct batch *batch)
 {
-    size_t most = batch->alone > 0 ? 1 : BATCH_MAX;
+    bool alone = batch->alone > 0;
+    size_t most = alone ? 1 : BATCH_MAX;
     struct project *project;
     size_t count;
 
@@ -45,11 +46,10 @@ static size_t gather(struct batch *batch)
         command_list_push(&project->commands, command);
         add_member(batch, project);
     }
-    if (batch->alone > 0) {
+    if (alone)
         batch->alone--;
-        return count;
-    }
-    while ((project = projects_next_due(&batch->projects)) != NULL)
+    while ((!alone || batch->member_count == 0) &&
+           (project = projects_next_due(&batch->projects)) != NULL)
         add_member(batch, project);
     return count;
 }
@@ -265,28 +265,42 @@ static void refuse_alone(struct batch *batch, struct project *project)
     batch->later_ms = times_monotonic_ms() + LATER_MS;
 }
 
-/* A statement failed for good. If there were several commands, each gets its own chance. */
-static void isolate(struct batch *batch)
+/* How many batches it takes to run each command, and each project that was only due, alone. */
+static size_t count_parts(const struct batch *batch)
 {
     size_t count = 0;
 
+    for (size_t i = 0; i < batch->member_count; i++) {
+        const struct command *first = batch->members[i]->commands.first;
+        for (const struct command *at = first; at; at = at->next)
+            count++;
+        if (!first)
+            count++;
+    }
+    return count;
+}
+
+/* A statement failed for good. If it may have been another's, each gets its own chance. */
+static void isolate(struct batch *batch)
+{
+    size_t parts = count_parts(batch);
+
     store_rollback(batch->store);
     forget_pools(batch);
-    for (size_t i = 0; i < batch->member_count; i++)
-        for (const struct command *at = batch->members[i]->commands.first; at; at = at->next)
-            count++;
     for (size_t i = 0; i < batch->member_count; i++) {
         struct project *project = batch->members[i];
-        if (count > 1)
+        bool again = parts > 1 && !project->commands.first;
+
+        if (parts > 1)
             command_list_put_back(&batch->pending, &project->commands);
         else
             refuse_alone(batch, project);
         project->is_member = false;
-        project->deadline_ms = times_monotonic_ms() + LATER_MS;
+        project->deadline_ms = again ? 0 : times_monotonic_ms() + LATER_MS;
         projects_note(&batch->projects, project);
     }
-    if (count > 1)
-        batch->alone = count;
+    if (parts > 1)
+        batch->alone = parts;
     batch->member_count = 0;
 }
 

@@ -87,12 +87,13 @@ change_until()
 @test "that holds in one batch with another project, which changes" {
     local changes=() name
 
+    NAME=quiet new_project --max-stacks 1
     NAME=busy new_project --max-stacks 3
     for name in a b c; do
         change_until "$BATS_TEST_TMPDIR/enough" "$name" &
         changes+=($!)
     done
-    NAME=quiet new_project --max-stacks 1
+    as admin quiet
     take
     give
     for _ in {1..20}; do
@@ -158,6 +159,36 @@ change_until()
     answer_of held
     expect 200
     wait
+}
+
+# was_tried TIMES: the program tried to read what is damaged.
+was_tried()
+{
+    (($(grep -c 'has no stack' "$VAR/log/program.log") >= $1))
+}
+
+@test "a project whose rows are damaged fails alone" {
+    local changes=() name
+
+    NAME=sound new_project --max-stacks 3
+    NAME=damaged new_project --max-stacks 1
+    take
+    query "UPDATE lease SET stack_no = NULL WHERE project_id = (SELECT project_id FROM project WHERE name = 'damaged')"
+    query "UPDATE project SET version = version + 1 WHERE name = 'damaged'"
+    as admin sound
+    for name in a b c; do
+        change_until "$BATS_TEST_TMPDIR/enough" "$name" &
+        changes+=($!)
+    done
+    eventually was_tried 10
+    touch "$BATS_TEST_TMPDIR/enough"
+    for name in "${changes[@]}"; do
+        wait "$name"
+    done
+    as admin damaged
+    post /requestStack '{"waitSeconds":0}'
+    expect_error 503 databaseUnavailable
+    ctl project delete damaged --force
 }
 
 @test "no key and no leaseId was logged" {
