@@ -122,7 +122,7 @@ uint32_t capacity_recommend(const struct capacity_job *jobs, size_t count,
                             const struct capacity_load *load, double p95_wait_s, uint32_t most)
 {
     uint32_t too_few = 0;
-    uint32_t enough = most;
+    uint32_t enough = most + 1;
 
     /* More stacks never make anybody wait longer, so halving finds the fewest. */
     while (enough - too_few > 1) {
@@ -135,5 +135,5 @@ uint32_t capacity_recommend(const struct capacity_job *jobs, size_t count,
         else
             too_few = middle;
     }
-    return enough;
+    return enough <= most ? enough : 0;
 }

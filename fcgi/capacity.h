@@ -36,7 +36,7 @@ void capacity_measure(const struct capacity_job *jobs, size_t count, struct capa
 void capacity_replay(const struct capacity_job *jobs, size_t count,
                      const struct capacity_load *load, uint32_t stacks, struct capacity_row *row);
 
-/* The fewest stacks with which 95 % of the jobs wait at most that long; `most` if none do. */
+/* The fewest stacks with which 95 % of the jobs wait at most that long; 0: not even `most` do. */
 uint32_t capacity_recommend(const struct capacity_job *jobs, size_t count,
                             const struct capacity_load *load, double p95_wait_s, uint32_t most);
 

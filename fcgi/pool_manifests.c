@@ -25,6 +25,8 @@ void pool_add_manifest(struct pool *pool, struct manifest *manifest)
         manifest_unref(other);
     }
     map_put(&pool->manifests, manifest->hash, manifest);
+    if (manifest->uses == 0) /* who ended its last lease was not us */
+        pool_touch_manifest(pool, manifest);
 }
 
 struct manifest *pool_use_manifest(struct pool *pool, struct manifest *manifest)

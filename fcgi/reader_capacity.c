@@ -80,7 +80,7 @@ static void add_sql(struct buf *sql, const char *project)
     buf_printf(sql, " ORDER BY lease_no DESC LIMIT %d) AS latest ORDER BY lease_no", JOBS_MAX);
 }
 
-/* Counting */
+/* Calculating */
 
 static void replay(const struct recording *recording, struct reader_estimate *estimate)
 {
@@ -91,14 +91,18 @@ static void replay(const struct recording *recording, struct reader_estimate *es
         low = estimate->recommended;
     if (estimate->recommended > high)
         high = estimate->recommended;
-    if (high - low >= ROWS_MAX) /* far apart: show the surroundings of what is recommended */
-        low = high - (ROWS_MAX - 1);
+    if (high - low >= ROWS_MAX) { /* far apart: show the surroundings of what is recommended */
+        if (estimate->recommended < estimate->current)
+            high = low + (ROWS_MAX - 1);
+        else
+            low = high - (ROWS_MAX - 1);
+    }
     for (uint32_t stacks = low; stacks <= high; stacks++)
         capacity_replay(recording->jobs, recording->count, &estimate->load, stacks,
                         &estimate->rows[estimate->row_count++]);
 }
 
-static void count(const struct recording *recording, struct reader_estimate *estimate)
+static void calculate(const struct recording *recording, struct reader_estimate *estimate)
 {
     estimate->jobs = recording->count;
     estimate->current = recording->current;
@@ -118,7 +122,7 @@ static enum reader_status find_out(struct reader *reader, struct reader_estimate
     add_sql(reader_start_sql(reader, estimate->project), estimate->project);
     status = reader_run(reader, visit, &recording.reading);
     if (status == READER_OK)
-        count(&recording, estimate);
+        calculate(&recording, estimate);
     free(recording.jobs);
     return status;
 }

@@ -351,7 +351,12 @@ enum database_status store_purge(struct store *store, int history_days, bool *mo
     /* Few rows at a time, found by keys, so that no statement takes long or locks much. */
     buf_puts(
         sql,
-        "DELETE FROM request_key WHERE created < UTC_TIMESTAMP(6) - INTERVAL 3 DAY LIMIT 500;"
+        "DELETE FROM request_key WHERE created < UTC_TIMESTAMP(6) - INTERVAL 3 DAY"
+        " AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.project_id = request_key.project_id"
+        " AND l.lease_no = request_key.lease_no)"
+        " AND NOT EXISTS (SELECT 1 FROM history h WHERE h.project_id = request_key.project_id"
+        " AND h.lease_no = request_key.lease_no"
+        " AND h.ended_at > UTC_TIMESTAMP(6) - INTERVAL 1 DAY) LIMIT 500;"
         "DELETE FROM instance WHERE heartbeat < UTC_TIMESTAMP(6) - INTERVAL 1 HOUR LIMIT 100;");
     add_purge(sql, "action", "at", "action_of_project", history_days);
     add_purge(sql, "history", "ended_at", "history_by_end", history_days);

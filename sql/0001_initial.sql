@@ -1,6 +1,7 @@
 -- The first schema. Applied by `orchestratorctl migrate`; the program never alters a table.
 --
--- Times are DATETIME(6) in UTC, by the database's own clock. Text compares byte by byte.
+-- Times are DATETIME(6) in UTC, by the database's own clock. Text compares byte by byte, but for spaces at
+-- its end.
 -- Live rows (`lease`) and ended ones (`history`) stand apart, so that the work of a grant
 -- doesn't grow with the years of history behind it.
 
@@ -59,7 +60,7 @@ CREATE TABLE lease (
   passed_over     INT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'how often a later request got a stack before it',
   asked_at        DATETIME(6) NOT NULL COMMENT 'when it was first asked',
   instance_id     BIGINT UNSIGNED NULL COMMENT 'program instance that holds the waiting connection; NULL: nobody is connected',
-  wait_until      DATETIME(6) NULL COMMENT 'when the connected caller stops waiting',
+  wait_until      DATETIME(6) NULL COMMENT 'when the connected caller stops waiting; each call about the request sets another',
   place_until     DATETIME(6) NULL COMMENT 'until when an unconnected request keeps its place',
   timed_out       TINYINT UNSIGNED NOT NULL DEFAULT 0 COMMENT '1: the caller left with a 503 in hand; 0: it hung up',
   lease_id        BINARY(16) NULL COMMENT 'secret of the active lease',
@@ -107,7 +108,7 @@ CREATE TABLE history (
 
 CREATE TABLE request_key (
   project_id INT UNSIGNED NOT NULL COMMENT 'whose request',
-  request_id VARCHAR(255) NOT NULL COMMENT 'idempotency key of the caller',
+  request_id VARBINARY(1020) NOT NULL COMMENT 'idempotency key of the caller: bytes, or spaces at the end would not count',
   lease_no   BIGINT UNSIGNED NOT NULL COMMENT 'the request that it names',
   created    DATETIME(6) NOT NULL COMMENT 'when it was first used; purged once the lease must have ended a day ago',
   PRIMARY KEY (project_id, request_id),

@@ -205,11 +205,16 @@ key_file()
     expect 200 '.requestId == "steady"'
 }
 
+no_units_are_kept()
+{
+    [[ $(query "SELECT COUNT(*) FROM manifest JOIN project USING (project_id) WHERE name = '$PROJECT'") == 0 ]]
+}
+
 @test "revoking a key ends its waiting requests; stacks that are lent stay lent" {
     NAME=leaver new_project --max-stacks 1
     new_key ci
     take
-    later mine POST /requestStack '{"branch":"mine"}'
+    later mine POST /requestStack '{"branch":"mine","units":{"a":"1"}}'
     waiting 1
     as admin
     later other POST /requestStack '{"branch":"other"}'
@@ -217,6 +222,7 @@ key_file()
     ctl key revoke leaver-ci
     answer_of mine
     expect_error 409 cancelled
+    eventually no_units_are_kept
     sees /status '[.queue[].branch] == ["other"] and [.stacks[].state] == ["leased"]'
     sees /history '.requests | length == 1 and .[0].state == "cancelled"'
     post /releaseStack '{"stackName":"test-1"}'

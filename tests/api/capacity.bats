@@ -40,6 +40,23 @@ jobs()
     expect 200 '.recommended == 2'
 }
 
+@test "of many more stacks than are needed, those about as many as are needed are shown" {
+    new_project --max-stacks 90
+    post /addStacks '{"count":90}'
+    jobs 10 4 1
+    get '/capacity?targetSeconds=0'
+    expect 200 '.recommended == 4 and .current == 90' '.stacks | length == 31 and .[0].stacks == 4'
+}
+
+@test "when no number of stacks is enough, none is recommended" {
+    new_project --max-stacks 1
+    post /addStacks '{"count":1}'
+    jobs 2 1000 1
+    jobs 2 1000 3001
+    get '/capacity?targetSeconds=0'
+    expect 200 '.jobs == 4000 and .recommended == null'
+}
+
 recommends()
 {
     [[ $(peek "$1" | jq .recommended) == "$2" ]]

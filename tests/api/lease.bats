@@ -291,6 +291,18 @@ still_leased()
     sees /status '.stacks | length == 1'
 }
 
+@test "requestIds that differ in a space at the end are two" {
+    new_project
+    take '{"requestId":"spaced"}'
+    give '"outcome":"failed"'
+    take '{"requestId":"spaced "}'
+    give '"outcome":"success"'
+    post /requestStack '{"requestId":"spaced"}'
+    expect_error 409 requestEnded '.error.outcome == "failed"'
+    post /requestStack '{"requestId":"spaced "}'
+    expect_error 409 requestEnded '.error.outcome == "success"'
+}
+
 @test "a requestId whose lease has ended: 409 requestEnded that says how and when" {
     new_project
     take '{"requestId":"released"}'

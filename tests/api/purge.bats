@@ -32,13 +32,17 @@ has_ended()
     new_project
     ended 3 31 1000
     ended 3 29 2000
+    ended 1 0 3000
     query "SET @p = (SELECT project_id FROM project WHERE name = '$PROJECT');
         INSERT INTO request_key (project_id, request_id, lease_no, created)
-            VALUES (@p, 'old', 1, NOW() - INTERVAL 4 DAY), (@p, 'young', 2, NOW() - INTERVAL 2 DAY);
+            VALUES (@p, 'old', 1, NOW() - INTERVAL 4 DAY), (@p, 'young', 2, NOW() - INTERVAL 2 DAY),
+                (@p, 'ended late', 3000, NOW() - INTERVAL 4 DAY), (@p, 'live', 9, NOW() - INTERVAL 4 DAY);
+        INSERT INTO lease (project_id, lease_no, state, key_name, branch, purpose, lease_s, asked_at, place_until)
+            VALUES (@p, 9, 'waiting', 'ci', 'main', 'test', 60, NOW() - INTERVAL 4 DAY, NOW() + INTERVAL 1 DAY);
         INSERT INTO action (project_id, at, key_name, verb)
             VALUES (@p, NOW() - INTERVAL 31 DAY, 'old', 'holdStack'), (@p, NOW() - INTERVAL 29 DAY, 'young', 'holdStack')"
-    eventually has_ended 3
-    [[ $(query "SELECT GROUP_CONCAT(request_id) FROM request_key") == young ]]
+    eventually has_ended 4
+    [[ $(query "SELECT GROUP_CONCAT(request_id ORDER BY request_id) FROM request_key") == 'ended late,live,young' ]]
     [[ $(query "SELECT GROUP_CONCAT(key_name) FROM action") == young ]]
     get /history
     expect 200

@@ -112,7 +112,8 @@ static void test_never_enough(void **state)
     for (size_t i = 0; i < COUNT(jobs); i++)
         jobs[i] = (struct capacity_job)JOB(0, 60);
     capacity_measure(jobs, COUNT(jobs), &load);
-    assert_int_equal(capacity_recommend(jobs, COUNT(jobs), &load, 0, 1000), 1000);
+    assert_int_equal(capacity_recommend(jobs, COUNT(jobs), &load, 0, 1139), 0);
+    assert_int_equal(capacity_recommend(jobs, COUNT(jobs), &load, 0, 1140), 1140);
 }
 
 UNIT_MAIN(cmocka_unit_test(test_erlang_c), cmocka_unit_test(test_load),
