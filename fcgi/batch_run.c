@@ -100,7 +100,8 @@ static enum database_status look_back(struct batch *batch, const struct pool *po
     }
 }
 
-static void grant(struct batch *batch, struct project *project)
+/* `waiting`: how many of the project did before this batch, wherever they are parked, if at all. */
+static void grant(struct batch *batch, struct project *project, uint32_t waiting)
 {
     struct pool *pool = project->pool;
     size_t parked = parking_count(batch->answers.parking);
@@ -111,7 +112,7 @@ static void grant(struct batch *batch, struct project *project)
     for (struct command *at = project->commands.first; at; at = at->next)
         if (at->verb == VERB_REQUEST && at->answer.result == RESULT_NOT_NOW)
             clerk_grant_refresh(&batch->clerk, pool, at);
-    batch->clerk.waiting_max = (uint32_t)project->lot.count + room;
+    batch->clerk.waiting_max = waiting + room;
     if (batch->clerk.waiting_max > batch->waiting_per_project_max)
         batch->clerk.waiting_max = batch->waiting_per_project_max;
     clerk_end_waits(&batch->clerk, pool);
@@ -121,6 +122,7 @@ static enum database_status run_project(struct batch *batch, struct project *pro
 {
     enum database_status status =
         store_find_past(batch->store, project->pool, project->commands.first);
+    uint32_t waiting = project->pool->waiting_count;
 
     for (struct command *at = project->commands.first; at && status == DATABASE_OK; at = at->next) {
         if (batch->answers.draining)
@@ -131,7 +133,7 @@ static enum database_status run_project(struct batch *batch, struct project *pro
         status = look_back(batch, project->pool, at);
     }
     if (status == DATABASE_OK)
-        grant(batch, project);
+        grant(batch, project, waiting);
     return status;
 }
 

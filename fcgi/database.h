@@ -54,7 +54,6 @@ typedef void database_visit(void *context, const struct database_row *row);
  * COMMIT at the end only happens if all went well. `visit` may be NULL. */
 enum database_status database_run(struct database *database, const struct buf *sql,
                                   database_visit *visit, void *context);
-/* Statements that give no rows, each ending in `;`: cheaper where the server takes them as one. */
 /* The same for a statement that may well be refused: that is not logged. */
 enum database_status database_try(struct database *database, const char *text,
                                   database_visit *visit, void *context);

@@ -26,7 +26,7 @@
 #define DEFAULT_CONFIG  "/etc/stack-orchestrator/stack-orchestrator.conf"
 #define LINGER_MS       200  /* for requests that nginx had sent when the drain began */
 #define OWN_DESCRIPTORS 1024 /* beside the parked clients */
-#define SPARE_MEMORY    (4 * 1024 * 1024) /* of each thread */
+#define SPARE_MEMORY    (4 * 1024 * 1024) /* of each of malloc's arenas */
 
 static const char usage[] =
     "Usage: stack-orchestrator [-c FILE] [-t] [-V] [-h]\n"

@@ -1,9 +1,9 @@
 /*
  * pool: one project in memory, as its rows in the database say: stacks, queue, leases.
  *
- * Only the writer's thread touches a pool, and only while it holds the project's row lock. What
- * changes is collected until store_flush() writes it; if the batch fails, the pool is thrown away
- * and loaded again. The rules of who gets what are in `clerk` and `match`.
+ * Only the writer's thread touches a pool. What changes is collected until store_commit() writes
+ * it; if that fails, or finds that the project's row has moved on, the pool is thrown away and
+ * loaded again. The rules of who gets what are in `clerk` and `match`.
  *
  *                 requestStack ──▶ waiting ──▶ active ──▶ released | expired | revoked
  *                                    │  ▲         │

@@ -1,4 +1,4 @@
-/* store_write: one statement a table and batch, all by primary key. */
+/* store_write: what a batch changed, all by primary key, with as few statements as it takes. */
 #include "store_write.h"
 
 #include "json.h"
