@@ -1,46 +1,15 @@
-/* store_tables: see store_tables.h. A value of zero and NULL are the same here, except where a
- * column says otherwise. */
+/* store_tables: see store_tables.h. */
 #include "store_tables.h"
 
 #include "sql.h"
-#include "times.h"
-#include "words.h"
+#include "store_values.h"
 
 #include <assert.h>
-#include <string.h>
-
-enum column_type {
-    COLUMN_UINT32,
-    COLUMN_UINT64,
-    COLUMN_INT,
-    COLUMN_BOOL,
-    COLUMN_NUMBER32, /* 0 is NULL */
-    COLUMN_NUMBER64,
-    COLUMN_COUNT, /* int64_t; -1 is NULL */
-    COLUMN_TIME,
-    COLUMN_TEXT,
-    COLUMN_LEASE_ID, /* NULL: all zero */
-    COLUMN_MANIFEST, /* its number */
-    COLUMN_STACK,    /* its number */
-    COLUMN_LEASE,    /* its number; not read: a lease finds its stack */
-    COLUMN_STACK_STATE,
-    COLUMN_NEXT_STATE, /* NULL: available */
-    COLUMN_LEASE_STATE,
-    COLUMN_OUTCOME, /* NULL: none */
-    COLUMN_PURPOSE,
-};
 
 /* Beside the parts of pool.h. */
 enum column_part {
     FIXED = 0,          /* never changes */
     REQUIRED = 1 << 30, /* the schema has no default: every INSERT must name it */
-};
-
-struct column {
-    const char *name;
-    enum column_type type;
-    size_t offset;
-    int parts; /* when it is written */
 };
 
 struct table {
@@ -127,149 +96,6 @@ const struct table table_stack = {"stack", COLUMNS(stack_columns)};
 const struct table table_lease = {"lease", COLUMNS(lease_columns)};
 const struct table table_history = {"history", COLUMNS(history_columns)};
 
-/* Values */
-
-static_assert(sizeof(enum stack_state) == sizeof(uint32_t) &&
-                  sizeof(enum lease_state) == sizeof(uint32_t) &&
-                  sizeof(enum outcome) == sizeof(uint32_t) &&
-                  sizeof(enum purpose) == sizeof(uint32_t),
-              "a word is read and written as 32 bits");
-
-static const void *field_of(const struct column *column, const void *object)
-{
-    return (const char *)object + column->offset;
-}
-
-static const char *text_at(const void *field)
-{
-    return *(const char *const *)field;
-}
-
-static uint32_t uint32_at(const void *field)
-{
-    return *(const uint32_t *)field;
-}
-
-static uint64_t uint64_at(const void *field)
-{
-    return *(const uint64_t *)field;
-}
-
-/* Whether the column's default says the same. */
-static bool is_default(const struct column *column, const void *field)
-{
-    static const uint8_t no_lease_id[LEASE_ID_SIZE];
-
-    switch (column->type) {
-    case COLUMN_BOOL:
-        return !*(const bool *)field;
-    case COLUMN_UINT32:
-    case COLUMN_INT:
-    case COLUMN_NUMBER32:
-    case COLUMN_STACK_STATE:
-    case COLUMN_NEXT_STATE:
-    case COLUMN_LEASE_STATE:
-    case COLUMN_OUTCOME:
-    case COLUMN_PURPOSE:
-        return uint32_at(field) == 0;
-    case COLUMN_UINT64:
-    case COLUMN_NUMBER64:
-    case COLUMN_TIME:
-        return uint64_at(field) == 0;
-    case COLUMN_COUNT:
-        return *(const int64_t *)field < 0;
-    case COLUMN_TEXT:
-    case COLUMN_MANIFEST:
-    case COLUMN_STACK:
-    case COLUMN_LEASE:
-        return text_at(field) == NULL;
-    case COLUMN_LEASE_ID:
-        return memcmp(field, no_lease_id, LEASE_ID_SIZE) == 0;
-    }
-    return false;
-}
-
-static bool is_null(const struct column *column, const void *field)
-{
-    switch (column->type) {
-    case COLUMN_BOOL:
-    case COLUMN_UINT32:
-    case COLUMN_UINT64:
-    case COLUMN_INT:
-    case COLUMN_STACK_STATE:
-    case COLUMN_LEASE_STATE:
-    case COLUMN_PURPOSE:
-        return false;
-    default:
-        return is_default(column, field);
-    }
-}
-
-static void add_word(struct buf *sql, const char *word)
-{
-    buf_puts(sql, "'");
-    buf_puts(sql, word);
-    buf_puts(sql, "'");
-}
-
-static void add_value(struct buf *sql, const struct column *column, const void *object)
-{
-    const void *field = field_of(column, object);
-
-    if (is_null(column, field)) {
-        buf_puts(sql, "NULL");
-        return;
-    }
-    switch (column->type) {
-    case COLUMN_BOOL:
-        buf_puts(sql, *(const bool *)field ? "1" : "0");
-        break;
-    case COLUMN_UINT32:
-    case COLUMN_NUMBER32:
-        buf_uint(sql, uint32_at(field));
-        break;
-    case COLUMN_UINT64:
-    case COLUMN_NUMBER64:
-    case COLUMN_COUNT:
-        buf_uint(sql, uint64_at(field));
-        break;
-    case COLUMN_INT:
-        buf_printf(sql, "%d", *(const int *)field);
-        break;
-    case COLUMN_TIME:
-        sql_time(sql, *(const int64_t *)field);
-        break;
-    case COLUMN_TEXT:
-        sql_text(sql, text_at(field));
-        break;
-    case COLUMN_LEASE_ID:
-        sql_bytes(sql, field, LEASE_ID_SIZE);
-        break;
-    case COLUMN_MANIFEST:
-        buf_uint(sql, (*(const struct manifest *const *)field)->number);
-        break;
-    case COLUMN_STACK:
-        buf_uint(sql, (*(const struct stack *const *)field)->number);
-        break;
-    case COLUMN_LEASE:
-        buf_uint(sql, (*(const struct lease *const *)field)->number);
-        break;
-    case COLUMN_STACK_STATE:
-    case COLUMN_NEXT_STATE:
-        add_word(sql, words_stack_state((enum stack_state)uint32_at(field)));
-        break;
-    case COLUMN_LEASE_STATE:
-        add_word(sql, words_lease_state((enum lease_state)uint32_at(field)));
-        break;
-    case COLUMN_OUTCOME:
-        add_word(sql, words_outcome((enum outcome)uint32_at(field)));
-        break;
-    case COLUMN_PURPOSE:
-        add_word(sql, words_purpose((enum purpose)uint32_at(field)));
-        break;
-    }
-}
-
 /* Writing */
 
 #define COLUMNS_MAX 32
@@ -285,7 +111,7 @@ static_assert(sizeof lease_columns / sizeof lease_columns[0] <= COLUMNS_MAX, "se
 static bool any_sets(const struct column *column, const struct table_row rows[], size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (!is_default(column, field_of(column, rows[i].object)))
+        if (!value_is_default(column, rows[i].object))
             return true;
     return false;
 }
@@ -306,7 +132,7 @@ static void add_rows(struct buf *sql, const struct table *table, const struct ch
         buf_uint(sql, rows[row].project);
         for (size_t i = 0; i < choice->count; i++) {
             buf_puts(sql, ",");
-            add_value(sql, choice->columns[i], rows[row].object);
+            value_write(sql, choice->columns[i], rows[row].object);
         }
         buf_puts(sql, ")");
     }
@@ -369,11 +195,11 @@ void table_update(struct buf *sql, const struct table *table, const struct table
         buf_puts(sql, separator);
         buf_puts(sql, column->name);
         buf_puts(sql, "=");
-        add_value(sql, column, row->object);
+        value_write(sql, column, row->object);
         separator = ",";
     }
     buf_printf(sql, " WHERE project_id = %u AND %s = ", row->project, number->name);
-    add_value(sql, number, row->object);
+    value_write(sql, number, row->object);
     buf_puts(sql, ";");
 }
 
@@ -395,68 +221,9 @@ void table_select(struct buf *sql, const struct table *table, uint32_t project)
                table->columns[0].name);
 }
 
-static void read_value(const struct column *column, const struct database_row *row, unsigned at,
-                       const struct table_references *references, void *field)
-{
-    const char *text = row->values[at];
-
-    switch (column->type) {
-    case COLUMN_BOOL:
-        *(bool *)field = database_uint(row, at, 0) != 0;
-        break;
-    case COLUMN_UINT32:
-    case COLUMN_NUMBER32:
-        *(uint32_t *)field = (uint32_t)database_uint(row, at, 0);
-        break;
-    case COLUMN_UINT64:
-    case COLUMN_NUMBER64:
-        *(uint64_t *)field = database_uint(row, at, 0);
-        break;
-    case COLUMN_INT:
-        *(int *)field = (int)database_int(row, at, 0);
-        break;
-    case COLUMN_TIME:
-        *(int64_t *)field = database_int(row, at, 0);
-        break;
-    case COLUMN_COUNT:
-        *(int64_t *)field = database_int(row, at, -1);
-        break;
-    case COLUMN_TEXT:
-        *(char **)field = mem_strdup(text);
-        break;
-    case COLUMN_LEASE_ID:
-        if (text && row->lengths[at] == LEASE_ID_SIZE)
-            memcpy(field, text, LEASE_ID_SIZE);
-        break;
-    case COLUMN_MANIFEST:
-        *(struct manifest **)field = map_get(references->manifests, database_uint(row, at, 0));
-        break;
-    case COLUMN_STACK:
-        *(struct stack **)field = pool_stack(references->pool, (uint32_t)database_uint(row, at, 0));
-        break;
-    case COLUMN_LEASE: /* the lease's own row tells */
-        break;
-    case COLUMN_STACK_STATE:
-    case COLUMN_NEXT_STATE:
-        *(enum stack_state *)field =
-            text ? (enum stack_state)words_find_stack_state(text) : STACK_AVAILABLE;
-        break;
-    case COLUMN_LEASE_STATE:
-        *(enum lease_state *)field = (enum lease_state)words_find_lease_state(text);
-        break;
-    case COLUMN_OUTCOME:
-        *(enum outcome *)field = text ? (enum outcome)words_find_outcome(text) : OUTCOME_NONE;
-        break;
-    case COLUMN_PURPOSE:
-        *(enum purpose *)field = (enum purpose)words_find_purpose(text);
-        break;
-    }
-}
-
 void table_read(const struct table *table, const struct database_row *row,
                 const struct table_references *references, void *object)
 {
     for (size_t i = 0; i < table->count; i++)
-        read_value(&table->columns[i], row, (unsigned)i, references,
-                   (char *)object + table->columns[i].offset);
+        value_read(&table->columns[i], row, (unsigned)i, references, object);
 }

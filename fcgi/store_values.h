@@ -1,0 +1,52 @@
+/*
+ * store_values: one column of a row beside the field that it holds. A value of zero and NULL are
+ * the same here, except where a column says otherwise. Used by store_tables.
+ */
+#ifndef STORE_VALUES_H
+#define STORE_VALUES_H
+
+#include "buf.h"
+#include "database.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct table_references;
+
+enum column_type {
+    COLUMN_UINT32,
+    COLUMN_UINT64,
+    COLUMN_INT,
+    COLUMN_BOOL,
+    COLUMN_NUMBER32, /* 0 is NULL */
+    COLUMN_NUMBER64,
+    COLUMN_COUNT, /* int64_t; -1 is NULL */
+    COLUMN_TIME,
+    COLUMN_TEXT,
+    COLUMN_LEASE_ID, /* NULL: all zero */
+    COLUMN_MANIFEST, /* its number */
+    COLUMN_STACK,    /* its number */
+    COLUMN_LEASE,    /* its number; not read: a lease finds its stack */
+    COLUMN_STACK_STATE,
+    COLUMN_NEXT_STATE, /* NULL: available */
+    COLUMN_LEASE_STATE,
+    COLUMN_OUTCOME, /* NULL: none */
+    COLUMN_PURPOSE,
+};
+
+struct column {
+    const char *name;
+    enum column_type type;
+    size_t offset;
+    int parts; /* when it is written */
+};
+
+/* Whether the column's default says the same as the object's field. */
+bool value_is_default(const struct column *column, const void *object);
+/* The field as an SQL literal. */
+void value_write(struct buf *sql, const struct column *column, const void *object);
+/* The row's value number `at` into the field. */
+void value_read(const struct column *column, const struct database_row *row, unsigned at,
+                const struct table_references *references, void *object);
+
+#endif
