@@ -117,7 +117,8 @@ end_job() # the status it ends with is in `status`, what it said in `output`
     output=$(cat job.log)
 }
 
-alive() { [ -e "/proc/$1" ] && ! grep -q ") Z " "/proc/$1/stat" 2>/dev/null; }
+# Neither a zombie nor one that ends while we look.
+alive() { grep -q ') [^ZX] ' "/proc/$1/stat" 2>/dev/null; }
 gone() { ! alive "$1"; }
 
 contains() # TEXT in $output
