@@ -35,7 +35,7 @@ static const struct column stack_columns[] = {
     STACK("last_deployed_commit", TEXT, commit, STACK_CONTENT),
     STACK("content", MANIFEST, content, STACK_CONTENT),
     STACK("owner", TEXT, owner, STACK_ASIDE),
-    STACK("reason", TEXT, reason, STACK_ASIDE),
+    STACK("reason", REASON, reason, STACK_ASIDE),
     STACK("hold_s", NUMBER32, hold_s, STACK_ASIDE),
     STACK("held_until", TIME, held_until, STACK_ASIDE),
     STACK("created", TIME, created, REQUIRED | STACK_BIRTH),
@@ -210,11 +210,14 @@ void table_select(struct buf *sql, const struct table *table, uint32_t project)
     const char *separator = "SELECT ";
 
     for (size_t i = 0; i < table->count; i++) {
-        bool is_time = table->columns[i].type == COLUMN_TIME;
+        const struct column *column = &table->columns[i];
         buf_puts(sql, separator);
-        buf_puts(sql, is_time ? SQL_MICROSECONDS : "");
-        buf_puts(sql, table->columns[i].name);
-        buf_puts(sql, is_time ? ")" : "");
+        if (column->type == COLUMN_TIME)
+            buf_printf(sql, SQL_MICROSECONDS "%s)", column->name);
+        else if (column->type == COLUMN_REASON)
+            buf_printf(sql, SQL_WIDE_TEXT("%s"), column->name);
+        else
+            buf_puts(sql, column->name);
         separator = ",";
     }
     buf_printf(sql, " FROM %s WHERE project_id = %u ORDER BY %s;", table->name, project,

@@ -4,12 +4,16 @@
 -- its end.
 -- Live rows (`lease`) and ended ones (`history`) stand apart, so that the work of a grant
 -- doesn't grow with the years of history behind it.
+--
+-- Rows that change never get longer: MariaDB may lose a row for which a full disk has no room, though it
+-- rolls the transaction back. ROW_FORMAT=REDUNDANT keeps the room of a NULL for values of a fixed width, and
+-- texts that change have one, too: CHAR, or bytes of UTF-8 with zeros to the end.
 
 CREATE TABLE project (
   project_id      INT UNSIGNED NOT NULL AUTO_INCREMENT COMMENT 'internal number',
   name            VARCHAR(64) NOT NULL COMMENT 'what keys and the administrator call it',
-  prefix          VARCHAR(64) NOT NULL DEFAULT 'test-' COMMENT 'a stack is named prefix + number',
-  initial_commit  VARCHAR(255) NULL COMMENT 'lastDeployedCommit of a stack that never had one',
+  prefix          CHAR(64) NOT NULL DEFAULT 'test-' COMMENT 'a stack is named prefix + number',
+  initial_commit  CHAR(255) NULL COMMENT 'lastDeployedCommit of a stack that never had one',
   max_stacks      INT UNSIGNED NOT NULL DEFAULT 10 COMMENT 'requests create stacks up to this many',
   lease_s         INT UNSIGNED NOT NULL DEFAULT 3600 COMMENT 'lease time when the caller wishes none, seconds',
   max_lease_s     INT UNSIGNED NOT NULL DEFAULT 86400 COMMENT 'largest lease time, and lifetime with all extensions, seconds',
@@ -20,7 +24,7 @@ CREATE TABLE project (
   modified        DATETIME(6) NOT NULL COMMENT 'when its settings last changed',
   PRIMARY KEY (project_id),
   UNIQUE KEY project_name (name)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='One app of one team: its settings and its row lock';
+) ENGINE=InnoDB ROW_FORMAT=REDUNDANT DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='One app of one team: its settings and its row lock';
 
 CREATE TABLE stack (
   project_id           INT UNSIGNED NOT NULL COMMENT 'whose stack',
@@ -28,19 +32,19 @@ CREATE TABLE stack (
   state                ENUM('available','leased','held','quarantined','draining','deleted') NOT NULL COMMENT 'life cycle; a deleted row stays, so that its fence goes on rising when the name returns',
   next_state           ENUM('held','quarantined') NULL COMMENT 'what a leased stack becomes when it is given back, instead of available',
   fence                BIGINT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'rises with every grant of this stack',
-  branch               VARCHAR(255) NULL COMMENT 'branch of its latest lease',
-  last_deployed_commit VARCHAR(255) NULL COMMENT 'what setLastDeployedCommit last said; NULL: never',
+  branch               BINARY(255) NULL COMMENT 'branch of its latest lease',
+  last_deployed_commit BINARY(255) NULL COMMENT 'what setLastDeployedCommit last said; NULL: never',
   content              BIGINT UNSIGNED NULL COMMENT 'the units that it runs (manifest); NULL: unknown',
   lease_no             BIGINT UNSIGNED NULL COMMENT 'its active lease',
-  owner                VARCHAR(255) NULL COMMENT 'who holds or quarantined it',
-  reason               VARCHAR(1000) NULL COMMENT 'why it is held or quarantined',
+  owner                BINARY(255) NULL COMMENT 'who holds or quarantined it',
+  reason               VARBINARY(1000) NOT NULL DEFAULT (CAST('' AS BINARY(1000))) COMMENT 'why it is held or quarantined; only zeros: nothing told',
   hold_s               INT UNSIGNED NULL COMMENT 'how long it will be held once it is given back, seconds',
   held_until           DATETIME(6) NULL COMMENT 'when a held stack returns to the pool',
   created              DATETIME(6) NOT NULL COMMENT 'when the stack was created',
   modified             DATETIME(6) NOT NULL COMMENT 'when it last changed: for an available stack, since when it is idle',
   PRIMARY KEY (project_id, stack_no),
   CONSTRAINT stack_of_project FOREIGN KEY (project_id) REFERENCES project (project_id) ON DELETE CASCADE
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='The deployed copies';
+) ENGINE=InnoDB ROW_FORMAT=REDUNDANT DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='The deployed copies';
 
 CREATE TABLE lease (
   project_id      INT UNSIGNED NOT NULL COMMENT 'whose lease',
@@ -68,7 +72,7 @@ CREATE TABLE lease (
   stack_no        INT UNSIGNED NULL COMMENT 'the leased stack',
   fence           BIGINT UNSIGNED NULL COMMENT 'fence of this grant',
   is_new          TINYINT UNSIGNED NOT NULL DEFAULT 0 COMMENT '1: the stack was created for this lease',
-  stack_commit    VARCHAR(255) NULL COMMENT 'lastDeployedCommit of the stack when it was granted',
+  stack_commit    BINARY(255) NULL COMMENT 'lastDeployedCommit of the stack when it was granted',
   stack_content   BIGINT UNSIGNED NULL COMMENT 'what the stack ran when it was granted (manifest); NULL: unknown',
   changed_units   INT UNSIGNED NULL COMMENT 'how many units differed at the grant; NULL: it told no units',
   granted_at      DATETIME(6) NULL COMMENT 'when it became active',
@@ -76,7 +80,7 @@ CREATE TABLE lease (
   deployed_at     DATETIME(6) NULL COMMENT 'its latest setLastDeployedCommit',
   PRIMARY KEY (project_id, lease_no),
   CONSTRAINT lease_of_project FOREIGN KEY (project_id) REFERENCES project (project_id) ON DELETE CASCADE
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='Live requests: waiting or active';
+) ENGINE=InnoDB ROW_FORMAT=REDUNDANT DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='Live requests: waiting or active';
 
 CREATE TABLE history (
   project_id      INT UNSIGNED NOT NULL COMMENT 'whose lease',

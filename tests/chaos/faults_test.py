@@ -496,6 +496,38 @@ def full_disk(rig, team):
     expect(team.grants(), [(1, "released"), (2, "active")], "grants")
 
 
+def full_disk_under_waiters(rig, _):
+    """A server may lose a row that it can't make longer (see sql/0001_initial.sql), once the table has had
+    more rows than now."""
+    team = Team(rig, stacks=150)
+    job = {"url": "https://ci/" + 1900 * "j", "name": 255 * "n", "user": 255 * "u"}
+    leases = [team.lease(job=job) for _ in range(150)]
+    for lease in leases:
+        body = {"stackName": lease["stackName"], "leaseId": lease["leaseId"]}
+        mark = {**body, "lastDeployedCommit": 255 * "c"}
+        expect(team.call("/setLastDeployedCommit", mark)[0], 200, "setLastDeployedCommit")
+        expect(team.call("/releaseStack", {**body, "outcome": "hold"})[0], 200, "releaseStack")
+    waiters = [team.borrow("waiter-%d" % n, waitSeconds=120, job={"url": "https://ci/" + 400 * "j"})
+               for n in range(200)]
+    team.await_queue(200)
+    stacks = [{"stackName": lease["stackName"]} for lease in leases]
+    rig.fill_disk()
+    for stack in stacks:  # each lets a waiter have it
+        check(team.call("/reinstateStack", stack)[0] in (200, 503), "reinstateStack has an answer")
+    rig.heal()
+    if rig.is_dead("database"):
+        rig.restart("database")
+    rig.await_service(team.key)
+    for stack in stacks:
+        expect(team.call("/reinstateStack", stack)[0], 200, "reinstateStack")
+    for waiter in waiters:
+        status, answer = waiter.result()
+        expect(status, 200, "a waiter's answer")
+        expect(team.release(answer)[0], 200, "releaseStack")
+    expect(team.states(), 150 * ["available"], "the stacks")
+    expect([state for _, state in team.grants()], 350 * ["released"], "how the leases ended")
+
+
 def no_files(rig, team):
     lease = team.lease("one")
     rig.limit_files(2)
@@ -656,6 +688,7 @@ TESTS = [
     ("nginx is killed under waiters: nobody gets a stack who isn't there",
      nginx_killed_under_waiters),
     ("the database's disk is full, and has room again", full_disk),
+    ("the disk is full under waiters: no request is lost", full_disk_under_waiters),
     ("the program has no file descriptors left, and gets some again", no_files),
     ("half-sent requests keep all threads busy, and end", busy_threads),
     ("the database has no connections left", no_connections),
