@@ -85,6 +85,17 @@ setup() { new_app; }
     api GET /status | jq -e '.stacks[0].hold.reason == "test failed with status 1"'
 }
 
+@test "a reason longer than the service takes is cut, and the stack given back" {
+    local reason
+    printf -v reason 'é%.0s' {1..3000}
+    new_project 1
+    "$ci_stack" request
+    run "$ci_stack" release --outcome quarantine --reason "$reason"
+    [ "$status" = 0 ]
+    is_state test-1 quarantined
+    api GET /status | jq -e '.stacks[0].hold.reason | startswith("ééé")'
+}
+
 @test "deploy-unit runs once a unit, in parallel, and passes a failure on" {
     new_project 1
     # Each waits for all three: only together they end.
