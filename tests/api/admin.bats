@@ -95,6 +95,19 @@ latest_action()
     stack_has 'has("hold") | not'
 }
 
+@test "texts come back as they were told: letters of several bytes, spaces at the end, full length" {
+    local reason
+    printf -v reason "é' %.0s" {1..250} # 1,000 bytes
+    new_project --max-stacks 1
+    take '{"branch":"größe/1 "}'
+    mark 'ab c '
+    give
+    act /holdStack "\"reason\":\"$reason\",\"owner\":\"Zoë \""
+    stack_has ".hold.reason == \"$reason\" and .hold.owner == \"Zoë \""
+    stack_has '.branch == "größe/1 " and .lastDeployedCommit == "ab c "'
+    sees /listStacks '.stacks[0] | .branch == "größe/1 " and .lastDeployedCommit == "ab c "'
+}
+
 @test "held → quarantined → held" {
     stacks 1
     act /holdStack
