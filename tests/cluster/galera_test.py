@@ -54,7 +54,7 @@ def faults(trial):
     """machines are killed, cut off and paused under callers at three hosts: every promise holds"""
     kinds = [GaleraTrial.kill_writer, GaleraTrial.cut_off_writer, GaleraTrial.kill_other,
              GaleraTrial.part_host, GaleraTrial.cut_off_other, GaleraTrial.pause_writer,
-             GaleraTrial.kill_host]
+             GaleraTrial.kill_host, GaleraTrial.cut_off_host]
     return trial.break_things("galera", kinds)
 
 

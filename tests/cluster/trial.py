@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 
-from callers import SteadyCaller
+from callers import RoughCaller, SteadyCaller
 from service import ROOT, Tap
 from service_hosts import STARTUP_GRACE, ClusterWorld, Deployment
 
@@ -20,13 +20,35 @@ HISTORIES = os.path.join(ROOT, os.environ.get("BUILD", "build"), "cluster")
 CHECKER = os.path.join(ROOT, "tests/race/checker.py")
 
 
+class Wanderer(RoughCaller):
+    """Leaves one host's queue for another's, and still has the stack when the first is mended."""
+
+    def job(self):
+        body = self.body(wait=20, lease=3)
+        sent = self.begin("requestStack", body)
+        if sent is None:
+            return
+        if self.client.has_answer(self.random.uniform(0, 1)):
+            status, lease = self.finish("requestStack", body, sent)
+        else:
+            self.hang_up("requestStack", body, sent)
+            status, lease = self.insist("requestStack", body)
+        if status != 200:
+            return
+        until = time.monotonic() + self.random.uniform(0, 8)
+        while status != 410 and time.monotonic() < until and not self.world.stopping.is_set():
+            self.pause(0.2, 0.8)
+            status, _ = self.extend(lease, 3)
+        self.release(lease)
+
+
 class Trial:
     """Subclasses say how to start the nodes, and what may go wrong: `faults`, functions that break
     something, mend it, and return how long it took until the hosts served meanwhile."""
 
     app_hosts = 2
-    callers = 24
-    stacks = 6
+    callers = ((SteadyCaller, 16), (RoughCaller, 6), (Wanderer, 8))
+    stacks = 9
 
     def __init__(self, tests):
         threading.stack_size(512 * 1024)
@@ -77,7 +99,8 @@ class Trial:
     def world(self, name):
         world = ClusterWorld(self.deployment, name, SEED, self.stacks)
         self.deployment.await_writes(world)
-        world.start(SteadyCaller, self.callers)
+        for kind, count in self.callers:
+            world.start(kind, count)
         return world
 
     def judge(self, world):
@@ -189,4 +212,13 @@ class Trial:
         host.kill()
         served = self.served(world, [other for other in self.deployment.hosts if other is not host])
         host.revive()
+        return served
+
+    def cut_off_host(self, world):
+        """a host reaches no node: whoever waits there comes back elsewhere, or once it is mended"""
+        host = self.random.choice(self.deployment.hosts)
+        host.machine.cut()
+        served = self.served(world, [other for other in self.deployment.hosts if other is not host])
+        world.stopping.wait(self.random.uniform(1, 6))
+        host.machine.mend()
         return served

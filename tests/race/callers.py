@@ -298,8 +298,9 @@ class World:
         self.key, self.admin_key = instance.project(name, "--max-stacks", str(max_stacks))
 
     def start(self, kind, count):
-        self.callers = [kind(self, number) for number in range(count)]
-        for caller in self.callers:
+        callers = [kind(self, len(self.callers) + number) for number in range(count)]
+        self.callers += callers
+        for caller in callers:
             caller.start()
 
     def stop_callers(self):
