@@ -81,7 +81,9 @@ class Claims:
             stack = choose(os.path.join(clone, source))
             os.makedirs(os.path.join(clone, target), exist_ok=True)
             self.do(clone, "mv", "%s/%s" % (source, stack), target + "/")
-            self.do(clone, "commit", "-q", "-m", "%s: %s" % (target, stack))
+            # With the client's name: two equal commits of one second are one, which both could push.
+            who = os.path.basename(clone)
+            self.do(clone, "commit", "-q", "-m", "%s: %s by %s" % (target, stack, who))
             if self.do(clone, "push", "-q", "origin", "HEAD:pool", check=False):
                 return stack
 
