@@ -7,13 +7,13 @@
 --
 -- Rows that change never get longer: MariaDB may lose a row for which a full disk has no room, though it
 -- rolls the transaction back. ROW_FORMAT=REDUNDANT keeps the room of a NULL for values of a fixed width, and
--- texts that change have one, too: CHAR, or bytes of UTF-8 with zeros to the end.
+-- texts that change have one, too: bytes of UTF-8, with zeros to the end (`prefix` is ASCII).
 
 CREATE TABLE project (
   project_id      INT UNSIGNED NOT NULL AUTO_INCREMENT COMMENT 'internal number',
   name            VARCHAR(64) NOT NULL COMMENT 'what keys and the administrator call it',
   prefix          CHAR(64) NOT NULL DEFAULT 'test-' COMMENT 'a stack is named prefix + number',
-  initial_commit  CHAR(255) NULL COMMENT 'lastDeployedCommit of a stack that never had one',
+  initial_commit  BINARY(255) NULL COMMENT 'lastDeployedCommit of a stack that never had one',
   max_stacks      INT UNSIGNED NOT NULL DEFAULT 10 COMMENT 'requests create stacks up to this many',
   lease_s         INT UNSIGNED NOT NULL DEFAULT 3600 COMMENT 'lease time when the caller wishes none, seconds',
   max_lease_s     INT UNSIGNED NOT NULL DEFAULT 86400 COMMENT 'largest lease time, and lifetime with all extensions, seconds',

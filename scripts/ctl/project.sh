@@ -111,21 +111,22 @@ project_update()
 
 project_list()
 {
-    local stacks lent waiting
+    local initial_commit stacks lent waiting
 
     (($# == 0)) || usage "unknown argument $1" "$project_help"
+    initial_commit="CONVERT(TRIM(TRAILING X'00' FROM initial_commit) USING utf8mb4)"
     stacks="(SELECT COUNT(*) FROM stack s WHERE s.project_id = p.project_id AND s.state <> 'deleted')"
     lent="(SELECT COUNT(*) FROM lease l WHERE l.project_id = p.project_id AND l.state = 'active')"
     waiting="(SELECT COUNT(*) FROM lease l WHERE l.project_id = p.project_id AND l.state = 'waiting')"
     open_database
     if [[ -n $json ]]; then
-        sql "SELECT JSON_OBJECT('name', name, 'prefix', prefix, 'initialCommit', initial_commit,
+        sql "SELECT JSON_OBJECT('name', name, 'prefix', prefix, 'initialCommit', $initial_commit,
             'maxStacks', max_stacks, 'waitSeconds', wait_s, 'leaseSeconds', lease_s, 'maxLeaseSeconds', max_lease_s,
             'stacks', $stacks, 'leased', $lent, 'waiting', $waiting,
             'created', $(iso created), 'modified', $(iso modified)) FROM project p ORDER BY name"
         printf '[%s]\n' "$(joined "${rows[@]}")"
     else
-        sql "SELECT name, CONCAT(prefix, 'N'), COALESCE(initial_commit, '-'), max_stacks, wait_s, lease_s, max_lease_s,
+        sql "SELECT name, CONCAT(prefix, 'N'), COALESCE($initial_commit, '-'), max_stacks, wait_s, lease_s, max_lease_s,
             $stacks, $lent, $waiting FROM project p ORDER BY name"
         printf '%s\n' $'NAME\tSTACK NAMES\tINITIAL COMMIT\tMAX STACKS\tWAIT S\tLEASE S\tMAX LEASE S\tSTACKS\tLENT\tWAITING' "${rows[@]}" | table
     fi
