@@ -67,6 +67,22 @@ setup() { new_app; }
     contains MIGRATED
 }
 
+@test "step by step, a migration that fails is not marked either" {
+    local first
+    new_project 1
+    run "$ci_stack" run "${units[@]}" --deploy true --migrate true
+    first=$(git rev-parse HEAD)
+    change migrations
+    change services/users
+    "$ci_stack" request "${units[@]}"
+    "$ci_stack" deploy --deploy true
+    run "$ci_stack" migrate -- sh -c 'exit 4'
+    [ "$status" = 4 ]
+    "$ci_stack" release
+    [ "$(last_outcome)" = deployFailed ]
+    [ "$(api GET /listStacks | jq -r '.stacks[0].lastDeployedCommit')" = "$first" ]
+}
+
 @test "failed tests: their status, and the content stays known" {
     new_project 1
     run "$ci_stack" run "${units[@]}" --deploy true --test 'exit 9'
@@ -208,13 +224,13 @@ setup() { new_app; }
 
 @test "without migrations deploy marks; a lease that deployed nothing says so" {
     new_project 1
-    "$ci_stack" request "${units[@]}"
-    "$ci_stack" deploy --deploy true
+    "$ci_stack" request --units 'services/*'
+    CI_STACK_NO_MARK=false "$ci_stack" deploy --deploy true
     "$ci_stack" release
-    "$ci_stack" request "${units[@]}"
+    "$ci_stack" request --units 'services/*'
     run "$ci_stack" release
     [ "$(last_outcome)" = notDeployed ]
-    run --separate-stderr "$ci_stack" request "${units[@]}" --json
+    run --separate-stderr "$ci_stack" request --units 'services/*' --json
     jq -e '.changedUnits == []' <<<"$output"
     "$ci_stack" release
 }

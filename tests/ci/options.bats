@@ -86,6 +86,12 @@ setup()
     [ "$(cat b.env)" = OTHER=test-1 ]
 }
 
+@test "a switch in a variable is yes or no" {
+    CI_STACK_SUPERSEDE=perhaps run "$ci_stack" request
+    [ "$status" = 64 ]
+    contains "CI_STACK_SUPERSEDE: supersede is yes or no"
+}
+
 @test "a settings file is data: nothing in it runs, and mistakes name the line" {
     printf 'units = $(touch ran)`touch ran`\n' >.ci-stack
     run "$ci_stack" release

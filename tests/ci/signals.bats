@@ -68,8 +68,23 @@ cancel_in() # STEP SIGNAL STATUS OUTCOME
     new_project 1
     start_job run --grace 1s --test 'trap "" TERM; echo $$ >step.log; sleep 300; sleep 300'
     await 20 test -s step.log
+    for _ in {1..50}; do # the second one and all others disturb nothing
+        kill -TERM "$job" || break
+        sleep 0.001
+    done
+    end_job
+    [ "$status" = 143 ]
+    gone "$(step_pid)"
+    nobody_leases
+}
+
+@test "TERM while what a step left behind is being ended" {
+    new_project 1
+    start_job run --grace 3s --test 'echo $$ >leader.log
+        (trap "" TERM; exec sleep 300) & echo $! >step.log'
+    await 20 test -s step.log
+    await 10 gone "$(<leader.log)"
     kill -TERM "$job"
-    kill -TERM "$job" # and a second signal disturbs nothing
     end_job
     [ "$status" = 143 ]
     gone "$(step_pid)"
