@@ -18,12 +18,14 @@ import hosts  # noqa: E402
 hosts.enter_namespaces()
 
 import galera  # noqa: E402
+from callers import RoughCaller, SteadyCaller  # noqa: E402
 from service import await_condition  # noqa: E402
-from trial import SECONDS, Trial  # noqa: E402
+from trial import SECONDS, Trial, Wanderer  # noqa: E402
 
 
 class GaleraTrial(Trial):
     app_hosts = 3
+    callers_of_faults = ((SteadyCaller, 14), (RoughCaller, 4), (Wanderer, 6))
 
     def start_nodes(self):
         missing = galera.missing()

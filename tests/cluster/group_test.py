@@ -45,7 +45,7 @@ def faults(trial):
     """machines are killed, cut off and paused under callers at two hosts: every promise holds"""
     kinds = [GroupTrial.kill_writer, GroupTrial.move_writer, GroupTrial.cut_off_writer,
              GroupTrial.kill_other, GroupTrial.cut_off_other, GroupTrial.pause_writer,
-             GroupTrial.kill_host, GroupTrial.cut_off_host]
+             GroupTrial.kill_host]
     return trial.break_things("group", kinds)
 
 

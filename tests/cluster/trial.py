@@ -47,8 +47,9 @@ class Trial:
     something, mend it, and return how long it took until the hosts served meanwhile."""
 
     app_hosts = 2
-    callers = ((SteadyCaller, 16), (RoughCaller, 6), (Wanderer, 8))
-    stacks = 9
+    callers = ((SteadyCaller, 24),)
+    callers_of_faults = callers
+    stacks = 6
 
     def __init__(self, tests):
         threading.stack_size(512 * 1024)
@@ -96,10 +97,10 @@ class Trial:
         return [{found["result"] for found in report["findings"]
                  if found["text"].startswith(node.address + ": ")} for node in self.nodes]
 
-    def world(self, name):
+    def world(self, name, callers=()):
         world = ClusterWorld(self.deployment, name, SEED, self.stacks)
         self.deployment.await_writes(world)
-        for kind, count in self.callers:
+        for kind, count in callers or self.callers:
             world.start(kind, count)
         return world
 
@@ -121,7 +122,7 @@ class Trial:
 
     def break_things(self, name, faults):
         """Each fault once, and on in turn until the time is over."""
-        world = self.world(name)
+        world = self.world(name, self.callers_of_faults)
         until = time.monotonic() + SECONDS
         count = 0
         while count < len(faults) or time.monotonic() < until:
