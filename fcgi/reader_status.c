@@ -138,23 +138,21 @@ static void visit_status(void *context, const struct database_row *row)
     }
 }
 
+#define REASON SQL_WIDE_TEXT("s.reason")
+
 static void add_status_sql(struct buf *sql, const char *project)
 {
-    buf_puts(
-        sql,
-        ";SELECT s.stack_no, s.state, s.next_state, s.fence, s.branch,"
-        " COALESCE(s.last_deployed_commit, p.initial_commit), " SQL_MICROSECONDS
-        "s.created), " SQL_MICROSECONDS "s.modified), s.owner, " SQL_WIDE_TEXT(
-            "s.reason") ", " SQL_MICROSECONDS
-                        "s.held_until), l.lease_no, l.fence, l.key_name, l.branch, l.commit_id,"
-                        " l.purpose, l.job_url, l.job_name, l.job_user, " SQL_MICROSECONDS
-                        "l.asked_at), " SQL_MICROSECONDS "l.granted_at), " SQL_MICROSECONDS
-                        "l.expires_at), " SQL_MICROSECONDS
-                        "l.deployed_at), l.changed_units FROM stack s JOIN project p USING "
-                        "(project_id)"
-                        " LEFT JOIN lease l ON l.project_id = s.project_id AND l.lease_no = "
-                        "s.lease_no"
-                        " WHERE s.state <> 'deleted' AND p.name = ");
+    buf_puts(sql,
+             ";SELECT s.stack_no, s.state, s.next_state, s.fence, s.branch,"
+             " COALESCE(s.last_deployed_commit, p.initial_commit), " SQL_MICROSECONDS
+             "s.created), " SQL_MICROSECONDS "s.modified), s.owner, " REASON ", " SQL_MICROSECONDS
+             "s.held_until), l.lease_no, l.fence, l.key_name, l.branch, l.commit_id,"
+             " l.purpose, l.job_url, l.job_name, l.job_user, " SQL_MICROSECONDS
+             "l.asked_at), " SQL_MICROSECONDS "l.granted_at), " SQL_MICROSECONDS
+             "l.expires_at), " SQL_MICROSECONDS
+             "l.deployed_at), l.changed_units FROM stack s JOIN project p USING (project_id)"
+             " LEFT JOIN lease l ON l.project_id = s.project_id AND l.lease_no = s.lease_no"
+             " WHERE s.state <> 'deleted' AND p.name = ");
     sql_text(sql, project);
     buf_puts(sql, " ORDER BY s.stack_no;"
                   "SELECT CAST(COALESCE(AVG(latest.hold), MAX(p.lease_s) * 1000000) AS SIGNED)"
