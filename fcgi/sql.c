@@ -56,13 +56,6 @@ void sql_bytes(struct buf *sql, const void *bytes, size_t len)
     buf_puts(sql, "'");
 }
 
-void sql_wide_text(struct buf *sql, const char *text, unsigned width)
-{
-    buf_puts(sql, "CAST(");
-    sql_text(sql, text ? text : "");
-    buf_printf(sql, " AS BINARY(%u))", width);
-}
-
 void sql_time(struct buf *sql, int64_t time_us)
 {
     char text[TIMES_TEXT_SIZE];

@@ -14,14 +14,9 @@
  * any other in hexadecimal. So a quote within a statement is always the end of a literal. */
 void sql_text(struct buf *sql, const char *text);
 void sql_bytes(struct buf *sql, const void *bytes, size_t len);
-/* For a column of bytes that always has its full width: zeros follow the text. NULL: only zeros. */
-void sql_wide_text(struct buf *sql, const char *text, unsigned width);
 void sql_time(struct buf *sql, int64_t time_us); /* 0: NULL */
 
 /* A DATETIME(6) as microseconds since 1970; the column and a closing parenthesis follow. */
 #define SQL_MICROSECONDS "TIMESTAMPDIFF(MICROSECOND,'1970-01-01',"
-
-/* What sql_wide_text() wrote to the column. */
-#define SQL_WIDE_TEXT(column) "NULLIF(TRIM(TRAILING X'00' FROM " column "),'')"
 
 #endif

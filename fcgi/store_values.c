@@ -15,8 +15,6 @@ static_assert(sizeof(enum stack_state) == sizeof(uint32_t) &&
                   sizeof(enum purpose) == sizeof(uint32_t),
               "a word is read and written as 32 bits");
 
-#define REASON_WIDTH 1000 /* of the column */
-
 static const void *field_of(const struct column *column, const void *object)
 {
     return (const char *)object + column->offset;
@@ -61,7 +59,6 @@ static bool is_default(const struct column *column, const void *field)
     case COLUMN_COUNT:
         return *(const int64_t *)field < 0;
     case COLUMN_TEXT:
-    case COLUMN_REASON:
     case COLUMN_MANIFEST:
     case COLUMN_STACK:
     case COLUMN_LEASE:
@@ -84,7 +81,6 @@ static bool is_null(const struct column *column, const void *field)
     case COLUMN_UINT32:
     case COLUMN_UINT64:
     case COLUMN_INT:
-    case COLUMN_REASON:
     case COLUMN_STACK_STATE:
     case COLUMN_LEASE_STATE:
     case COLUMN_PURPOSE:
@@ -130,9 +126,6 @@ void value_write(struct buf *sql, const struct column *column, const void *objec
         break;
     case COLUMN_TEXT:
         sql_text(sql, text_at(field));
-        break;
-    case COLUMN_REASON:
-        sql_wide_text(sql, text_at(field), REASON_WIDTH);
         break;
     case COLUMN_LEASE_ID:
         sql_bytes(sql, field, LEASE_ID_SIZE);
@@ -190,7 +183,6 @@ void value_read(const struct column *column, const struct database_row *row, uns
         *(int64_t *)field = database_int(row, at, -1);
         break;
     case COLUMN_TEXT:
-    case COLUMN_REASON:
         *(char **)field = mem_strdup(text);
         break;
     case COLUMN_LEASE_ID:

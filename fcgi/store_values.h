@@ -23,7 +23,6 @@ enum column_type {
     COLUMN_COUNT, /* int64_t; -1 is NULL */
     COLUMN_TIME,
     COLUMN_TEXT,
-    COLUMN_REASON,   /* its full width, see sql_wide_text() */
     COLUMN_LEASE_ID, /* NULL: all zero */
     COLUMN_MANIFEST, /* its number */
     COLUMN_STACK,    /* its number */

@@ -100,11 +100,39 @@ static void write_stacks(struct writing *writing)
 
     for (size_t i = 0; i < writing->count; i++)
         for (const struct stack *at = writing->pools[i]->dirty_stacks; at; at = at->next_dirty)
-            chunk.parts |= at->changed;
+            chunk.parts |= at->changed & STACK_ROW;
     chunk.may_be_new = chunk.parts & STACK_BIRTH;
     for (size_t i = 0; i < writing->count; i++)
         for (const struct stack *at = writing->pools[i]->dirty_stacks; at; at = at->next_dirty)
-            add_row(&chunk, writing->pools[i], at);
+            if (at->changed & STACK_ROW)
+                add_row(&chunk, writing->pools[i], at);
+    flush(&chunk);
+}
+
+/* A row for what a stack's texts are now takes the place of the one before. Found by the key: see
+ * delete_ended(). */
+static void write_texts(struct writing *writing)
+{
+    static const char start[] = "DELETE stack_text FROM stack_text FORCE INDEX (PRIMARY) WHERE ";
+    struct chunk chunk = {.writing = writing, .table = &table_stack_text};
+    const char *separator = start;
+
+    for (size_t i = 0; i < writing->count; i++) {
+        const struct pool *pool = writing->pools[i];
+        for (const struct stack *at = pool->dirty_stacks; at; at = at->next_dirty) {
+            if (!(at->changed & STACK_TEXT) || at->text_number == 1)
+                continue;
+            buf_printf(writing->sql, "%sproject_id=%u AND stack_no=%u AND text_no=%llu", separator,
+                       pool->id, at->number, (unsigned long long)at->text_number - 1);
+            separator = " OR ";
+        }
+    }
+    if (separator != start)
+        buf_puts(writing->sql, ";");
+    for (size_t i = 0; i < writing->count; i++)
+        for (const struct stack *at = writing->pools[i]->dirty_stacks; at; at = at->next_dirty)
+            if (at->changed & STACK_TEXT)
+                add_row(&chunk, writing->pools[i], at);
     flush(&chunk);
 }
 
@@ -313,6 +341,7 @@ enum database_status store_write_pools(struct database *database, struct buf *sq
 
     write_manifests(&writing);
     write_stacks(&writing);
+    write_texts(&writing);
     write_history(&writing);
     write_leases(&writing, false);
     write_leases(&writing, true);

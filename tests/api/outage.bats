@@ -246,6 +246,38 @@ milliseconds()
     granted b-again
 }
 
+@test "a restart of the program forgets nothing of what a stack is and was told to be" {
+    local before
+    new_project --max-stacks 2
+    take '{"branch":"first"}'
+    mark c1
+    give
+    take '{"branch":"second"}'
+    mark c2
+    give '"outcome":"hold"'
+    post /holdStack "{\"stackName\":\"$STACK\",\"owner\":\"ada\",\"reason\":\"look\"}"
+    take '{"branch":"third"}'
+    give
+    post /deleteStack "{\"stackName\":\"$STACK\"}"
+    expect 200
+    before=$(peek /status | jq -S .stacks)
+
+    end_program KILL
+    local_instance restart program
+    eventually is_ready
+    # What is said next finds everything as it was, the deleted stack, too.
+    post /addStacks '{"count":1}'
+    expect 200
+    get /status
+    expect 200 '.stacks | length == 2 and (.[1] | .state == "available" and .branch == null and .lastDeployedCommit != "c2")'
+    [ "$(jq -S '[.stacks[0]]' <<<"$BODY")" = "$before" ]
+    post /reinstateStack '{"stackName":"test-1"}'
+    take '{"branch":"second"}'
+    [ "$STACK" = test-1 ]
+    sees /status '.stacks[0] | .branch == "second" and .lastDeployedCommit == "c2" and (has("hold") | not)'
+    give
+}
+
 @test "kill -9 of the database: what was answered is there afterwards" {
     new_project
     for n in 1 2 3; do

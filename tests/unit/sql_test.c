@@ -67,17 +67,6 @@ static void test_bytes(void **state)
     assert_sql(&sql, "x''");
 }
 
-static void test_wide_text(void **state)
-{
-    struct buf sql = {0};
-
-    (void)state;
-    sql_wide_text(&sql, "a'", 1000);
-    assert_sql(&sql, "CAST(_utf8mb4 x'6127' AS BINARY(1000))");
-    sql_wide_text(&sql, NULL, 1000);
-    assert_sql(&sql, "CAST('' AS BINARY(1000))");
-}
-
 static void test_time(void **state)
 {
     struct buf sql = {0};
@@ -90,5 +79,4 @@ static void test_time(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(test_text), cmocka_unit_test(test_nothing_ends_a_literal),
-          cmocka_unit_test(test_bytes), cmocka_unit_test(test_wide_text),
-          cmocka_unit_test(test_time))
+          cmocka_unit_test(test_bytes), cmocka_unit_test(test_time))
