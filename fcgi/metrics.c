@@ -1,6 +1,7 @@
 /* metrics: see metrics.h. Counters start at 0 with the program, as Prometheus expects. */
 #include "metrics.h"
 
+#include "map.h"
 #include "times.h"
 
 #include <pthread.h>
@@ -19,7 +20,8 @@ struct histogram {
 };
 
 struct project_metrics {
-    struct project_metrics *next;
+    struct project_metrics *next;      /* of all, the newest first */
+    struct project_metrics *next_same; /* another name with the same hash */
     char *name;
     uint64_t grants;
     uint64_t new_stacks;
@@ -44,6 +46,7 @@ static uint64_t commands;
 static time_t started;
 static uint64_t parked;
 static struct project_metrics *projects;
+static struct map projects_by_name; /* by hash; linked by next_same */
 
 static void observe(struct histogram *histogram, double value)
 {
@@ -93,13 +96,17 @@ void metrics_set_parked(size_t count)
 
 static struct project_metrics *find_project(const char *name)
 {
-    struct project_metrics *project = projects;
+    uint64_t hash = mem_hash(name, strlen(name));
+    struct project_metrics *first = map_get(&projects_by_name, hash);
+    struct project_metrics *project = first;
 
     while (project && strcmp(project->name, name) != 0)
-        project = project->next;
+        project = project->next_same;
     if (project)
         return project;
     project = mem_zalloc(sizeof *project);
+    project->next_same = first;
+    map_put(&projects_by_name, hash, project);
     project->name = mem_strdup(name);
     project->wait = (struct histogram){.bounds = patient, .bound_count = BUCKETS_MAX};
     project->hold = (struct histogram){.bounds = lasting, .bound_count = BUCKETS_MAX};
