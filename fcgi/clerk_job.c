@@ -173,7 +173,7 @@ void clerk_disconnect(const struct clerk *clerk, struct pool *pool, struct lease
 
 static void take_back(const struct clerk *clerk, struct pool *pool, struct lease *lease)
 {
-    pool_untouch(pool, lease);
+    pool_untouch(lease);
     if (lease->request_id && lease->purpose == PURPOSE_TEST) {
         pool_requeue(pool, lease);
         clerk_disconnect(clerk, pool, lease, false);

@@ -32,11 +32,11 @@ struct stack {
     enum stack_state state;
     enum stack_state next_state; /* of a leased stack once it is given back; or STACK_AVAILABLE */
     uint64_t fence;
+    char *branch;             /* of its latest lease */
+    char *commit;             /* lastDeployedCommit; NULL: never set */
     struct manifest *content; /* NULL: unknown */
     struct lease *lease;
-    uint64_t text_number; /* of the row that has its texts; 0: none yet */
-    char *branch;         /* of its latest lease */
-    char *commit;         /* lastDeployedCommit; NULL: never set */
+    uint64_t note_number; /* of the row that has the next two; 0: there is none yet */
     char *owner;
     char *reason;
     uint32_t hold_s;
@@ -53,12 +53,12 @@ struct stack {
 
 /* What changes together. */
 enum stack_part {
-    STACK_LIFE = 1,    /* state, next_state, fence, lease, modified */
-    STACK_CONTENT = 2, /* content */
+    STACK_LIFE = 1,    /* state, next_state, fence, branch, lease, modified */
+    STACK_CONTENT = 2, /* commit, content */
     STACK_ASIDE = 4,   /* hold_s, held_until */
     STACK_BIRTH = 8,   /* created; there may be no row yet */
     STACK_ROW = 15,
-    STACK_TEXT = 16, /* branch, commit, owner, reason: a row of another table */
+    STACK_NOTE = 16, /* owner, reason: a row of another table */
     STACK_ALL = 31
 };
 
@@ -204,7 +204,6 @@ uint32_t pool_free_number(const struct pool *pool);
 /* A new, available stack of that number; an old row of the number lends its fence. */
 struct stack *pool_create_stack(struct pool *pool, uint32_t number);
 void pool_set_content(struct pool *pool, struct stack *stack, struct manifest *content);
-void pool_set_branch(struct pool *pool, struct stack *stack, const char *branch);
 void pool_set_commit(struct pool *pool, struct stack *stack, const char *commit);
 /* Who wants it set aside, why and for how long; NULL, NULL, 0: nobody. */
 void pool_set_aside(struct pool *pool, struct stack *stack, const char *owner, const char *reason,
@@ -217,7 +216,7 @@ void pool_touch_lease(struct pool *pool, struct lease *lease);
 /* waiting → active: the stack is the lease's until it ends. */
 void pool_activate(struct pool *pool, struct lease *lease, struct stack *stack, bool is_new);
 /* Before a grant that nobody heard of is taken back: the stack's branch is what it was. */
-void pool_untouch(struct pool *pool, struct lease *lease);
+void pool_untouch(struct lease *lease);
 /* active → waiting, at its old place; the stack is free again and runs what it ran. */
 void pool_requeue(struct pool *pool, struct lease *lease);
 /* Ends a lease: it leaves the pool (its memory stays until pool_settle). */

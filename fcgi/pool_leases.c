@@ -168,7 +168,7 @@ void pool_activate(struct pool *pool, struct lease *lease, struct stack *stack, 
 
     stack->lease = lease;
     mem_replace(&lease->previous_branch, stack->branch);
-    pool_set_branch(pool, stack, lease->branch);
+    mem_replace(&stack->branch, lease->branch);
     pool_move_stack(pool, stack, STACK_LEASED);
 }
 
@@ -185,10 +185,10 @@ static void return_stack(struct pool *pool, struct stack *stack)
     pool_move_stack(pool, stack, state);
 }
 
-void pool_untouch(struct pool *pool, struct lease *lease)
+void pool_untouch(struct lease *lease)
 {
     if (lease->previous_branch || lease->is_new)
-        pool_set_branch(pool, lease->stack, lease->previous_branch);
+        mem_replace(&lease->stack->branch, lease->previous_branch);
 }
 
 void pool_requeue(struct pool *pool, struct lease *lease)

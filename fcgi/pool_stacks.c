@@ -42,17 +42,9 @@ void pool_touch_stack(struct pool *pool, struct stack *stack, unsigned parts)
         stack->next_dirty = pool->dirty_stacks;
         pool->dirty_stacks = stack;
     }
-    if (parts & ~stack->changed & STACK_TEXT)
-        stack->text_number++;
+    if (parts & ~stack->changed & STACK_NOTE)
+        stack->note_number++;
     stack->changed |= parts;
-}
-
-static void set_text(struct pool *pool, struct stack *stack, char **text, const char *value)
-{
-    if (*text && value ? strcmp(*text, value) == 0 : !*text && !value)
-        return;
-    mem_replace(text, value);
-    pool_touch_stack(pool, stack, STACK_TEXT);
 }
 
 /* Never 0. */
@@ -204,7 +196,7 @@ struct stack *pool_create_stack(struct pool *pool, uint32_t number)
     }
     stack->created = pool->now;
     pool_touch_stack(pool, stack, STACK_BIRTH);
-    pool_set_branch(pool, stack, NULL);
+    mem_replace(&stack->branch, NULL);
     pool_set_commit(pool, stack, NULL);
     pool_set_content(pool, stack, NULL);
     pool_move_stack(pool, stack, STACK_AVAILABLE);
@@ -222,14 +214,10 @@ void pool_set_content(struct pool *pool, struct stack *stack, struct manifest *c
     pool_touch_stack(pool, stack, STACK_CONTENT);
 }
 
-void pool_set_branch(struct pool *pool, struct stack *stack, const char *branch)
-{
-    set_text(pool, stack, &stack->branch, branch);
-}
-
 void pool_set_commit(struct pool *pool, struct stack *stack, const char *commit)
 {
-    set_text(pool, stack, &stack->commit, commit);
+    mem_replace(&stack->commit, commit);
+    pool_touch_stack(pool, stack, STACK_CONTENT);
 }
 
 void pool_set_aside(struct pool *pool, struct stack *stack, const char *owner, const char *reason,
@@ -237,9 +225,9 @@ void pool_set_aside(struct pool *pool, struct stack *stack, const char *owner, c
 {
     if (!stack->owner && !stack->reason && !stack->hold_s && !owner && !reason && !hold_s)
         return;
-    set_text(pool, stack, &stack->owner, owner);
-    set_text(pool, stack, &stack->reason, reason);
+    mem_replace(&stack->owner, owner);
+    mem_replace(&stack->reason, reason);
     stack->hold_s = hold_s;
     stack->held_until = 0; /* counts from when it is held */
-    pool_touch_stack(pool, stack, STACK_ASIDE);
+    pool_touch_stack(pool, stack, STACK_ASIDE | STACK_NOTE);
 }

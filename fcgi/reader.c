@@ -182,7 +182,6 @@ enum reader_status reader_list_stacks(struct reader *reader, const char *project
              ";SELECT stack_no, COALESCE(last_deployed_commit, initial_commit),"
              " state = 'available', branch, " SQL_MICROSECONDS "stack.created), " SQL_MICROSECONDS
              "stack.modified) FROM stack JOIN project USING (project_id)"
-             " LEFT JOIN stack_text USING (project_id, stack_no)"
              " WHERE state <> 'deleted' AND name = ");
     sql_text(sql, project);
     buf_puts(sql, " ORDER BY stack_no");

@@ -141,15 +141,15 @@ static void visit_status(void *context, const struct database_row *row)
 static void add_status_sql(struct buf *sql, const char *project)
 {
     buf_puts(sql,
-             ";SELECT s.stack_no, s.state, s.next_state, s.fence, t.branch,"
-             " COALESCE(t.last_deployed_commit, p.initial_commit), " SQL_MICROSECONDS
-             "s.created), " SQL_MICROSECONDS "s.modified), t.owner, t.reason, " SQL_MICROSECONDS
+             ";SELECT s.stack_no, s.state, s.next_state, s.fence, s.branch,"
+             " COALESCE(s.last_deployed_commit, p.initial_commit), " SQL_MICROSECONDS
+             "s.created), " SQL_MICROSECONDS "s.modified), n.owner, n.reason, " SQL_MICROSECONDS
              "s.held_until), l.lease_no, l.fence, l.key_name, l.branch, l.commit_id,"
              " l.purpose, l.job_url, l.job_name, l.job_user, " SQL_MICROSECONDS
              "l.asked_at), " SQL_MICROSECONDS "l.granted_at), " SQL_MICROSECONDS
              "l.expires_at), " SQL_MICROSECONDS
              "l.deployed_at), l.changed_units FROM stack s JOIN project p USING (project_id)"
-             " LEFT JOIN stack_text t USING (project_id, stack_no)"
+             " LEFT JOIN stack_note n USING (project_id, stack_no)"
              " LEFT JOIN lease l ON l.project_id = s.project_id AND l.lease_no = s.lease_no"
              " WHERE s.state <> 'deleted' AND p.name = ");
     sql_text(sql, project);

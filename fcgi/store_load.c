@@ -16,7 +16,7 @@ struct loading {
     bool broken;
 };
 
-enum load_set { SET_SETTINGS, SET_MANIFESTS, SET_STACKS, SET_TEXTS, SET_LEASES, SET_HOLD };
+enum load_set { SET_SETTINGS, SET_MANIFESTS, SET_STACKS, SET_NOTES, SET_LEASES, SET_HOLD };
 
 static void load_settings(struct pool *pool, const struct database_row *row)
 {
@@ -38,18 +38,18 @@ static void load_stack(struct loading *loading, const struct database_row *row)
     pool_add_stack(loading->pool, stack);
 }
 
-static void load_texts(struct loading *loading, const struct database_row *row)
+static void load_note(struct loading *loading, const struct database_row *row)
 {
     struct table_references references = {loading->pool, &loading->manifests};
     uint64_t number = database_uint(row, 0, 0);
     struct stack *stack =
         number < loading->pool->stacks_size ? loading->pool->stacks[number] : NULL;
 
-    if (stack && !stack->text_number) {
-        table_read(&table_stack_text, row, &references, stack);
+    if (stack && !stack->note_number) {
+        table_read(&table_stack_note, row, &references, stack);
     } else {
-        log_error("database: stack %s has texts %s", row->values[0],
-                  stack ? "twice" : "and no row");
+        log_error("database: stack %s has %s", row->values[0],
+                  stack ? "two notes" : "a note, but no row");
         loading->broken = true;
     }
 }
@@ -98,8 +98,8 @@ static void load_row(void *context, const struct database_row *row)
     case SET_STACKS:
         load_stack(loading, row);
         break;
-    case SET_TEXTS:
-        load_texts(loading, row);
+    case SET_NOTES:
+        load_note(loading, row);
         break;
     case SET_LEASES:
         load_lease(loading, row);
@@ -118,7 +118,7 @@ static void add_load_sql(struct buf *sql, uint32_t project)
                project);
     buf_printf(sql, "SELECT manifest_no, units FROM manifest WHERE project_id = %u;", project);
     table_select(sql, &table_stack, project);
-    table_select(sql, &table_stack_text, project);
+    table_select(sql, &table_stack_note, project);
     table_select(sql, &table_lease, project);
     buf_printf(sql,
                "SELECT CAST(AVG(hold) AS SIGNED) FROM (SELECT"

@@ -30,7 +30,9 @@ static const struct column stack_columns[] = {
     STACK("state", STACK_STATE, state, REQUIRED | STACK_LIFE),
     STACK("next_state", NEXT_STATE, next_state, STACK_LIFE),
     STACK("fence", UINT64, fence, STACK_LIFE),
+    STACK("branch", TEXT, branch, STACK_LIFE),
     STACK("lease_no", LEASE, lease, STACK_LIFE),
+    STACK("last_deployed_commit", TEXT, commit, STACK_CONTENT),
     STACK("content", MANIFEST, content, STACK_CONTENT),
     STACK("hold_s", NUMBER32, hold_s, STACK_ASIDE),
     STACK("held_until", TIME, held_until, STACK_ASIDE),
@@ -38,10 +40,11 @@ static const struct column stack_columns[] = {
     STACK("modified", TIME, modified, REQUIRED | STACK_LIFE),
 };
 
-static const struct column stack_text_columns[] = {
-    STACK("stack_no", UINT32, number, REQUIRED), STACK("text_no", UINT64, text_number, REQUIRED),
-    STACK("branch", TEXT, branch, FIXED),        STACK("last_deployed_commit", TEXT, commit, FIXED),
-    STACK("owner", TEXT, owner, FIXED),          STACK("reason", TEXT, reason, FIXED),
+static const struct column stack_note_columns[] = {
+    STACK("stack_no", UINT32, number, REQUIRED),
+    STACK("note_no", UINT64, note_number, REQUIRED),
+    STACK("owner", TEXT, owner, FIXED),
+    STACK("reason", TEXT, reason, FIXED),
 };
 
 #define LEASE(name, type, field, parts)                                                            \
@@ -95,7 +98,7 @@ static const struct column history_columns[] = {
 };
 
 const struct table table_stack = {"stack", COLUMNS(stack_columns)};
-const struct table table_stack_text = {"stack_text", COLUMNS(stack_text_columns)};
+const struct table table_stack_note = {"stack_note", COLUMNS(stack_note_columns)};
 const struct table table_lease = {"lease", COLUMNS(lease_columns)};
 const struct table table_history = {"history", COLUMNS(history_columns)};
 

@@ -1,5 +1,5 @@
 /*
- * store_tables: the columns of stack, stack_text, lease and history beside the fields that they
+ * store_tables: the columns of stack, stack_note, lease and history beside the fields that they
  * hold, once for reading and for writing. Used by the files of `store`.
  */
 #ifndef STORE_TABLES_H
@@ -16,7 +16,7 @@
 struct table;
 
 extern const struct table table_stack;      /* rows are struct stack */
-extern const struct table table_stack_text; /* the same; a row never changes */
+extern const struct table table_stack_note; /* the same; a row never changes */
 extern const struct table table_lease;      /* rows are struct lease */
 extern const struct table table_history;    /* rows are struct lease; written only */
 

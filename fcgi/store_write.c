@@ -109,21 +109,21 @@ static void write_stacks(struct writing *writing)
     flush(&chunk);
 }
 
-/* A row for what a stack's texts are now takes the place of the one before. Found by the key: see
+/* The row of a stack's new note takes the place of the one before. Found by the key: see
  * delete_ended(). */
-static void write_texts(struct writing *writing)
+static void write_notes(struct writing *writing)
 {
-    static const char start[] = "DELETE stack_text FROM stack_text FORCE INDEX (PRIMARY) WHERE ";
-    struct chunk chunk = {.writing = writing, .table = &table_stack_text};
+    static const char start[] = "DELETE stack_note FROM stack_note FORCE INDEX (PRIMARY) WHERE ";
+    struct chunk chunk = {.writing = writing, .table = &table_stack_note};
     const char *separator = start;
 
     for (size_t i = 0; i < writing->count; i++) {
         const struct pool *pool = writing->pools[i];
         for (const struct stack *at = pool->dirty_stacks; at; at = at->next_dirty) {
-            if (!(at->changed & STACK_TEXT) || at->text_number == 1)
+            if (!(at->changed & STACK_NOTE) || at->note_number == 1)
                 continue;
-            buf_printf(writing->sql, "%sproject_id=%u AND stack_no=%u AND text_no=%llu", separator,
-                       pool->id, at->number, (unsigned long long)at->text_number - 1);
+            buf_printf(writing->sql, "%sproject_id=%u AND stack_no=%u AND note_no=%llu", separator,
+                       pool->id, at->number, (unsigned long long)at->note_number - 1);
             separator = " OR ";
         }
     }
@@ -131,7 +131,7 @@ static void write_texts(struct writing *writing)
         buf_puts(writing->sql, ";");
     for (size_t i = 0; i < writing->count; i++)
         for (const struct stack *at = writing->pools[i]->dirty_stacks; at; at = at->next_dirty)
-            if (at->changed & STACK_TEXT)
+            if (at->changed & STACK_NOTE)
                 add_row(&chunk, writing->pools[i], at);
     flush(&chunk);
 }
@@ -341,7 +341,7 @@ enum database_status store_write_pools(struct database *database, struct buf *sq
 
     write_manifests(&writing);
     write_stacks(&writing);
-    write_texts(&writing);
+    write_notes(&writing);
     write_history(&writing);
     write_leases(&writing, false);
     write_leases(&writing, true);

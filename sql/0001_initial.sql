@@ -7,8 +7,8 @@
 --
 -- Rows that change never get longer: MariaDB may lose a row for which a full disk has no room, though it
 -- rolls the transaction back. ROW_FORMAT=REDUNDANT keeps the room of a NULL for values of a fixed width. Texts
--- that change stand in rows that don't (`stack_text`), or have a fixed width, too: bytes of UTF-8, with zeros
--- to the end (`prefix` is ASCII).
+-- that change have one, too: bytes of UTF-8, with zeros to the end (`prefix` is ASCII); or they stand in rows
+-- that never change (`stack_note`).
 
 CREATE TABLE project (
   project_id      INT UNSIGNED NOT NULL AUTO_INCREMENT COMMENT 'internal number',
@@ -28,32 +28,32 @@ CREATE TABLE project (
 ) ENGINE=InnoDB ROW_FORMAT=REDUNDANT DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='One app of one team: its settings and its row lock';
 
 CREATE TABLE stack (
-  project_id   INT UNSIGNED NOT NULL COMMENT 'whose stack',
-  stack_no     INT UNSIGNED NOT NULL COMMENT 'the number in its name',
-  state        ENUM('available','leased','held','quarantined','draining','deleted') NOT NULL COMMENT 'life cycle; a deleted row stays, so that its fence goes on rising when the name returns',
-  next_state   ENUM('held','quarantined') NULL COMMENT 'what a leased stack becomes when it is given back, instead of available',
-  fence        BIGINT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'rises with every grant of this stack',
-  content      BIGINT UNSIGNED NULL COMMENT 'the units that it runs (manifest); NULL: unknown',
-  lease_no     BIGINT UNSIGNED NULL COMMENT 'its active lease',
-  hold_s       INT UNSIGNED NULL COMMENT 'how long it will be held once it is given back, seconds',
-  held_until   DATETIME(6) NULL COMMENT 'when a held stack returns to the pool',
-  created      DATETIME(6) NOT NULL COMMENT 'when the stack was created',
-  modified     DATETIME(6) NOT NULL COMMENT 'when it last changed: for an available stack, since when it is idle',
+  project_id           INT UNSIGNED NOT NULL COMMENT 'whose stack',
+  stack_no             INT UNSIGNED NOT NULL COMMENT 'the number in its name',
+  state                ENUM('available','leased','held','quarantined','draining','deleted') NOT NULL COMMENT 'life cycle; a deleted row stays, so that its fence goes on rising when the name returns',
+  next_state           ENUM('held','quarantined') NULL COMMENT 'what a leased stack becomes when it is given back, instead of available',
+  fence                BIGINT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'rises with every grant of this stack',
+  branch               BINARY(255) NULL COMMENT 'branch of its latest lease',
+  last_deployed_commit BINARY(255) NULL COMMENT 'what setLastDeployedCommit last said; NULL: never',
+  content              BIGINT UNSIGNED NULL COMMENT 'the units that it runs (manifest); NULL: unknown',
+  lease_no             BIGINT UNSIGNED NULL COMMENT 'its active lease',
+  hold_s               INT UNSIGNED NULL COMMENT 'how long it will be held once it is given back, seconds',
+  held_until           DATETIME(6) NULL COMMENT 'when a held stack returns to the pool',
+  created              DATETIME(6) NOT NULL COMMENT 'when the stack was created',
+  modified             DATETIME(6) NOT NULL COMMENT 'when it last changed: for an available stack, since when it is idle',
   PRIMARY KEY (project_id, stack_no),
   CONSTRAINT stack_of_project FOREIGN KEY (project_id) REFERENCES project (project_id) ON DELETE CASCADE
 ) ENGINE=InnoDB ROW_FORMAT=REDUNDANT DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='The deployed copies';
 
-CREATE TABLE stack_text (
-  project_id           INT UNSIGNED NOT NULL COMMENT 'whose stack',
-  stack_no             INT UNSIGNED NOT NULL COMMENT 'which',
-  text_no              BIGINT UNSIGNED NOT NULL COMMENT 'rises with every change: a row of the next number takes the place of this one',
-  branch               VARCHAR(255) NULL COMMENT 'branch of its latest lease',
-  last_deployed_commit VARCHAR(255) NULL COMMENT 'what setLastDeployedCommit last said; NULL: never',
-  owner                VARCHAR(255) NULL COMMENT 'who holds or quarantined it',
-  reason               VARCHAR(1000) NULL COMMENT 'why it is held or quarantined',
-  PRIMARY KEY (project_id, stack_no, text_no),
-  CONSTRAINT stack_text_of_project FOREIGN KEY (project_id) REFERENCES project (project_id) ON DELETE CASCADE
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='What is said of a stack, one row each; a stack that was never lent nor set aside has none';
+CREATE TABLE stack_note (
+  project_id INT UNSIGNED NOT NULL COMMENT 'whose stack',
+  stack_no   INT UNSIGNED NOT NULL COMMENT 'which',
+  note_no    BIGINT UNSIGNED NOT NULL COMMENT 'rises with every change: a row of the next number takes the place of this one',
+  owner      VARCHAR(255) NULL COMMENT 'who holds or quarantined it',
+  reason     VARCHAR(1000) NULL COMMENT 'why it is held or quarantined',
+  PRIMARY KEY (project_id, stack_no, note_no),
+  CONSTRAINT stack_note_of_project FOREIGN KEY (project_id) REFERENCES project (project_id) ON DELETE CASCADE
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='Who set a stack aside, and why; one that never was has none';
 
 CREATE TABLE lease (
   project_id      INT UNSIGNED NOT NULL COMMENT 'whose lease',

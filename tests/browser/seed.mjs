@@ -29,10 +29,10 @@ export class Seed {
 
   /* `count` stacks of a project, idle for a while. */
   stacks(project, count) {
-    const rows = range(count).map((i) => `(@p, ${i + 1}, 'available', 3, @now - INTERVAL 20 DAY, @now - INTERVAL ${60 + i} SECOND)`);
-    const texts = range(count).map((i) => `(@p, ${i + 1}, 1, ${quote(this.#branch())}, ${quote(this.#commit())})`);
-    this.#change(project, `INSERT INTO stack (project_id, stack_no, state, fence, created, modified) VALUES ${rows.join()};
-      INSERT INTO stack_text (project_id, stack_no, text_no, branch, last_deployed_commit) VALUES ${texts.join()};`);
+    const rows = range(count).map((i) => `(@p, ${i + 1}, 'available', 3, ${quote(this.#branch())}, ${quote(this.#commit())},
+      @now - INTERVAL 20 DAY, @now - INTERVAL ${60 + i} SECOND)`);
+    this.#change(project, `INSERT INTO stack (project_id, stack_no, state, fence, branch, last_deployed_commit, created, modified)
+      VALUES ${rows.join()};`);
   }
 
   /* A day of jobs that went through `count` stacks; it ended some minutes ago. */

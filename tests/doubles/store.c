@@ -271,16 +271,17 @@ static void check_stack_row(const struct stack *row, const struct stack *stack)
 {
     if (!(stack->changed & STACK_LIFE))
         check(row->state == stack->state && row->next_state == stack->next_state &&
-              row->fence == stack->fence && !row->lease == !stack->lease &&
-              row->created == stack->created && row->modified == stack->modified);
+              row->fence == stack->fence && same_text(row->branch, stack->branch) &&
+              !row->lease == !stack->lease && row->created == stack->created &&
+              row->modified == stack->modified);
     if (!(stack->changed & STACK_CONTENT))
-        check(number_of(row->content) == number_of(stack->content));
+        check(same_text(row->commit, stack->commit) &&
+              number_of(row->content) == number_of(stack->content));
     if (!(stack->changed & STACK_ASIDE))
         check(row->hold_s == stack->hold_s && row->held_until == stack->held_until);
-    check(stack->text_number == row->text_number + (stack->changed & STACK_TEXT ? 1 : 0));
-    if (!(stack->changed & STACK_TEXT))
-        check(same_text(row->branch, stack->branch) && same_text(row->commit, stack->commit) &&
-              same_text(row->owner, stack->owner) && same_text(row->reason, stack->reason));
+    check(stack->note_number == row->note_number + (stack->changed & STACK_NOTE ? 1 : 0));
+    if (!(stack->changed & STACK_NOTE))
+        check(same_text(row->owner, stack->owner) && same_text(row->reason, stack->reason));
 }
 
 static void check_lease_row(const struct lease *row, const struct lease *lease)

@@ -164,20 +164,19 @@ static inline uint64_t row_digest(const struct stack *stack, unsigned part)
     uint64_t digest;
 
     if (part == STACK_LIFE)
-        buf_printf(&text, "%d %d %llu %llu %lld", (int)stack->state, (int)stack->next_state,
-                   (unsigned long long)stack->fence,
+        buf_printf(&text, "%d %d %llu %s %llu %lld", (int)stack->state, (int)stack->next_state,
+                   (unsigned long long)stack->fence, stack->branch ? stack->branch : "",
                    (unsigned long long)(stack->lease ? stack->lease->number : 0),
                    (long long)stack->modified);
     else if (part == STACK_CONTENT)
-        buf_printf(&text, "%llu",
+        buf_printf(&text, "%s %llu", stack->commit ? stack->commit : "",
                    (unsigned long long)(stack->content ? stack->content->number : 0));
     else if (part == STACK_BIRTH)
         buf_printf(&text, "%lld", (long long)stack->created);
     else if (part == STACK_ASIDE)
         buf_printf(&text, "%u %lld", stack->hold_s, (long long)stack->held_until);
     else
-        buf_printf(&text, "%llu %s %s %s %s", (unsigned long long)stack->text_number,
-                   stack->branch ? stack->branch : "", stack->commit ? stack->commit : "",
+        buf_printf(&text, "%llu %s %s", (unsigned long long)stack->note_number,
                    stack->owner ? stack->owner : "", stack->reason ? stack->reason : "");
     digest = mem_hash(text.data, text.len);
     buf_free(&text);
