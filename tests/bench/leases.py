@@ -22,6 +22,7 @@ TITLES = {
     "constant": ("without the database: nginx, `FCGX_Accept_r`, a constant answer", "HTTPS"),
     "refused": ("our program without the database: a request refused after parsing (400)", "HTTPS"),
     "ours": ("**stack-orchestrator**", "HTTPS, the same MariaDB"),
+    "branches": ("the same, another branch at each borrow", "HTTPS, the same MariaDB"),
     "commit": ("a bare durable commit: `UPDATE` of one row, no pool", "our MariaDB, unix socket"),
     "skip": ("MariaDB, SKIP LOCKED, by hand", "our MariaDB, unix socket"),
     "procedure": ("MariaDB, SKIP LOCKED, stored procedure", "our MariaDB, unix socket"),
@@ -59,6 +60,7 @@ class Bench:
             loads.Https("constant", other, second.parts, BORROW),
             loads.Https("refused", ours, used, REFUSED),
             loads.Https("ours", ours, used),
+            loads.Https("branches", ours, used, ("branches",)),
         ]
 
     def raw(self):

@@ -5,7 +5,7 @@ import statistics
 import report
 import turns
 
-OVER_HTTPS = ("wrk", "alone", "constant", "refused", "ours")
+OVER_HTTPS = ("wrk", "alone", "constant", "refused", "ours", "branches")
 RAW = ("skip", "procedure")
 PARTS = ("nginx", "program", "database", "generator")
 
@@ -29,7 +29,9 @@ def tables(data):
         "Pairs a second:",
         "",
     ]
-    rows = [rates(runs, titles, name, counts, turns.pairs) for name in ["ours"] + lenders]
+    rows = [
+        rates(runs, titles, name, counts, turns.pairs) for name in ["ours", "branches"] + lenders
+    ]
     rows += [
         ["%s: skipped: %s" % tuple(why)] + ["–"] * (len(counts) + 1)
         for why in data["skipped"].values()
@@ -153,6 +155,12 @@ def goals(data):
             turns.ratios(many["ours"], many["refused"], turns.rate),
         ),
     ]
+    found.append(
+        report.Figure(
+            "requests/s, 64 clients, another branch at each borrow ÷ always the same",
+            turns.ratios(many["branches"], many["ours"], turns.rate),
+        )
+    )
     for what, least, others in (
         ("raw database, one transaction a lease", 1.8, RAW),
         ("the same that also records lease and history", None, ("recorded",)),

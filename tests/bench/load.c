@@ -48,6 +48,7 @@ static int64_t until;
 static struct mark *marks;
 static struct samples samples;
 static unsigned long pairs;
+static unsigned long branch, other_branches; /* 1: each borrow names another */
 static unsigned long doubly_lent;
 
 static struct mark *find_mark(const struct client *client)
@@ -72,7 +73,8 @@ static void ask(struct client *client)
     if (path) {
         https_send(&client->https, &server, path, body);
     } else if (!client->is_holding) {
-        https_send(&client->https, &server, "/requestStack", "{\"branch\":\"main\"}");
+        snprintf(text, sizeof text, "{\"branch\":\"branch-%lu\"}", branch += other_branches);
+        https_send(&client->https, &server, "/requestStack", text);
     } else {
         snprintf(text, sizeof text, "{\"stackName\":\"%s\",\"leaseId\":\"%s\"}", client->stack_name,
                  client->lease_id);
@@ -191,10 +193,11 @@ int main(int argc, char **argv)
     double seconds;
 
     if (argc != 7 && argc != 9)
-        tool_die("usage: load PORT CA_FILE KEY_FILE CLIENTS SECONDS pairs|PATH [STATUS BODY]");
+        tool_die("usage: load PORT CA_FILE KEY_FILE CLIENTS SECONDS pairs|branches|PATH [STATUS BODY]");
     https_server_open(&server, (uint16_t)tool_number(argv[1], UINT16_MAX), argv[2], argv[3]);
     client_count = (int)tool_number(argv[4], 10000);
     seconds = tool_number(argv[5], 3600);
+    other_branches = strcmp(argv[6], "branches") == 0;
     if (argc == 9) {
         path = argv[6];
         expected = (int)tool_number(argv[7], 599);
