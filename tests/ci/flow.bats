@@ -367,6 +367,117 @@ setup() { new_app; }
     [ "$status" = 64 ]
 }
 
+@test "of jobs that begin at once with one state file, one runs and the others are refused" {
+    new_project 5
+    for _ in 1 2 3; do
+        local -a jobs=()
+        for number in 1 2 3; do
+            env --default-signal "$ci_stack" run --state "state" --test 'touch running.log; while [ ! -e go.log ]; do sleep 0.05; done' >"$number.log" 2>&1 3>&- &
+            jobs+=($!)
+        done
+        local refused=0 ran=0
+        await 10 test -e running.log
+        ended() { [ "$(jobs -pr | wc -l)" = 1 ]; }
+        await 20 ended
+        [ "$(leased)" = 1 ]
+        touch go.log
+        for number in "${jobs[@]}"; do
+            status=0
+            wait "$number" || status=$?
+            case $status in
+                0) ran=$((ran + 1)) ;;
+                64) refused=$((refused + 1)) ;;
+            esac
+        done
+        [ "$ran $refused" = "1 2" ]
+        [ "$(cat ./?.log | grep -c 'in use by process')" = 2 ]
+        nobody_leases
+        [ ! -e state.lock ] && [ ! -L state.lock ]
+        rm running.log go.log
+    done
+    # The lock of a job that was killed while it held it.
+    ln -s "4194304 $(uname -n) 1" state.lock
+    run "$ci_stack" run --state state --test true
+    [ "$status" = 0 ]
+}
+
+@test "a job that waits for longer than its lease is to last still owns its state file" {
+    new_project 1
+    "$ci_stack" request --state one
+    start_job run --state state --lease 60s --wait 60s --test true
+    await 10 someone_waits
+    touch -d '2 hours ago' state
+    run "$ci_stack" run --state state --wait 1s --test true
+    [ "$status" = 64 ]
+    contains "in use by process $job"
+    "$ci_stack" release --state one
+    end_job
+    [ "$status" = 0 ]
+}
+
+@test "who deploys by a command of their own and marks nothing: the stack counts as unknown" {
+    new_project 1
+    "$ci_stack" run "${units[@]}" --deploy true --migrate true
+    change services/users
+    "$ci_stack" request "${units[@]}"
+    "$ci_stack" release
+    [ "$(last_outcome)" = success ]
+    run --separate-stderr "$ci_stack" request "${units[@]}" --json
+    jq -e '.changedUnits | length == 3' <<<"$output"
+    "$ci_stack" release --failed
+    [ "$(last_outcome)" = failed ]
+    # The same of a run that has no deploy of its own.
+    run "$ci_stack" run "${units[@]}" --test 'echo "my own deploy"'
+    [ "$(last_outcome)" = success ]
+    # What ci-stack deploy skipped, nobody deployed.
+    "$ci_stack" run "${units[@]}" --deploy true --migrate true
+    change migrations
+    "$ci_stack" request "${units[@]}"
+    "$ci_stack" deploy --deploy true
+    "$ci_stack" release
+    [ "$(last_outcome)" = notDeployed ]
+}
+
+@test "a step that failed and was tried again has not failed" {
+    new_project 1
+    "$ci_stack" request "${units[@]}"
+    run "$ci_stack" deploy --deploy 'test -e second.log || { touch second.log; exit 3; }'
+    [ "$status" = 3 ]
+    "$ci_stack" deploy --deploy true
+    "$ci_stack" migrate --migrate true
+    "$ci_stack" release
+    [ "$(last_outcome)" = success ]
+}
+
+@test "a proxy's page is not the service's word: the lease is not lost" {
+    new_project 1
+    server=$instance/etc/nginx/server.conf
+    cp "$server" "$BATS_TEST_TMPDIR/server.conf"
+    reload() { kill -HUP "$("$repo/scripts/local" pid nginx --var "$instance")"; }
+    printf 'location = /extendLease { default_type text/html; return 403 "<h1>Forbidden</h1>"; }\n' >>"$server"
+    reload
+    start_job run --lease 10s --test 'while [ ! -e go.log ]; do sleep 0.05; done; echo TESTED'
+    await 15 grep -q '"/extendLease".*403' "$instance/log/nginx-access.log"
+    cp "$BATS_TEST_TMPDIR/server.conf" "$server"
+    reload
+    await 15 grep -q '"/extendLease".*200' "$instance/log/nginx-access.log"
+    touch go.log
+    end_job
+    [ "$status" = 0 ]
+    contains TESTED
+    [ "$(api GET '/history?limit=1' | jq -r '.requests[0].state')" = released ]
+}
+
+@test "--supersede without a known branch ends nobody's request" {
+    new_project 1
+    git checkout -q --detach
+    run "$ci_stack" run --supersede --test true
+    [ "$status" = 64 ]
+    contains "give --branch"
+    run "$ci_stack" run --supersede=no --test true
+    [ "$status" = 0 ]
+}
+
 @test "request --keep renews for as long as a process lives, and lets CI see the end of its output" {
     new_project 1
     sleep 300 3>&- &

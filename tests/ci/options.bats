@@ -86,7 +86,10 @@ setup()
     [ "$(cat b.env)" = OTHER=test-1 ]
 }
 
-@test "a switch in a variable is yes or no" {
+@test "a switch in a variable, or with =, is yes or no" {
+    run "$ci_stack" request --supersede=perhaps
+    [ "$status" = 64 ]
+    contains "--supersede: supersede is yes or no"
     CI_STACK_SUPERSEDE=perhaps run "$ci_stack" request
     [ "$status" = 64 ]
     contains "CI_STACK_SUPERSEDE: supersede is yes or no"
