@@ -72,7 +72,7 @@ backup_command()
 
 restore_command()
 {
-    local file=${1:-} program schema newest directory tables ours lines faults
+    local file=${1:-} program schema newest directory tables ours unfinished lines faults
 
     [[ $# == 1 && $file != -* ]] || usage 'restore needs FILE' "$restore_help"
     [[ -r $file ]] || die "can't read $file"
@@ -87,14 +87,19 @@ restore_command()
     newest=$(newest_migration)
     ((schema <= newest)) || die "$file has schema $schema, newer than this orchestratorctl knows ($newest): upgrade it"
     open_database
-    sql "SELECT COUNT(*), COALESCE(SUM(table_name = 'project'), 0) FROM information_schema.tables WHERE table_schema = DATABASE()"
-    read -r tables ours <<<"${rows[0]}"
+    sql "SELECT COUNT(*), COALESCE(SUM(table_name = 'project'), 0), COALESCE(SUM(table_name = 'unfinished_restore'), 0)
+        FROM information_schema.tables WHERE table_schema = DATABASE()"
+    read -r tables ours unfinished <<<"${rows[0]}"
     [[ $ours == 0 ]] || sql 'SELECT COUNT(*) FROM project'
     # Fresh tables, as setup makes them, hold nothing.
-    [[ $tables == 0 || ($ours == 1 && ${rows[0]} == 0) ]] ||
+    [[ $tables == 0 || $unfinished == 1 || ($ours == 1 && ${rows[0]} == 0) ]] ||
         die "the database ${config[database_name]} is not empty; nothing was restored"
     session_end
     empty_database
+    # Says until the end that what stands there may be half of it, so that this can be run again.
+    open_database
+    sql 'CREATE TABLE unfinished_restore (nothing INT)'
+    session_end
     program=$(client)
     if ! "$program" --defaults-file=<(dump_options) --default-character-set=utf8mb4 --binary-mode --batch \
         "${config[database_name]}" <"$directory/database.sql" 2>"$scratch/errors"; then
@@ -103,7 +108,7 @@ restore_command()
     fi
     # They were programs of the time of the backup.
     open_database
-    sql 'DELETE FROM instance'
+    sql 'DELETE FROM instance; DROP TABLE unfinished_restore'
     session_end
     (json='' && migrate)
     keys_lock

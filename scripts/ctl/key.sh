@@ -32,6 +32,8 @@ keys_lock()
     [[ -w ${keys%/*} ]] || die "can't write in ${keys%/*}"
     exec {keys_lock}>"$keys.lock"
     flock -w 60 "$keys_lock" || die "$keys is locked by another orchestratorctl"
+    # Left by a command that was interrupted: nginx may not know of its change.
+    [[ ! -e $keys.old ]] || keys_take_effect
 }
 
 # Leaves in `lines` the keys of standard input, and in `faults` the numbers of what is neither key nor comment.

@@ -143,14 +143,14 @@ project_delete()
     --force) forced=1 ;;
     *) usage "unknown argument $2" "$project_help" ;;
     esac
+    keys_lock # before any row, as key revoke does
+    keys_read
     open_database
     lock_project "$name"
     sql "SELECT COUNT(*) FROM lease WHERE project_id = $project_id"
     [[ -n $forced || ${rows[0]} == 0 ]] ||
         die "$name has ${rows[0]} live leases and waiting requests; --force deletes it all the same"
     sql "DELETE FROM project WHERE project_id = $project_id"
-    keys_lock
-    keys_read
     keys_put "$(awk -v project="\"$name" '$2 != project' <<<"$lines")"
     query COMMIT || {
         keys_undo

@@ -5,7 +5,8 @@
 setup_help='Usage: orchestratorctl setup [--admin FILE] [--project NAME]
            [--host NAME [--certificate FILE --certificate-key FILE] [--metrics] | --path /PATH]
 
-Can be run again: it makes what is missing, and keeps what is there.
+Can be run again: it makes what is missing, and keeps what is there, the site of the host with your
+changes, too, unless --certificate or --metrics say that it is to be another.
   - the system user, passwords of the two database users, the database, its tables, the key file
   - with --host: a site of nginx for this host name, with a self-signed certificate unless one is given
     (names of files that nginx may read), and with --metrics a listener for Prometheus at 127.0.0.1:9436
@@ -135,53 +136,77 @@ make_certificate()
 }
 
 # write_for_nginx FILE TEXT: a file that we wrote before may be written again, another's not.
+# Appends to `written`.
 write_for_nginx()
 {
     local file=$1
 
     [[ ! -e $file ]] || grep -q 'Written by `orchestratorctl' "$file" || die "$file exists and is not ours; nothing was changed"
-    [[ -e $file && $(<"$file") == "$2" ]] || {
-        printf '%s\n' "$2" >"$file.new"
-        chmod 644 "$file.new"
-        mv "$file.new" "$file"
-        note "wrote $file"
-    }
+    [[ ! -e $file || $(<"$file") != "$2" ]] || return 0
+    rm -f "$file.old"
+    [[ ! -e $file ]] || ln "$file" "$file.old"
+    printf '%s\n' "$2" >"$file.new"
+    chmod 644 "$file.new"
+    mv "$file.new" "$file"
+    written+=("$file")
 }
 
-# Takes new files up, or takes $1 away again.
+# Takes the files of `written` up, or puts back what was there before them.
 nginx_reload()
 {
-    local report
+    local report file
 
     if ! report=$(nginx -t -q -c "${config[nginx_config]}" 2>&1); then
-        rm -f "$1"
-        die "nginx refuses its configuration with the new file, so $1 was taken away again: $(nginx_refusal "$report")"
+        ((${#written[@]})) || die "nginx refuses its configuration: $(nginx_refusal "$report")"
+        for file in "${written[@]}"; do
+            if [[ -e $file.old ]]; then mv -f "$file.old" "$file"; else rm -f "$file"; fi
+        done
+        die "nginx refuses its configuration with ${written[*]}, so nothing was changed: $(nginx_refusal "$report")"
     fi
     keys_take_effect
+    for file in "${written[@]}"; do
+        note "wrote $file$([[ ! -e $file.old ]] || printf '; what it was is %s.old' "$file")"
+    done
+}
+
+# Leaves in `certificate`, `certificate_key` and `metrics` what site $1 has, where nothing else was asked for.
+site_keeps()
+{
+    [[ -n $certificate ]] || {
+        certificate=$(sed -nE 's/^ *ssl_certificate "(.*)";$/\1/p' "$1")
+        certificate_key=$(sed -nE 's/^ *ssl_certificate_key "(.*)";$/\1/p' "$1")
+    }
+    ! grep -q '^include ".*/metrics\.conf";' "$1" || metrics=1
 }
 
 setup_site()
 {
-    local host=$1 certificate=$2 certificate_key=$3 metrics=$4 directory=${config[nginx_config]%/*} file enabled text
+    local host=$1 certificate=$2 certificate_key=$3 metrics=$4 directory=${config[nginx_config]%/*} file enabled='' text written=()
 
-    [[ -n $certificate ]] || make_certificate "$host"
-    text=$(nginx_site --host "$host" --certificate "$certificate" --certificate-key "$certificate_key" ${metrics:+--metrics})
+    file=$directory/conf.d/stack-orchestrator.conf
     if [[ -d $directory/sites-available ]]; then
         file=$directory/sites-available/stack-orchestrator
         enabled=$directory/sites-enabled/stack-orchestrator
-        write_for_nginx "$file" "$text"
-        ln -sfn "$file" "$enabled"
-    else
-        enabled=$directory/conf.d/stack-orchestrator.conf
-        write_for_nginx "$enabled" "$text"
     fi
-    nginx_reload "$enabled"
+    if [[ -e $file ]] && grep -qF " server_name $host;" "$file" && [[ -z $certificate$metrics ]]; then
+        note "kept $file"
+    else
+        [[ ! -e $file ]] || ! grep -qF " server_name $host;" "$file" || site_keeps "$file"
+        [[ -n $certificate ]] || make_certificate "$host"
+        text=$(nginx_site --host "$host" --certificate "$certificate" --certificate-key "$certificate_key" ${metrics:+--metrics})
+        write_for_nginx "$file" "$text"
+    fi
+    [[ -z $enabled || -e $enabled ]] || {
+        ln -sfn "$file" "$enabled"
+        written+=("$enabled")
+    }
+    nginx_reload
     tell "https://$host/ is served by nginx"
 }
 
 setup_path()
 {
-    local path=$1 directory=${config[nginx_config]%/*} text snippets
+    local path=$1 directory=${config[nginx_config]%/*} text snippets written=()
 
     snippets=$(nginx_directory)
     text=$(nginx_path "$path")
@@ -192,13 +217,13 @@ setup_path()
         '# stack-orchestrator. Written by `orchestratorctl setup --path`.' \
         '# Remove these two if your nginx.conf has them: the key file needs at least these.' \
         'map_hash_bucket_size 128;' 'map_hash_max_size 8192;' "include \"$snippets/http.conf\";")"
-    nginx_reload "$directory/conf.d/stack-orchestrator.conf"
+    nginx_reload
     tell "Put this into the server { } of your site, and reload nginx: include \"$directory/snippets/stack-orchestrator.conf\";"
 }
 
 setup_project()
 {
-    local name=$1 role lines
+    local name=$1 role lines key
 
     projects
     [[ " ${rows[*]} " == *" $name "* ]] || project_create "$name"
@@ -207,7 +232,8 @@ setup_project()
         if grep -qF " $name-$role\";" <<<"$lines"; then
             note "key $name-$role is there already; \`orchestratorctl key rotate\` makes a new one"
         else
-            printf '%-8s %s\n' "$role" "$(json='' key_create "$name" "$role" "$name-$role")"
+            key=$(json='' && key_create "$name" "$role" "$name-$role")
+            printf '%-8s %s\n' "$role" "$key"
         fi
     done
 }
@@ -231,6 +257,7 @@ setup()
         shift 2
     done
     [[ -z $host || -z $path ]] || usage '--host and --path exclude each other' "$setup_help"
+    [[ -z $certificate$metrics || -n $host ]] || usage '--certificate and --metrics are of a --host' "$setup_help"
     [[ ${certificate:+x} == "${certificate_key:+x}" ]] || usage '--certificate and --certificate-key belong together' "$setup_help"
     need_scratch
     if [[ -z $admin && -e ${config_file%/*}/admin.cnf ]]; then

@@ -170,6 +170,18 @@ empty_shop()
     empty_shop "$key"
 }
 
+@test "a key whose revocation was interrupted before nginx knew of it is refused after the next command" {
+    local key keys=$VAR_DIR/etc/keys.map
+    key=$(ctl key create shop ci halfway)
+    cp "$keys" "$keys.old"
+    sed -i '/halfway/d' "$keys"
+    [ "$(status "$key" /listStacks)" = 200 ]
+    run ctl key revoke halfway
+    [ "$status" -eq 1 ]
+    [[ $output == *'there is no key halfway'* ]]
+    [ "$(status "$key" /listStacks)" = 401 ]
+}
+
 @test "a revoked key is refused at once, and its waiting requests end" {
     local key other waiter
     key=$(ctl key create shop ci revoked)
@@ -244,6 +256,16 @@ empty_shop()
     ctl key revoke secret
     grep -q defaults-file "$BATS_TEST_TMPDIR/seen"
     run ! grep -qF -e "$name" -e "$(<"$VAR_DIR/etc/migration.password")" -e "$(<"$VAR_DIR/etc/program.password")" "$BATS_TEST_TMPDIR/seen"
+}
+
+@test "a password file that holds no password changes nothing of the database's users" {
+    local conf=$VAR_DIR/etc/crlf.conf
+    sed "s|^migration_password_file = .*|migration_password_file = $VAR_DIR/etc/crlf.password|" "$VAR_DIR/etc/stack-orchestrator.conf" >"$conf"
+    printf 'secret\r\n' >"$VAR_DIR/etc/crlf.password"
+    run "$root/scripts/orchestratorctl" -c "$conf" database create --admin "$VAR_DIR/etc/admin.cnf"
+    [ "$status" -eq 1 ]
+    [[ $output == *'a password is one line without control characters' ]]
+    database_as migration 'SELECT 1'
 }
 
 @test "the program's user changes rows and nothing else" {

@@ -150,6 +150,26 @@ wait_until_ready()
     inside orchestratorctl backup /root/backup.tar.gz
 }
 
+@test "setup again keeps the site with its changes; one that nginx refuses changes nothing" {
+    local site=/etc/nginx/sites-available/stack-orchestrator before
+    inside sed -i 's/^    access_log/    # mine\n    access_log/' "$site"
+    before=$(inside cat "$site")
+    inside orchestratorctl setup --host stacks.test
+    [ "$(inside cat "$site")" = "$before" ]
+    run inside orchestratorctl setup --host stacks.test --certificate /nowhere.pem --certificate-key /nowhere.key
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ $output == *'nothing was changed'* ]]
+    [ "$(inside cat "$site")" = "$before" ]
+    inside nginx -t
+    # A new certificate leaves the metrics, and the old file.
+    inside cp /etc/stack-orchestrator/tls/stacks.test.pem /etc/stack-orchestrator/tls/stacks.test.key /etc/nginx/
+    inside orchestratorctl setup --host stacks.test --certificate /etc/nginx/stacks.test.pem --certificate-key /etc/nginx/stacks.test.key
+    [ "$(inside cat "$site.old")" = "$before" ]
+    inside grep -q 'ssl_certificate "/etc/nginx/stacks.test.pem"' "$site"
+    inside curl --silent --fail http://127.0.0.1:9436/metrics | grep -q '^stack_orchestrator_stacks{project="shop"'
+}
+
 @test "systemd starts it again after a crash, and it drains at a stop" {
     inside systemctl kill --signal KILL stack-orchestrator.service
     wait_until_ready
@@ -181,6 +201,9 @@ wait_until_ready()
 }
 
 @test "an upgrade keeps data, settings and keys, and runs migrations" {
+    local workers
+    nginx_workers() { inside sh -c 'pgrep -P "$(cat /run/nginx.pid)" | sort'; }
+    workers=$(nginx_workers)
     inside sed -i 's/^#workers = 4/workers = 3/' /etc/stack-orchestrator/stack-orchestrator.conf
     run install_package "$work/new.deb"
     echo "$output"
@@ -189,6 +212,8 @@ wait_until_ready()
     [ "$(inside mariadb -N -e 'SELECT MAX(version) FROM stack_orchestrator.schema_version WHERE finished IS NOT NULL')" = "$newest" ]
     inside grep -q '^workers = 3' /etc/stack-orchestrator/stack-orchestrator.conf
     call "$(<"$work/key")" /listStacks | grep -q '"stackName":"test-1"'
+    # nginx has read our new files.
+    [ -z "$(comm -12 <(echo "$workers") <(nginx_workers))" ]
 }
 
 @test "a downgrade is refused with a message, and changes nothing" {
