@@ -147,6 +147,16 @@ milliseconds()
     granted again
 }
 
+@test "a program that hangs: monitoring hears of it in seconds" {
+    local pid
+    pid=$(local_instance pid program)
+    kill -STOP "$pid"
+    AS='' call GET /healthz '' --max-time 15
+    kill -CONT "$pid"
+    expect_error 504 gatewayTimeout
+    eventually is_ready
+}
+
 @test "the program starts before its database, says so, and serves once it is there" {
     new_project
     end_program TERM
