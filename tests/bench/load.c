@@ -193,7 +193,8 @@ int main(int argc, char **argv)
     double seconds;
 
     if (argc != 7 && argc != 9)
-        tool_die("usage: load PORT CA_FILE KEY_FILE CLIENTS SECONDS pairs|branches|PATH [STATUS BODY]");
+        tool_die(
+            "usage: load PORT CA_FILE KEY_FILE CLIENTS SECONDS pairs|branches|PATH [STATUS BODY]");
     https_server_open(&server, (uint16_t)tool_number(argv[1], UINT16_MAX), argv[2], argv[3]);
     client_count = (int)tool_number(argv[4], 10000);
     seconds = tool_number(argv[5], 3600);

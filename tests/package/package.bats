@@ -256,3 +256,13 @@ wait_until_ready()
     wait_until_ready
     call "$(<"$work/key")" /listStacks | grep -q '"stackName":"test-1"'
 }
+
+@test "purged, it leaves a site of the administrator's that includes it in order" {
+    inside rm /etc/nginx/sites-enabled/stack-orchestrator
+    inside orchestratorctl setup --path /team/stacks
+    inside sed -i 's|^[[:space:]]*server_name _;|& include "/etc/nginx/snippets/stack-orchestrator.conf";|' /etc/nginx/sites-available/default
+    inside nginx -t
+    inside dpkg --purge stack-orchestrator
+    inside nginx -t
+    [ "$(inside grep -rl orchestrator /etc/nginx/ | sort)" = $'/etc/nginx/sites-available/default\n/etc/nginx/snippets/stack-orchestrator.conf' ]
+}
