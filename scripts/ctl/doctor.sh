@@ -116,6 +116,8 @@ check_database()
             if [[ -n $excess ]]; then
                 found fault grants "${config[database_user]} may do more than it should: $(head -n 1 <<<"$excess")" \
                     'revoke it, then: orchestratorctl database create'
+            elif ! printf '%s\n' "${rows[@]}" | grep -q '^GRANT SELECT, INSERT, UPDATE, DELETE ON'; then
+                found fault grants "${config[database_user]} may not read and write all rows" 'orchestratorctl database create grants it'
             else
                 found good grants "${config[database_user]} may read and write rows, and nothing else"
             fi

@@ -150,6 +150,11 @@ state_of()
     grep -q '^fault *durability' <<<"$output"
     grep -q '^fault *schema' <<<"$output"
     [ "$(grep -c '→' <<<"$output")" -ge 5 ]
+    database "REVOKE DELETE ON \`$(setting database_name)\`.* FROM $(setting database_user)@localhost"
+    run ctl doctor
+    database "GRANT DELETE ON \`$(setting database_name)\`.* TO $(setting database_user)@localhost"
+    [ "$status" -eq 1 ]
+    grep -q '^fault *grants .*may not read and write' <<<"$output"
 }
 
 @test "a rotated key works beside the old one, until that one's time is over" {
