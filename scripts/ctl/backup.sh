@@ -48,6 +48,7 @@ backup_command()
     directory=$scratch/backup
     mkdir "$directory"
     open_database
+    refuse_unfinished_restore
     sql 'SELECT COALESCE(MAX(version), 0), SUM(finished IS NULL) FROM schema_version'
     read -r schema unfinished <<<"${rows[0]}"
     [[ $unfinished == 0 ]] || die 'a migration was begun and never finished; mend that first'
@@ -68,6 +69,13 @@ backup_command()
     sync "$file.part"
     mv -n "$file.part" "$file"
     tell "$file: schema $schema, $(stat -c %s "$file") bytes" --arg file "$file" --argjson schema "$schema" --argjson bytes "$(stat -c %s "$file")"
+}
+
+# A database that holds half a backup serves nobody, and is none to keep.
+refuse_unfinished_restore()
+{
+    sql "SHOW TABLES LIKE 'unfinished\\_restore'"
+    ((${#rows[@]} == 0)) || die 'a restore was begun and never finished: run it again'
 }
 
 restore_command()
@@ -98,7 +106,7 @@ restore_command()
     empty_database
     # Says until the end that what stands there may be half of it, so that this can be run again.
     open_database
-    sql 'CREATE TABLE unfinished_restore (nothing INT)'
+    sql 'CREATE TABLE unfinished_restore (nothing INT PRIMARY KEY)'
     session_end
     program=$(client)
     if ! "$program" --defaults-file=<(dump_options) --default-character-set=utf8mb4 --binary-mode --batch \
@@ -108,9 +116,9 @@ restore_command()
     fi
     # They were programs of the time of the backup.
     open_database
-    sql 'DELETE FROM instance; DROP TABLE unfinished_restore'
+    sql 'DELETE FROM instance'
     session_end
-    (json='' && migrate)
+    (json='' restoring=1 && migrate)
     keys_lock
     keys_look_here
     if [[ -n $lines$faults ]]; then
@@ -119,6 +127,9 @@ restore_command()
         keys_put "$(keys_that_live <"$directory/keys.map")"
         keys_take_effect
     fi
+    open_database
+    sql 'DROP TABLE unfinished_restore'
+    session_end
     # What it remembers is of another time.
     if [[ -d /run/systemd/system && ${config[socket]} == - ]]; then
         systemctl try-restart stack-orchestrator.service || note 'restart the program'

@@ -207,6 +207,7 @@ migrate()
     done
 
     open_database
+    [[ -n ${restoring:-} ]] || refuse_unfinished_restore
     # Two at once: the second waits, and finds the work done. The name of a lock has 64 characters
     # at most.
     sql "SELECT GET_LOCK(CONCAT('stack-orchestrator ', LEFT(SHA2(DATABASE(), 256), 40)), 300)"

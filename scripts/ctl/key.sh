@@ -75,6 +75,7 @@ keys_put()
 {
     local keys=${config[keys_file]} new report
 
+    keys_were_there=''
     new=$(mktemp "$keys.XXXXXX")
     {
         printf '# Written by orchestratorctl. Each line is a key and what it is: project, role, name.\n'
@@ -84,6 +85,7 @@ keys_put()
     if [[ -e $keys ]]; then
         chown --reference="$keys" "$new" 2>/dev/null || true
         ln "$keys" "$keys.old"
+        keys_were_there=1
     fi
     sync "$new"
     mv -f "$new" "$keys"
@@ -99,7 +101,7 @@ keys_undo()
 {
     local keys=${config[keys_file]}
 
-    if [[ -e $keys.old ]]; then
+    if [[ -n $keys_were_there ]]; then
         mv -f "$keys.old" "$keys"
     else
         rm -f "$keys"
@@ -127,15 +129,16 @@ keys_take_effect()
 {
     local master='' command='' old workers deadline=$((SECONDS + 20))
 
-    rm -f "${config[keys_file]}.old"
     [[ ! -s ${config[nginx_pid_file]} ]] || read -r master <"${config[nginx_pid_file]}" || true
     [[ ! $master =~ ^[0-9]+$ ]] || IFS= read -r -d '' command 2>/dev/null <"/proc/$master/cmdline" || true
     if [[ $command != 'nginx: master process'* ]]; then
         note 'nginx is not running; the keys take effect when it starts'
+        rm -f "${config[keys_file]}.old"
         return 0
     fi
     old=$(nginx_workers "$master")
     kill -HUP "$master" || die 'nginx could not be told to reload; the keys take effect when it does'
+    rm -f "${config[keys_file]}.old"
     while ((SECONDS < deadline)); do
         workers=$(nginx_workers "$master")
         if [[ -n $workers && -z $(comm -12 <(sort <<<"$old") <(sort <<<"$workers")) ]]; then

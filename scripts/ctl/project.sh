@@ -151,11 +151,14 @@ project_delete()
     [[ -n $forced || ${rows[0]} == 0 ]] ||
         die "$name has ${rows[0]} live leases and waiting requests; --force deletes it all the same"
     sql "DELETE FROM project WHERE project_id = $project_id"
+    trap '' INT TERM # both, or none
     keys_put "$(awk -v project="\"$name" '$2 != project' <<<"$lines")"
     query COMMIT || {
         keys_undo
         die "database: $(session_error)"
     }
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
     keys_take_effect
     session_end
     [[ -z $json ]] || tell "Project $name deleted"

@@ -77,6 +77,7 @@ nginx_site()
     check_file_name --certificate-key "$certificate_key"
     directory=$(nginx_directory)
     # The parameter of `listen` is deprecated since 1.25.1, the directive doesn't exist before.
+    command -v nginx >/dev/null || die 'nginx is not installed here'
     version=$(nginx -v 2>&1 | sed 's/.*nginx\/\([0-9]*\)\.\([0-9]*\)\.\([0-9]*\).*/\1 \2 \3/')
     read -r _ minor patch <<<"$version"
     if ((minor > 25 || (minor == 25 && patch >= 1))); then
@@ -163,35 +164,45 @@ nginx_reload()
         done
         die "nginx refuses its configuration with ${written[*]}, so nothing was changed: $(nginx_refusal "$report")"
     fi
+    keys_lock
     keys_take_effect
+    exec {keys_lock}>&-
     for file in "${written[@]}"; do
         note "wrote $file$([[ ! -e $file.old ]] || printf '; what it was is %s.old' "$file")"
     done
+}
+
+# site_value DIRECTIVE FILE
+site_value()
+{
+    sed -nE "s/^[[:space:]]*$1[[:space:]]+\"?([^\";]*)\"?;.*/\1/p;" "$2" | head -n 1
 }
 
 # Leaves in `certificate`, `certificate_key` and `metrics` what site $1 has, where nothing else was asked for.
 site_keeps()
 {
     [[ -n $certificate ]] || {
-        certificate=$(sed -nE 's/^ *ssl_certificate "(.*)";$/\1/p' "$1")
-        certificate_key=$(sed -nE 's/^ *ssl_certificate_key "(.*)";$/\1/p' "$1")
+        certificate=$(site_value ssl_certificate "$1")
+        certificate_key=$(site_value ssl_certificate_key "$1")
+        [[ -n $certificate && -n $certificate_key ]] || die "$1 names no certificate; give --certificate and --certificate-key"
     }
     ! grep -q '^include ".*/metrics\.conf";' "$1" || metrics=1
 }
 
 setup_site()
 {
-    local host=$1 certificate=$2 certificate_key=$3 metrics=$4 directory=${config[nginx_config]%/*} file enabled='' text written=()
+    local host=$1 certificate=$2 certificate_key=$3 metrics=$4 directory=${config[nginx_config]%/*} file enabled='' text is_there='' written=()
 
     file=$directory/conf.d/stack-orchestrator.conf
     if [[ -d $directory/sites-available ]]; then
         file=$directory/sites-available/stack-orchestrator
         enabled=$directory/sites-enabled/stack-orchestrator
     fi
-    if [[ -e $file ]] && grep -qF " server_name $host;" "$file" && [[ -z $certificate$metrics ]]; then
+    [[ ! -e $file || " $(site_value server_name "$file") " != *" $host "* ]] || is_there=1
+    if [[ -n $is_there && -z $certificate$metrics ]]; then
         note "kept $file"
     else
-        [[ ! -e $file ]] || ! grep -qF " server_name $host;" "$file" || site_keeps "$file"
+        [[ -z $is_there ]] || site_keeps "$file"
         [[ -n $certificate ]] || make_certificate "$host"
         text=$(nginx_site --host "$host" --certificate "$certificate" --certificate-key "$certificate_key" ${metrics:+--metrics})
         write_for_nginx "$file" "$text"

@@ -392,13 +392,20 @@ setup() { new_app; }
         [ "$ran $refused" = "1 2" ]
         [ "$(cat ./?.log | grep -c 'in use by process')" = 2 ]
         nobody_leases
-        [ ! -e state.lock ] && [ ! -L state.lock ]
         rm running.log go.log
     done
-    # The lock of a job that was killed while it held it.
-    ln -s "4194304 $(uname -n) 1" state.lock
-    run "$ci_stack" run --state state --test true
+}
+
+@test "after a killed job the next one with its state file waits until the keeper has ended its step" {
+    new_project 1
+    start_job run --state state --grace 2s --test 'trap "" TERM; touch running.log; while :; do date +%N >alive.log; sleep 0.05; done'
+    await 10 test -s alive.log
+    kill -KILL -- "-$job"
+    end_job
+    run "$ci_stack" run --state state --test 'cp alive.log then.log; sleep 0.5; cmp alive.log then.log'
     [ "$status" = 0 ]
+    nobody_leases
+    [ "$(api GET /history | jq '[.requests[] | select(.state == "released")] | length')" = 2 ]
 }
 
 @test "a job that waits for longer than its lease is to last still owns its state file" {
@@ -428,6 +435,13 @@ setup() { new_app; }
     [ "$(last_outcome)" = failed ]
     # The same of a run that has no deploy of its own.
     run "$ci_stack" run "${units[@]}" --test 'echo "my own deploy"'
+    [ "$(last_outcome)" = success ]
+    # A unit that this commit no longer has may have been taken away.
+    "$ci_stack" run "${units[@]}" --deploy true --migrate true
+    git rm -qr services/mail
+    commit_all 'no mail'
+    "$ci_stack" request "${units[@]}"
+    "$ci_stack" release
     [ "$(last_outcome)" = success ]
     # What ci-stack deploy skipped, nobody deployed.
     "$ci_stack" run "${units[@]}" --deploy true --migrate true

@@ -225,6 +225,11 @@ ctl_expires_one()
     PATH=$BATS_TEST_TMPDIR/bin:$PATH run ctl restore "$backup"
     [ "$status" -eq 137 ]
     [ -n "$(database 'SHOW TABLES')" ]
+    run ctl backup "$BATS_TEST_TMPDIR/half.tar.gz"
+    [ "$status" -eq 1 ]
+    run ctl migrate
+    [ "$status" -eq 1 ]
+    [[ $output == *'a restore was begun and never finished'* ]]
     run ctl restore "$backup"
     echo "$output"
     [ "$status" -eq 0 ]

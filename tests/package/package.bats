@@ -166,6 +166,9 @@ wait_until_ready()
     inside cp /etc/stack-orchestrator/tls/stacks.test.pem /etc/stack-orchestrator/tls/stacks.test.key /etc/nginx/
     inside orchestratorctl setup --host stacks.test --certificate /etc/nginx/stacks.test.pem --certificate-key /etc/nginx/stacks.test.key
     [ "$(inside cat "$site.old")" = "$before" ]
+    # However it stands there.
+    inside sed -i 's|ssl_certificate "\(.*\)";|ssl_certificate \1; # managed|; s/server_name stacks.test;/server_name other.test stacks.test;/' "$site"
+    inside orchestratorctl setup --host stacks.test --metrics
     inside grep -q 'ssl_certificate "/etc/nginx/stacks.test.pem"' "$site"
     inside curl --silent --fail http://127.0.0.1:9436/metrics | grep -q '^stack_orchestrator_stacks{project="shop"'
 }
