@@ -133,6 +133,7 @@ state_of()
 }
 
 @test "doctor finds what was broken, and says what to do" {
+    local granted
     chmod 644 "$VAR_DIR/etc/keys.map"
     chmod 666 "$(setting socket)"
     database "GRANT DROP ON \`$(setting database_name)\`.* TO $(setting database_user)@localhost; SET GLOBAL innodb_flush_log_at_trx_commit = 2;
@@ -150,9 +151,10 @@ state_of()
     grep -q '^fault *durability' <<<"$output"
     grep -q '^fault *schema' <<<"$output"
     [ "$(grep -c '→' <<<"$output")" -ge 5 ]
-    database "REVOKE DELETE ON \`$(setting database_name)\`.* FROM $(setting database_user)@localhost"
+    granted="DELETE ON \`$(setting database_name | sed 's/_/\\_/g')\`.*" # as database create grants it
+    database "REVOKE $granted FROM $(setting database_user)@localhost"
     run ctl doctor
-    database "GRANT DELETE ON \`$(setting database_name)\`.* TO $(setting database_user)@localhost"
+    database "GRANT $granted TO $(setting database_user)@localhost"
     [ "$status" -eq 1 ]
     grep -q '^fault *grants .*may not read and write' <<<"$output"
 }
