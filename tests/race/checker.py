@@ -41,9 +41,6 @@ ROUNDING = 0.002
 CLOCKS = 0.05
 LATE = 1.0
 
-# Seconds after the program's death in which a call may still get a 502: the promise.
-RECOVERY = 1.0
-
 # What a caller may be told while something is broken.
 EXCUSES = {"badGateway", "unavailable", "gatewayTimeout", "databaseUnavailable", "shuttingDown",
            "queueFull", "noStackAvailable", "notNow"}
@@ -117,12 +114,6 @@ class Checker:
         return any(f["from"] <= call["ended"] and call["sent"] <= f["to"] and
                    (not kind or f.get(kind)) for f in self.faults)
 
-    def after_death(self, call):
-        """Whether an nginx worker may not have heard yet that the program at the other end of a connection
-        that it keeps has died: another worker's answer ends the fault, and each hears by itself."""
-        return any(f.get("died", call["ended"]) < call["ended"] and call["sent"] <= f["died"] + RECOVERY
-                   for f in self.faults)
-
     def check_answers(self):
         slowness = self.end["slowness"] if self.end else 1
         for call in self.calls:
@@ -142,8 +133,7 @@ class Checker:
                 self.violation("answer", "%s: the answer came after %.1f s" %
                                (what, call["ended"] - call["sent"]))
             if call["status"] >= 500 and code not in ("noStackAvailable", "notNow"):
-                if not (self.in_fault(call) and code in EXCUSES or
-                        code == "badGateway" and self.after_death(call)):
+                if not self.in_fault(call) or code not in EXCUSES:
                     self.violation("answer", "%s: %s %s" % (what, call["status"], code))
             elif call["status"] != 200 and not code:
                 self.violation("answer", "%s: %s without a code" % (what, call["status"]))

@@ -201,10 +201,6 @@ FORGED = [
      forge(put({**KILL, "silent": True}, request(9, 9.0, 10.5, None, cut="timed out")))),
     ("502 while the program is killed", set(),
      forge(put(KILL, request(9, 9.0, 10.5, 502, "badGateway")))),
-    ("502 of an nginx worker that hears late of the kill", set(),
-     forge(put({**KILL, "died": 10.1, "to": 10.2}, request(9, 10.3, 10.4, 502, "badGateway")))),
-    ("502 when every worker must have heard of the kill", {"answer"},
-     forge(put({**KILL, "died": 10.1, "to": 10.2}, request(9, 11.2, 11.3, 502, "badGateway")))),
     ("500 while the program is killed", {"answer"},
      forge(put(KILL, request(9, 9.0, 10.5, 500, "internal")))),
 
