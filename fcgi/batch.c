@@ -70,6 +70,11 @@ bool batch_connect(struct batch *batch)
     return true;
 }
 
+void batch_disconnect(struct batch *batch)
+{
+    store_disconnect(batch->store);
+}
+
 bool batch_improve(struct batch *batch)
 {
     if (!store_improve(batch->store))

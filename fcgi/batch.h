@@ -26,6 +26,8 @@ int64_t batch_deadline_ms(const struct batch *batch);
 
 /* false: the database is away. */
 bool batch_connect(struct batch *batch);
+/* Of a server that gets nothing done: batch_connect() then judges anew whether it may be used. */
+void batch_disconnect(struct batch *batch);
 /* Goes back to a database server that is better, if there is one. Whether it did. */
 bool batch_improve(struct batch *batch);
 /* Why, if a server answered and was refused; else empty. */

@@ -144,8 +144,10 @@ enum reader_status reader_run(struct reader *reader, database_visit *visit, stru
             break;
         status = database_run(reader->database, &reader->sql, visit, reading);
     }
-    if (status != DATABASE_OK)
+    if (status != DATABASE_OK) {
+        database_disconnect(reader->database); /* so that the server is judged anew */
         return READER_NO_DATABASE;
+    }
     return reading->found ? READER_OK : READER_NO_PROJECT;
 }
 

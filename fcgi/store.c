@@ -177,6 +177,11 @@ enum database_status store_connect(struct store *store, struct database_time *re
     return status;
 }
 
+void store_disconnect(struct store *store)
+{
+    database_disconnect(store->database);
+}
+
 bool store_improve(struct store *store)
 {
     struct database_time now = {0};

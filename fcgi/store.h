@@ -35,6 +35,8 @@ uint64_t store_instance(const struct store *store);
  * connection is a new one. */
 enum database_status store_connect(struct store *store, struct database_time *reconnected);
 
+void store_disconnect(struct store *store);
+
 /* Goes back to a better host of the list, if there is one. Whether it did. The
  * connection may be lost then. */
 bool store_improve(struct store *store);

@@ -176,6 +176,7 @@ static void turn(struct writer *writer)
         ready = batch_connect(writer->batch) && work(writer, now_ms);
     atomic_store(&writer->ready, ready);
     if (!ready) {
+        batch_disconnect(writer->batch);
         batch_refuse(writer->batch);
         writer->reconnect_at_ms = now_ms + RECONNECT_MS;
         writer->improve_at_ms = now_ms + writer->improve_pause_ms;

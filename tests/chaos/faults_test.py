@@ -343,6 +343,32 @@ def killed_at_parked(point):
     return run
 
 
+class Past:
+    """To nginx, past the proxy: what is sent has arrived."""
+
+    def __init__(self, rig):
+        self.port = rig.nginx_port
+        self.tls = rig.tls
+
+    def choose(self):
+        return self
+
+
+def killed_unheard(rig, team):
+    """nginx hears of a request before it hears that a connection it keeps leads to a dead program."""
+    with Client(Past(rig), team.key) as client:
+        lease = client.call("/requestStack", {"leaseSeconds": 60})[1]
+        rig.signal("nginx", signal.SIGSTOP)
+        await_condition(20, lambda: rig.is_stopped("nginx"), "nginx stands still", 0.005)
+        client.send("/releaseStack", {"stackName": lease["stackName"],
+                                      "leaseId": lease["leaseId"]})
+        rig.kill("program")
+        rig.restart("program")
+        rig.signal("nginx", signal.SIGCONT)
+        expect(client.receive()[0], 200, "releaseStack")
+    expect(team.grants(), [(1, "released")], "grants")
+
+
 def stopped_before_commit(rig, team):
     rig.arm("beforeCommit", "stop")
     call = team.borrow("one")
@@ -473,6 +499,27 @@ def silent_database(rig, team):
     rig.heal()
     await_condition(10, lambda: team.call("/status")[0] == 200, "reads go on")
     rig.await_service(team.key)
+
+
+def stuck_server(rig, team):
+    """A server that is there, but gets nothing done: whether it may be used is looked at again."""
+    lease = team.lease("one")
+    with rig.session("SELECT instance_id FROM instance FOR UPDATE", "locked"):
+        rig.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2")
+        try:
+            await_condition(20, lambda: "innodb_flush_log_at_trx_commit is 2" in readiness(rig),
+                            "the reason at /readyz")
+        finally:
+            rig.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
+    await_condition(20, lambda: readiness(rig) == "", "it is ready again")
+    expect(team.release(lease)[0], 200, "releaseStack")
+
+
+def readiness(rig):
+    """What /readyz says while it isn't ready; empty: it is."""
+    with Client(rig, "") as client:
+        status, answer, _ = client.call("/readyz")
+    return "" if status == 200 else answer["error"]["message"]
 
 
 # --- Something runs out ---
@@ -677,6 +724,7 @@ TESTS = [
     ("… before the answer to a release: it is done, and can be repeated", killed_at_release),
     ("… before a waiter's answer", killed_at_parked("beforeParkedAnswer")),
     ("… after a waiter's answer", killed_at_parked("afterParkedAnswer")),
+    ("… while nginx does not listen: what is sent then reaches the next one", killed_unheard),
     ("the program is stopped before the COMMIT, and goes on", stopped_before_commit),
     ("half an answer: the grant goes back at once", half_an_answer),
     ("half an answer to a release: it is done, and can be repeated", half_an_answer_of_a_release),
@@ -685,6 +733,7 @@ TESTS = [
     ("a hang-up during an outage of the database counts after it", hang_up_during_outage),
     ("the database is killed under waiters: they get their stacks", database_killed_under_waiters),
     ("the database falls silent: all who read are told soon", silent_database),
+    ("the database gets nothing done: whether it may be used is looked at again", stuck_server),
     ("nginx is killed under waiters: nobody gets a stack who isn't there",
      nginx_killed_under_waiters),
     ("the database's disk is full, and has room again", full_disk),
