@@ -528,6 +528,13 @@ setup() { new_app; }
     contains "section_start"
 }
 
+@test "what a job is called is cut between two letters, where the service takes no more" {
+    new_project 1
+    "$ci_stack" request --job-name "$(printf '\u00fc%.0s' {1..200})" --job-user "$(printf 'u%.0s' {1..300})"
+    api GET /status | jq -e '.stacks[0].lease.job | .name == ("\u00fc" * 127) and .user == ("u" * 255)'
+    "$ci_stack" release
+}
+
 @test "reports: JSON, JUnit, and groups in GitHub's log" {
     new_project 1
     GITHUB_ACTIONS=true run "$ci_stack" run "${units[@]}" --deploy true --test 'exit 2' --report-json report.log --report-junit junit.log

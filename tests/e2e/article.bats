@@ -99,6 +99,19 @@ test:integration" ]
     grep -q migrate yarn.log # again: it was not marked
 }
 
+@test "the article's script made safe goes on when the program is away for a moment" {
+    "$repo/scripts/local" kill program --var "$instance"
+    env --default-signal setsid "$repo/scripts/ci/article" >job.log 2>&1 3>&- &
+    job=$!
+    was_refused() { grep "\"project\":\"$project\".*/requestStack.*\"status\":502" "$instance"/log/nginx-access.log; }
+    await 20 was_refused
+    "$repo/scripts/local" restart program --var "$instance" 3>&-
+    end_job
+    [ "$status" = 0 ]
+    contains "test-1 will be used"
+    [ "$(last_outcome)" = success ]
+}
+
 @test "the article's script made safe gives the stack back when it is cancelled" {
     touch pause-test:integration
     env --default-signal setsid "$repo/scripts/ci/article" >job.log 2>&1 3>&- &
