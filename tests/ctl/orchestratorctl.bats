@@ -135,6 +135,31 @@ teardown_file()
     done
 }
 
+# One that waits for the key file has no row yet, or callers would wait with it.
+@test "project delete and key revoke that wait for another command hold up nobody who borrows" {
+    local command key
+    ctl project create quiet
+    key=$(ctl key create quiet ci quiet-ci)
+    ctl key create quiet ci quiet-other
+    for command in 'key revoke quiet-other' 'project delete quiet'; do
+        exec {lock}>"$VAR_DIR/etc/keys.map.lock"
+        flock "$lock"
+        # shellcheck disable=SC2086 # words
+        "$root/scripts/orchestratorctl" -c "$VAR_DIR/etc/stack-orchestrator.conf" $command {lock}>&- 3>&- &
+        waiter=$!
+        wait_for is_at_lock
+        [ "$(status "$key" /requestStack --request POST --data-raw '{"leaseSeconds": 5}' --max-time 5)" = 200 ]
+        call "$key" /releaseStack --request POST --data-raw '{"stackName": "test-1"}' --max-time 5
+        exec {lock}>&-
+        wait "$waiter"
+    done
+}
+
+is_at_lock()
+{
+    pgrep --parent "$waiter" flock >/dev/null
+}
+
 # Borrows both stacks of shop with key $1, and leaves request $2 waiting in the background: its
 # answer goes to waiting.json, its process number is $waiter.
 fill_shop()
