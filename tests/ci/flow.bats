@@ -494,6 +494,9 @@ setup() { new_app; }
 
 @test "request --keep renews for as long as a process lives, and lets CI see the end of its output" {
     new_project 1
+    run "$ci_stack" request --keep nobody
+    [ "$status" = 64 ]
+    nobody_leases # known before there was a stack
     sleep 300 3>&- &
     leader=$!
     # Command substitution waits for the end of the output: a keeper that held it open would hang here.
