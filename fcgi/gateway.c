@@ -37,15 +37,21 @@
 #define WRITE_TIMEOUT_S  10
 #define PARAM_MAX        4096 /* nginx's own limits are lower */
 
+/* Of a connection. */
+enum state {
+    BUSY,
+    IDLE,     /* waits for its next request */
+    REFUSING, /* the same, while gateway_drain() has it in its hands */
+};
+
 struct gateway {
     int epoll;
     int listener;
     int stopper; /* eventfd; readable once stopped */
     char *path;  /* to remove at the end; NULL: not ours */
     atomic_bool draining;
-    /* Descriptors that wait for their next request, so that draining can close them. */
-    atomic_uchar *idle;
-    size_t idle_size;
+    atomic_uchar *states; /* by descriptor: enum state */
+    size_t states_size;
 };
 
 /* Opening and closing */
@@ -104,8 +110,8 @@ struct gateway *gateway_open(const char *path)
     bool inherited = strcmp(path, "-") == 0;
     long most = sysconf(_SC_OPEN_MAX);
 
-    gateway->idle_size = most > 0 ? (size_t)most : 1024;
-    gateway->idle = mem_zalloc(gateway->idle_size);
+    gateway->states_size = most > 0 ? (size_t)most : 1024;
+    gateway->states = mem_zalloc(gateway->states_size);
     gateway->epoll = epoll_create1(EPOLL_CLOEXEC);
     gateway->stopper = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     gateway->listener = inherited ? STDIN_FILENO : listen_at(path);
@@ -130,17 +136,29 @@ void gateway_close(struct gateway *gateway)
     close(gateway->stopper);
     close(gateway->epoll);
     free(gateway->path);
-    free(gateway->idle);
+    free(gateway->states);
     free(gateway);
+}
+
+/* nginx can't write to it any more, and sends its request anew (again.conf); what it wrote before
+ * can still be read. To close it would lose that. */
+static void refuse_more(int fd)
+{
+    shutdown(fd, SHUT_RD);
 }
 
 void gateway_drain(struct gateway *gateway)
 {
     atomic_store(&gateway->draining, true);
     epoll_ctl(gateway->epoll, EPOLL_CTL_DEL, gateway->listener, NULL);
-    for (size_t fd = 0; fd < gateway->idle_size; fd++)
-        if (atomic_load(&gateway->idle[fd]))
-            shutdown((int)fd, SHUT_RD); /* wakes a worker, which finds its end and closes it */
+    for (size_t fd = 0; fd < gateway->states_size; fd++) {
+        unsigned char state = IDLE;
+
+        if (!atomic_compare_exchange_strong(&gateway->states[fd], &state, REFUSING))
+            continue;
+        refuse_more((int)fd); /* wakes a worker, which finds its end and closes it */
+        atomic_store(&gateway->states[fd], IDLE);
+    }
 }
 
 void gateway_stop(struct gateway *gateway)
@@ -152,19 +170,33 @@ void gateway_stop(struct gateway *gateway)
 
 /* Connections */
 
-static void set_idle(struct gateway *gateway, int fd, bool idle)
+static void set_state(struct gateway *gateway, int fd, enum state state)
 {
-    if ((size_t)fd < gateway->idle_size)
-        atomic_store(&gateway->idle[fd], idle);
+    if ((size_t)fd < gateway->states_size)
+        atomic_store(&gateway->states[fd], (unsigned char)state);
+}
+
+/* Of an idle one: now it is the caller's alone. */
+static void claim(struct gateway *gateway, int fd)
+{
+    unsigned char state;
+
+    if ((size_t)fd >= gateway->states_size)
+        return;
+    do
+        state = IDLE;
+    while (!atomic_compare_exchange_weak(&gateway->states[fd], &state, BUSY));
 }
 
 static void arm(struct gateway *gateway, int fd, int operation)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, .data.fd = fd};
 
-    set_idle(gateway, fd, true);
+    set_state(gateway, fd, IDLE);
+    if (atomic_load(&gateway->draining)) /* that may have come by while it was busy */
+        refuse_more(fd);
     if (epoll_ctl(gateway->epoll, operation, fd, &event) < 0) {
-        set_idle(gateway, fd, false);
+        set_state(gateway, fd, BUSY);
         close(fd);
     }
 }
@@ -274,7 +306,7 @@ struct request *gateway_next(struct gateway *gateway)
             accept_all(gateway);
             continue;
         }
-        set_idle(gateway, event.data.fd, false);
+        claim(gateway, event.data.fd);
         request = read_request(event.data.fd);
         if (request)
             return request;
@@ -381,9 +413,13 @@ static bool send_answer(struct client client, const struct buf *headers, const s
 bool gateway_reply(struct gateway *gateway, struct client client, const struct buf *headers,
                    const struct buf *body, bool may_block)
 {
-    bool sent = send_answer(client, headers, body, may_block ? 0 : MSG_DONTWAIT);
+    bool is_last = !client.keep || atomic_load(&gateway->draining);
+    bool sent;
 
-    if (sent && client.keep && !atomic_load(&gateway->draining))
+    if (is_last)
+        refuse_more(client.fd); /* or nginx might send the next one before we close */
+    sent = send_answer(client, headers, body, may_block ? 0 : MSG_DONTWAIT);
+    if (sent && !is_last)
         arm(gateway, client.fd, EPOLL_CTL_MOD);
     else
         close(client.fd);

@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""restart_test: the program is ended and started again under callers, with a socket that is handed
+over to it, as systemd does. Prints TAP.
+
+Environment: BUILD, SAN, KEEP.
+"""
+import collections
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
+sys.path.insert(0, HERE)
+
+from rig import Rig  # noqa: E402
+from service import SLOWNESS, Client, Cut, Tap  # noqa: E402
+
+RESTARTS = 30
+CALLERS = 12
+
+
+class HandedRig(Rig):
+    """nginx talks to the program itself; the socket outlives the program."""
+
+    def prepare(self):
+        return {**super().prepare(), "nginx.socket": self.path("run/fcgi.sock")}
+
+    def hand_over(self):
+        self.kill("program")
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path("run/handed.sock"))
+        self.listener.listen(4096)
+        os.rename(self.path("run/handed.sock"), self.path("run/fcgi.sock"))
+        path = self.path("etc/stack-orchestrator.conf")
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(re.sub("(?m)^socket = .*", "socket = -", text))
+        self.start()
+
+    def start(self):
+        with open(self.path("log/program.log"), "ab") as log:
+            self.program = subprocess.Popen(
+                self.commands["program"], stdin=self.listener, stdout=log, stderr=log,
+                env=self.environments["program"], start_new_session=True)
+
+    def end(self):
+        self.program.send_signal(signal.SIGTERM)
+        self.program.wait(30 * SLOWNESS)
+
+
+class Caller(threading.Thread):
+    """Borrows and gives back; half of them over a new connection for each call."""
+
+    def __init__(self, rig, key, number, stopping):
+        super().__init__(daemon=True)
+        self.client = Client(rig, key)
+        self.number = number
+        self.stopping = stopping
+        self.answers = collections.Counter()
+
+    def call(self, path, body):
+        try:
+            status, answer, _ = self.client.call(path, body)
+        except Cut as cut:
+            status, answer = None, {"error": {"code": repr(cut)}}
+        self.answers["%s: %s %s" % (path, status, answer.get("error", {}).get("code", ""))] += 1
+        if self.number % 2:
+            self.client.close()
+        return status, answer
+
+    def run(self):
+        while not self.stopping.is_set():
+            status, lease = self.call("/requestStack", {"leaseSeconds": 60})
+            if status == 200:
+                self.call("/releaseStack", {"stackName": lease["stackName"],
+                                            "leaseId": lease["leaseId"]})
+        self.client.close()
+
+
+def main():
+    tap = Tap(2)
+    rig = HandedRig("restart")
+    [key] = rig.project("team", "--max-stacks", str(CALLERS), roles=["ci"])
+    rig.hand_over()
+    rig.await_service(key)
+    stopping = threading.Event()
+    callers = [Caller(rig, key, number, stopping) for number in range(CALLERS)]
+    for caller in callers:
+        caller.start()
+    for _ in range(RESTARTS):
+        time.sleep(0.2 * SLOWNESS)
+        rig.end()
+        rig.start()
+    rig.await_service(key)
+    stopping.set()
+    answers = collections.Counter()
+    for caller in callers:
+        caller.join(60 * SLOWNESS)
+        answers += caller.answers
+    rig.end()
+    failed = ["%s, %d times" % item for item in sorted(answers.items()) if ": 200 " not in item[0]]
+    tap.note("%d calls during %d restarts" % (sum(answers.values()), RESTARTS))
+    tap.result(sum(answers.values()) > 10 * RESTARTS and not failed,
+               "a restart fails no call, where the socket outlives the program",
+               failed and failed + rig.log() + rig.log("nginx-error"))
+    reports = rig.sanitizer_reports()
+    tap.result(not reports, "the program's log has no report of a fault", reports[:40])
+    tap.exit()
+
+
+if __name__ == "__main__":
+    main()
