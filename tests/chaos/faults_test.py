@@ -356,17 +356,20 @@ class Past:
 
 def killed_unheard(rig, team):
     """nginx hears of a request before it hears that a connection it keeps leads to a dead program."""
+    large = {"unit-%d-%s" % (i, "x" * 200): "y" * 200 for i in range(500)}
     with Client(Past(rig), team.key) as client:
-        lease = client.call("/requestStack", {"leaseSeconds": 60})[1]
-        rig.signal("nginx", signal.SIGSTOP)
-        await_condition(20, lambda: rig.is_stopped("nginx"), "nginx stands still", 0.005)
-        client.send("/releaseStack", {"stackName": lease["stackName"],
-                                      "leaseId": lease["leaseId"]})
-        rig.kill("program")
-        rig.restart("program")
-        rig.signal("nginx", signal.SIGCONT)
-        expect(client.receive()[0], 200, "releaseStack")
-    expect(team.grants(), [(1, "released")], "grants")
+        for units in ({}, large):
+            expect(client.call("/status")[0], 200, "/status")
+            rig.signal("nginx", signal.SIGSTOP)
+            await_condition(20, lambda: rig.is_stopped("nginx"), "nginx stands still", 0.005)
+            client.send("/requestStack", {"leaseSeconds": 60, "units": units})
+            rig.kill("program")
+            rig.restart("program")
+            rig.signal("nginx", signal.SIGCONT)
+            status, lease, _ = client.receive()
+            expect(status, 200, "requestStack")
+            expect(team.release(lease)[0], 200, "releaseStack")
+    expect(team.grants(), [(1, "released"), (2, "released")], "grants")
 
 
 def stopped_before_commit(rig, team):

@@ -32,7 +32,7 @@ class Nemesis:
         deck = []
         for part in PARTS:
             deck += [("kill", part), ("stop", part)]
-        deck += [("kill", "program")]
+        deck += [("kill", "program"), ("end", "program")]
         for link in LINKS:
             deck += [("cut", link), ("cut", link), ("hold", link, "up"), ("hold", link, "down"),
                      ("delay", link), ("refuse", link), ("halfOpen", link)]
@@ -91,6 +91,13 @@ class Nemesis:
         if part != "nginx":
             self.died = time.monotonic()
         self.pause(0, 0.3)
+        self.recover(part)
+
+    def do_end(self, part):
+        """It is asked to, and answers what it has."""
+        self.rig.signal(part, signal.SIGTERM)
+        await_condition(20, lambda: self.rig.is_dead(part), "the %s has ended" % part, 0.002)
+        self.died = time.monotonic()
         self.recover(part)
 
     def recover(self, part):

@@ -240,9 +240,14 @@ class Rig(Instance):
             resource.prlimit(self.pid("program"), resource.RLIMIT_NOFILE, (hard, hard))
 
     def is_stopped(self, part):
-        """Whether SIGSTOP has reached it."""
-        with open("/proc/%d/stat" % self.pid(part), encoding="ascii") as file:
-            return file.read().rsplit(") ", 1)[1][0] == "T"
+        """Whether SIGSTOP has reached all its processes."""
+        states = []
+        for path in glob.glob("/proc/[0-9]*/stat"):
+            with contextlib.suppress(OSError), open(path, encoding="utf-8") as file:
+                state, _, group = file.read().rsplit(") ", 1)[1].split()[:3]
+                if int(group) == self.pid(part):
+                    states.append(state)
+        return set(states) == {"T"}
 
     def is_dead(self, part):
         try:
