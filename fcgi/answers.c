@@ -29,17 +29,24 @@ static bool send_reply(struct answers *answers, struct client client, struct res
     return sent;
 }
 
-static void note_undelivered(struct answers *answers, struct project *project, uint64_t number,
-                             int64_t wait_until)
+/* Nobody waits for the request any more. */
+static void note_left(struct answers *answers, struct project *project, uint64_t number,
+                      int64_t wait_until)
 {
     struct undelivered *undelivered = mem_alloc(sizeof *undelivered);
 
-    log_info("request number %llu reached nobody and is taken back", (unsigned long long)number);
     *undelivered = (struct undelivered){.next = answers->undelivered,
                                         .project = project,
                                         .number = number,
                                         .wait_until = wait_until};
     answers->undelivered = undelivered;
+}
+
+static void note_undelivered(struct answers *answers, struct project *project, uint64_t number,
+                             int64_t wait_until)
+{
+    log_info("request number %llu reached nobody and is taken back", (unsigned long long)number);
+    note_left(answers, project, number, wait_until);
 }
 
 struct undelivered *answers_next_undelivered(struct answers *answers)
@@ -156,10 +163,14 @@ static void answer_request(struct answers *answers, struct project *project,
         return;
     }
     answers_number(answers, project, lease->number, RESULT_REPLACED);
-    if (result == RESULT_WAITING)
-        park(answers, project, command);
-    else
+    if (result != RESULT_WAITING) {
         answers_command(answers, project, command, result);
+    } else if (answers->draining) {
+        answers_command(answers, project, command, RESULT_SHUTTING_DOWN);
+        note_left(answers, project, lease->number, command->wait_until);
+    } else {
+        park(answers, project, command);
+    }
 }
 
 static void answer_command(struct answers *answers, struct project *project,

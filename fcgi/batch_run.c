@@ -125,8 +125,6 @@ static enum database_status run_project(struct batch *batch, struct project *pro
     uint32_t waiting = project->pool->waiting_count;
 
     for (struct command *at = project->commands.first; at && status == DATABASE_OK; at = at->next) {
-        if (batch->answers.draining)
-            at->wait_s = 0;
         /* Of an attempt before, nothing may stay. */
         at->answer = (struct answer){.added = at->answer.added};
         clerk_run(&batch->clerk, project->pool, at);

@@ -23,7 +23,8 @@ from rig import Rig  # noqa: E402
 from service import SLOWNESS, Client, Cut, Tap  # noqa: E402
 
 RESTARTS = 30
-CALLERS = 12
+CALLERS = 12  # of a project with a stack for each
+CROWD = 6  # of one with a third of that: two of three wait
 
 
 class HandedRig(Rig):
@@ -65,6 +66,7 @@ class Caller(threading.Thread):
         self.number = number
         self.stopping = stopping
         self.answers = collections.Counter()
+        self.start()
 
     def call(self, path, body):
         try:
@@ -76,6 +78,10 @@ class Caller(threading.Thread):
             self.client.close()
         return status, answer
 
+    def result(self):
+        self.join(60 * SLOWNESS)
+        return self.answers
+
     def run(self):
         while not self.stopping.is_set():
             status, lease = self.call("/requestStack", {"leaseSeconds": 60})
@@ -85,32 +91,39 @@ class Caller(threading.Thread):
         self.client.close()
 
 
+def failures(answers, *allowed):
+    return ["%s, %d times" % item for item in sorted(answers.items())
+            if item[0].partition(": ")[2] not in allowed]
+
+
 def main():
-    tap = Tap(2)
+    tap = Tap(3)
     rig = HandedRig("restart")
     [key] = rig.project("team", "--max-stacks", str(CALLERS), roles=["ci"])
+    [crowd_key] = rig.project("crowd", "--max-stacks", str(CROWD // 3), roles=["ci"])
     rig.hand_over()
     rig.await_service(key)
     stopping = threading.Event()
     callers = [Caller(rig, key, number, stopping) for number in range(CALLERS)]
-    for caller in callers:
-        caller.start()
+    crowd = [Caller(rig, crowd_key, number, stopping) for number in range(CROWD)]
     for _ in range(RESTARTS):
         time.sleep(0.2 * SLOWNESS)
         rig.end()
         rig.start()
     rig.await_service(key)
     stopping.set()
-    answers = collections.Counter()
-    for caller in callers:
-        caller.join(60 * SLOWNESS)
-        answers += caller.answers
+    answers = sum((caller.result() for caller in callers), collections.Counter())
+    waits = sum((caller.result() for caller in crowd), collections.Counter())
     rig.end()
-    failed = ["%s, %d times" % item for item in sorted(answers.items()) if ": 200 " not in item[0]]
-    tap.note("%d calls during %d restarts" % (sum(answers.values()), RESTARTS))
+    tap.note("%d and %d calls during %d restarts" % (sum(answers.values()), sum(waits.values()),
+                                                     RESTARTS))
+    failed = failures(answers, "200 ")
     tap.result(sum(answers.values()) > 10 * RESTARTS and not failed,
                "a restart fails no call, where the socket outlives the program",
                failed and failed + rig.log() + rig.log("nginx-error"))
+    failed = failures(waits, "200 ", "503 shuttingDown")
+    tap.result(waits["/requestStack: 503 shuttingDown"] > 0 and not failed,
+               "… but those that wait, who are told to ask again", failed)
     reports = rig.sanitizer_reports()
     tap.result(not reports, "the program's log has no report of a fault", reports[:40])
     tap.exit()
