@@ -112,6 +112,11 @@ void store_leave(struct store *store)
         world.heard[store->host] = 0;
 }
 
+void store_disconnect(struct store *store)
+{
+    store->is_connected = false;
+}
+
 bool store_improve(struct store *store)
 {
     if (!store->is_connected || !is_due(TROUBLE_BETTER))
