@@ -11,6 +11,7 @@ VAR ?= var
 PORT ?= 8443
 # Option file of an administrator account on an existing server; empty: a private server.
 DATABASE_CNF ?=
+CORES := $(shell nproc)
 
 PROGRAM := $(BUILD)/stack-orchestrator
 SOURCES := $(wildcard fcgi/*.c)
@@ -162,8 +163,8 @@ LONG_SUITES := e2e package tools browser cluster sanitizers floods
 
 test: ## everything: lint, guards, unit, API, CI, race, model, fault and fuzz tests
 	@scripts/setup
-	@$(MAKE) --no-print-directory all unit-tests faulty
-	@$(MAKE) --no-print-directory SAN=fuzz fuzz-targets
+	@$(MAKE) --no-print-directory --jobs=$(CORES) all unit-tests faulty
+	@$(MAKE) --no-print-directory --jobs=$(CORES) SAN=fuzz fuzz-targets
 	@tests/run $(SUITES)
 
 test-all: ## the same, and what takes minutes: the package in a clean Debian, linters from npm, clusters
@@ -171,8 +172,8 @@ test-all: ## the same, and what takes minutes: the package in a clean Debian, li
 	@scripts/setup package
 	@scripts/setup cluster
 	@scripts/setup analysis
-	@$(MAKE) --no-print-directory all unit-tests faulty
-	@$(MAKE) --no-print-directory SAN=fuzz fuzz-targets
+	@$(MAKE) --no-print-directory --jobs=$(CORES) all unit-tests faulty
+	@$(MAKE) --no-print-directory --jobs=$(CORES) SAN=fuzz fuzz-targets
 	@tests/run $(SUITES) $(LONG_SUITES)
 
 package: all ## the package, installed, upgraded and purged in a clean Debian

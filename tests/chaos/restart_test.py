@@ -22,7 +22,7 @@ sys.path.insert(0, HERE)
 from rig import Rig  # noqa: E402
 from service import SLOWNESS, Client, Cut, Tap  # noqa: E402
 
-RESTARTS = 30
+RESTARTS = 15
 CALLERS = 12  # of a project with a stack for each
 CROWD = 6  # of one with a third of that: two of three wait
 
