@@ -61,6 +61,7 @@ class Trial:
         self.directory = tempfile.mkdtemp(prefix="so-cluster.",
                                           dir=os.environ.get("TMPDIR", "/tmp"))
         os.chmod(self.directory, 0o755)  # the servers run as users of their own
+        self.deployment = None
         self.figures = collections.defaultdict(list)  # seconds until all hosts served again
 
     def start_nodes(self):
@@ -82,6 +83,9 @@ class Trial:
             if os.environ.get("KEEP"):
                 self.tap.note("kept: %s" % self.directory)
             else:
+                # Each drops its database, for which the servers must have their files yet.
+                for host in self.deployment.hosts if self.deployment else []:
+                    host.stop()
                 shutil.rmtree(self.directory, ignore_errors=True)
         self.tap.exit()
 
