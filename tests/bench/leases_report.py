@@ -133,12 +133,12 @@ def bound_of_pairs(runs, other):
 def bound_of_requests(runs):
     """One batch is committed after the other: fewer callers leave processors idle meanwhile."""
     best = turns.best(runs["ours"], turns.rate)
-    return "one batch at a time: with %s clients it is %s, with 64 %.0f %% of the processors are busy; " % (
-        best,
-        turns.number(
-            statistics.median(turns.ratios(runs["ours"][best], runs["constant"][best], turns.rate))
-        ),
+    ratios = turns.ratios(runs["ours"][best], runs["constant"][best], turns.rate)
+    return "one batch at a time: %.0f %% of the processors are busy%s; " % (
         100 * turns.median(runs["ours"]["64"], busy),
+        ", with %s clients it is %s" % (best, turns.number(statistics.median(ratios)))
+        if best != "64"
+        else "",
     )
 
 
