@@ -53,6 +53,10 @@ class Node(DatabaseNode):
         return rows is not None and {row.split("\t")[1] for row in rows} == \
             {"Synced", "Primary", "ON"}
 
+    def members(self):
+        return self.sql("SHOW STATUS WHERE Variable_name IN ('wsrep_local_state_comment',"
+                        " 'wsrep_cluster_status', 'wsrep_incoming_addresses')")
+
 
 def missing():
     """What isn't installed."""

@@ -96,6 +96,10 @@ class Node(DatabaseNode):
         return self.sql("SELECT member_state FROM performance_schema.replication_group_members"
                         " WHERE member_id = @@server_uuid") == ["ONLINE"]
 
+    def members(self):
+        return self.sql("SELECT member_host, member_role, member_state"
+                        " FROM performance_schema.replication_group_members")
+
     def sees_all(self):
         return self.sql("SELECT COUNT(*) FROM performance_schema.replication_group_members"
                         " WHERE member_state = 'ONLINE'") == [str(self.group_size)]

@@ -24,6 +24,10 @@ class DatabaseNode(Machine):
         """Whether it is a working member of its cluster."""
         raise NotImplementedError
 
+    def members(self):
+        """The cluster's members as this one sees them, in a few words."""
+        raise NotImplementedError
+
     def start(self, *options):
         self.process = self.popen(*self.command(), *options, stdout=subprocess.DEVNULL,
                                   stderr=subprocess.DEVNULL)

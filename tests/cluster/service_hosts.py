@@ -86,9 +86,6 @@ class Balancer:
             host.ctl("key", "import", text=exported)
         return keys
 
-    def log(self):
-        return [line for host in self.hosts for line in ["--- " + host.var, *host.log()]]
-
 
 class Deployment:
     """The hosts and the nodes behind them."""

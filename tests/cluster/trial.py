@@ -77,7 +77,7 @@ class Trial:
             for test in self.tests:
                 problems = self.attempt(test)
                 if problems:
-                    problems += self.deployment.balancer.log()
+                    problems += self.evidence()
                 self.tap.result(not problems, test.__doc__.split("\n")[0], problems[:150])
         finally:
             if os.environ.get("KEEP"):
@@ -94,6 +94,17 @@ class Trial:
             return test(self)
         except (TimeoutError, RuntimeError) as error:
             return ["%s: %s" % (type(error).__name__, error)]
+
+    def evidence(self):
+        """What hosts and nodes say of themselves at the moment, and the end of their logs."""
+        found = []
+        for host in self.deployment.hosts:
+            found += ["--- %s: %s" % (host.machine.name, host.refusal() or "ready")]
+            found += [line for line in host.log(lines=10000) if " answered " not in line][-20:]
+        for node in self.nodes:
+            found += ["--- %s: %s" % (node.name, node.members())]
+            found += node.log(10).splitlines()
+        return found
 
     def doctor(self):
         """Of each node the results that `doctor` has for it, at the first host."""
@@ -143,8 +154,11 @@ class Trial:
     def inflict(self, world, fault):
         """Writes the fault down: from its begin until every host serves again."""
         started = time.monotonic()
-        recovery = fault(self, world)
-        self.deployment.await_writes(world, seconds=120)
+        try:
+            recovery = fault(self, world)
+            self.deployment.await_writes(world, seconds=120)
+        except TimeoutError as error:
+            raise TimeoutError("%s: %s" % (fault.__doc__, error)) from error
         world.history.add(type="fault", fault=fault.__doc__, silent=True, parted=True,
                           **{"from": started, "to": time.monotonic()})
         self.figures[fault.__doc__].append(recovery)
