@@ -113,10 +113,12 @@ setup() { new_app; }
 }
 
 @test "deploy-unit runs once a unit, in parallel, and passes a failure on" {
+    all_began() { [ "$(ls "$STACK_NAME"-*.log | wc -l)" = 3 ]; }
+    export -f await all_began
     new_project 1
-    # Each waits for all three: only together they end.
-    run "$ci_stack" run "${units[@]}" --jobs 3 --deploy-unit 'touch "$STACK_NAME-$(basename {}).log"
-        for try in $(seq 200); do [ "$(ls test-1-*.log | wc -l)" = 3 ] && exit; sleep 0.05; done; exit 1'
+    # Only together they end.
+    run "$ci_stack" run "${units[@]}" --jobs 3 \
+        --deploy-unit 'touch "$STACK_NAME-$(basename {}).log"; await 20 all_began'
     [ "$status" = 0 ]
     contains "services/users"
     change services/users
