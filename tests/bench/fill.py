@@ -1,6 +1,7 @@
 """Fills an instance's database by SQL, in bulk: projects with stacks, and years of history. The figures that
 the program keeps by itself (the next lease's number, versions) are set as if it had done it.
 """
+import contextlib
 import os
 import re
 import secrets
@@ -48,13 +49,19 @@ class Database:
             raise RuntimeError("%s: %s" % (text[:200], done.stderr))
         return done.stdout
 
-    def quickly(self, text):
-        """The same, without a sync at each commit, and without checks that hold anyway."""
+    @contextlib.contextmanager
+    def unsynced(self):
+        """Meanwhile, commits are not synced to the disk."""
         self.run("SET GLOBAL innodb_flush_log_at_trx_commit=2")
         try:
-            return self.run("SET foreign_key_checks=0, unique_checks=0;" + text)
+            yield
         finally:
             self.run("SET GLOBAL innodb_flush_log_at_trx_commit=1")
+
+    def quickly(self, text):
+        """The same, without a sync at each commit, and without checks that hold anyway."""
+        with self.unsynced():
+            return self.run("SET foreign_key_checks=0, unique_checks=0;" + text)
 
     def memory(self, size):
         """Gives the database so much for pages; returns what it had."""

@@ -5,6 +5,7 @@ import os
 
 import beside
 import claims
+import fill
 import loads
 import parts
 import peers
@@ -23,11 +24,24 @@ TITLES = {
     "refused": ("our program without the database: a request refused after parsing (400)", "HTTPS"),
     "ours": ("**stack-orchestrator**", "HTTPS, the same MariaDB"),
     "branches": ("the same, another branch at each borrow", "HTTPS, the same MariaDB"),
+    "unsynced": ("the same, no commit synced to the disk: not durable", "HTTPS, the same MariaDB"),
     "commit": ("a bare durable commit: `UPDATE` of one row, no pool", "our MariaDB, unix socket"),
     "skip": ("MariaDB, SKIP LOCKED, by hand", "our MariaDB, unix socket"),
     "procedure": ("MariaDB, SKIP LOCKED, stored procedure", "our MariaDB, unix socket"),
     "recorded": ("the same, which also records lease and history", "our MariaDB, unix socket"),
 }
+
+
+class Unsynced(loads.Https):
+    """Shows what the wait for the disk is worth."""
+
+    def __init__(self, instance, *told):
+        super().__init__("unsynced", *told)
+        self.database = fill.Database(instance)
+
+    def run(self, clients, seconds):
+        with self.database.unsynced():
+            return super().run(clients, seconds)
 
 
 class Bench:
@@ -61,6 +75,7 @@ class Bench:
             loads.Https("refused", ours, used, REFUSED),
             loads.Https("ours", ours, used),
             loads.Https("branches", ours, used, ("branches",)),
+            Unsynced(self.instance, ours, used),
         ]
 
     def raw(self):

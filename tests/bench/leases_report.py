@@ -5,7 +5,7 @@ import statistics
 import report
 import turns
 
-OVER_HTTPS = ("wrk", "alone", "constant", "refused", "ours", "branches")
+OVER_HTTPS = ("wrk", "alone", "constant", "refused", "ours", "branches", "unsynced")
 RAW = ("skip", "procedure")
 PARTS = ("nginx", "program", "database", "generator")
 
@@ -30,7 +30,7 @@ def tables(data):
         "",
     ]
     rows = [
-        rates(runs, titles, name, counts, turns.pairs) for name in ["ours", "branches"] + lenders
+        rates(runs, titles, name, counts, turns.pairs) for name in ["ours", "branches", "unsynced"] + lenders
     ]
     rows += [
         ["%s: skipped: %s" % tuple(why)] + ["–"] * (len(counts) + 1)
@@ -131,14 +131,17 @@ def bound_of_pairs(runs, other):
 
 
 def bound_of_requests(runs):
-    """One batch is committed after the other: fewer callers leave processors idle meanwhile."""
+    """One batch is committed after the other: while it is synced, fewer callers leave processors idle."""
     best = turns.best(runs["ours"], turns.rate)
-    ratios = turns.ratios(runs["ours"][best], runs["constant"][best], turns.rate)
-    return "one batch at a time: %.0f %% of the processors are busy%s; " % (
+
+    def ratio(name, clients):
+        ratios = turns.ratios(runs[name][clients], runs["constant"][clients], turns.rate)
+        return turns.number(statistics.median(ratios))
+
+    return "one batch at a time: %.0f %% of the processors are busy; without syncs it is %s%s; " % (
         100 * turns.median(runs["ours"]["64"], busy),
-        ", with %s clients it is %s" % (best, turns.number(statistics.median(ratios)))
-        if best != "64"
-        else "",
+        ratio("unsynced", "64"),
+        ", with %s clients %s" % (best, ratio("ours", best)) if best != "64" else "",
     )
 
 
