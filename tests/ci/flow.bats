@@ -113,7 +113,7 @@ setup() { new_app; }
 }
 
 @test "deploy-unit runs once a unit, in parallel, and passes a failure on" {
-    all_began() { [ "$(ls "$STACK_NAME"-*.log | wc -l)" = 3 ]; }
+    all_began() { set -- "$STACK_NAME"-*.log && [ $# = 3 ]; }
     export -f await all_began
     new_project 1
     # Only together they end.
