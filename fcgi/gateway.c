@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,21 +38,15 @@
 #define WRITE_TIMEOUT_S  10
 #define PARAM_MAX        4096 /* nginx's own limits are lower */
 
-/* Of a connection. */
-enum state {
-    BUSY,
-    IDLE,     /* waits for its next request */
-    REFUSING, /* the same, while gateway_drain() has it in its hands */
-};
-
 struct gateway {
     int epoll;
     int listener;
     int stopper; /* eventfd; readable once stopped */
     char *path;  /* to remove at the end; NULL: not ours */
     atomic_bool draining;
-    atomic_uchar *states; /* by descriptor: enum state */
-    size_t states_size;
+    pthread_mutex_t drain; /* held while gateway_drain() has idle connections in its hands */
+    atomic_bool *idle;     /* by descriptor: waits for its next request */
+    size_t idle_size;
 };
 
 /* Opening and closing */
@@ -110,8 +105,9 @@ struct gateway *gateway_open(const char *path)
     bool inherited = strcmp(path, "-") == 0;
     long most = sysconf(_SC_OPEN_MAX);
 
-    gateway->states_size = most > 0 ? (size_t)most : 1024;
-    gateway->states = mem_zalloc(gateway->states_size);
+    pthread_mutex_init(&gateway->drain, NULL);
+    gateway->idle_size = most > 0 ? (size_t)most : 1024;
+    gateway->idle = mem_zalloc(gateway->idle_size * sizeof *gateway->idle);
     gateway->epoll = epoll_create1(EPOLL_CLOEXEC);
     gateway->stopper = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     gateway->listener = inherited ? STDIN_FILENO : listen_at(path);
@@ -136,7 +132,8 @@ void gateway_close(struct gateway *gateway)
     close(gateway->stopper);
     close(gateway->epoll);
     free(gateway->path);
-    free(gateway->states);
+    free(gateway->idle);
+    pthread_mutex_destroy(&gateway->drain);
     free(gateway);
 }
 
@@ -151,14 +148,11 @@ void gateway_drain(struct gateway *gateway)
 {
     atomic_store(&gateway->draining, true);
     epoll_ctl(gateway->epoll, EPOLL_CTL_DEL, gateway->listener, NULL);
-    for (size_t fd = 0; fd < gateway->states_size; fd++) {
-        unsigned char state = IDLE;
-
-        if (!atomic_compare_exchange_strong(&gateway->states[fd], &state, REFUSING))
-            continue;
-        refuse_more((int)fd); /* wakes a worker, which finds its end and closes it */
-        atomic_store(&gateway->states[fd], IDLE);
-    }
+    pthread_mutex_lock(&gateway->drain);
+    for (size_t fd = 0; fd < gateway->idle_size; fd++)
+        if (atomic_load(&gateway->idle[fd]))
+            refuse_more((int)fd); /* wakes a worker, which finds its end and closes it */
+    pthread_mutex_unlock(&gateway->drain);
 }
 
 void gateway_stop(struct gateway *gateway)
@@ -170,33 +164,32 @@ void gateway_stop(struct gateway *gateway)
 
 /* Connections */
 
-static void set_state(struct gateway *gateway, int fd, enum state state)
+static void set_idle(struct gateway *gateway, int fd, bool idle)
 {
-    if ((size_t)fd < gateway->states_size)
-        atomic_store(&gateway->states[fd], (unsigned char)state);
+    if ((size_t)fd < gateway->idle_size)
+        atomic_store(&gateway->idle[fd], idle);
 }
 
-/* Of an idle one: now it is the caller's alone. */
+/* Of an idle one: now it is the caller's alone, to be closed. gateway_drain() may have seen it idle
+ * the moment before, and must be done with it. */
 static void claim(struct gateway *gateway, int fd)
 {
-    unsigned char state;
-
-    if ((size_t)fd >= gateway->states_size)
+    set_idle(gateway, fd, false);
+    if (!atomic_load(&gateway->draining))
         return;
-    do
-        state = IDLE;
-    while (!atomic_compare_exchange_weak(&gateway->states[fd], &state, BUSY));
+    pthread_mutex_lock(&gateway->drain);
+    pthread_mutex_unlock(&gateway->drain);
 }
 
 static void arm(struct gateway *gateway, int fd, int operation)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, .data.fd = fd};
 
-    set_state(gateway, fd, IDLE);
+    set_idle(gateway, fd, true);
     if (atomic_load(&gateway->draining)) /* that may have come by while it was busy */
         refuse_more(fd);
     if (epoll_ctl(gateway->epoll, operation, fd, &event) < 0) {
-        set_state(gateway, fd, BUSY);
+        claim(gateway, fd);
         close(fd);
     }
 }
