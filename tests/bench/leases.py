@@ -24,7 +24,7 @@ TITLES = {
     "refused": ("our program without the database: a request refused after parsing (400)", "HTTPS"),
     "ours": ("**stack-orchestrator**", "HTTPS, the same MariaDB"),
     "branches": ("the same, another branch at each borrow", "HTTPS, the same MariaDB"),
-    "unsynced": ("the same, no commit synced to the disk: not durable", "HTTPS, the same MariaDB"),
+    "undurable": ("the same, but no commit waits for the disk", "HTTPS, the same MariaDB"),
     "commit": ("a bare durable commit: `UPDATE` of one row, no pool", "our MariaDB, unix socket"),
     "skip": ("MariaDB, SKIP LOCKED, by hand", "our MariaDB, unix socket"),
     "procedure": ("MariaDB, SKIP LOCKED, stored procedure", "our MariaDB, unix socket"),
@@ -32,15 +32,15 @@ TITLES = {
 }
 
 
-class Unsynced(loads.Https):
+class Undurable(loads.Https):
     """Shows what the wait for the disk is worth."""
 
     def __init__(self, instance, *told):
-        super().__init__("unsynced", *told)
+        super().__init__("undurable", *told)
         self.database = fill.Database(instance)
 
     def run(self, clients, seconds):
-        with self.database.unsynced():
+        with self.database.undurable():
             return super().run(clients, seconds)
 
 
@@ -74,8 +74,8 @@ class Bench:
             loads.Https("constant", other, second.parts, BORROW),
             loads.Https("refused", ours, used, REFUSED),
             loads.Https("ours", ours, used),
+            Undurable(self.instance, ours, used),
             loads.Https("branches", ours, used, ("branches",)),
-            Unsynced(self.instance, ours, used),
         ]
 
     def raw(self):

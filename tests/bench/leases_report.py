@@ -5,7 +5,7 @@ import statistics
 import report
 import turns
 
-OVER_HTTPS = ("wrk", "alone", "constant", "refused", "ours", "branches", "unsynced")
+OVER_HTTPS = ("wrk", "alone", "constant", "refused", "ours", "branches", "undurable")
 RAW = ("skip", "procedure")
 PARTS = ("nginx", "program", "database", "generator")
 
@@ -29,9 +29,8 @@ def tables(data):
         "Pairs a second:",
         "",
     ]
-    rows = [
-        rates(runs, titles, name, counts, turns.pairs) for name in ["ours", "branches", "unsynced"] + lenders
-    ]
+    lenders = ["ours", "branches", "undurable"] + lenders
+    rows = [rates(runs, titles, name, counts, turns.pairs) for name in lenders]
     rows += [
         ["%s: skipped: %s" % tuple(why)] + ["–"] * (len(counts) + 1)
         for why in data["skipped"].values()
@@ -131,16 +130,16 @@ def bound_of_pairs(runs, other):
 
 
 def bound_of_requests(runs):
-    """One batch is committed after the other: while it is synced, fewer callers leave processors idle."""
+    """One batch is committed after the other: while the disk has it, fewer callers leave processors idle."""
     best = turns.best(runs["ours"], turns.rate)
 
     def ratio(name, clients):
         ratios = turns.ratios(runs[name][clients], runs["constant"][clients], turns.rate)
         return turns.number(statistics.median(ratios))
 
-    return "one batch at a time: %.0f %% of the processors are busy; without syncs it is %s%s; " % (
+    return "one batch at a time: %.0f %% of the processors are busy; if no commit waited for the disk: %s%s; " % (
         100 * turns.median(runs["ours"]["64"], busy),
-        ratio("unsynced", "64"),
+        ratio("undurable", "64"),
         ", with %s clients %s" % (best, ratio("ours", best)) if best != "64" else "",
     )
 
