@@ -603,6 +603,8 @@ def busy_threads(rig, team):
 
 def no_connections(rig, team):
     lease = team.lease("one")
+    for call in [team.begin("/status", None) for _ in range(12)]:
+        expect(call.result()[0], 200, "/status")
     with rig.occupied_database():
         status, answer = team.release(lease)
         expect((status, answer["error"]["code"]), (503, "databaseUnavailable"), "releaseStack")
@@ -765,7 +767,7 @@ def main():
         try:
             run(rig, Team(rig))
         except (AssertionError, TimeoutError, RuntimeError, KeyError, Cut):
-            problems = traceback.format_exc().splitlines() + rig.log()
+            problems = rig.log() + traceback.format_exc().splitlines()  # the end is what is shown
         rig.heal()
         if problems:
             for part in ("database", "program", "nginx"):

@@ -340,24 +340,33 @@ class Rig(Instance):
         """It has no connections for anybody else, and the program must connect anew."""
         [[before]] = self.sql("SELECT @@global.max_connections")
         self.sql("SET GLOBAL max_connections = 10")
-        sessions = [subprocess.Popen(self.mysql(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                     stderr=subprocess.DEVNULL, text=True) for _ in range(11)]
         self.links["database"].order("refuse")
         self.links["database"].order("cut")
-        for session in sessions:
-            with contextlib.suppress(BrokenPipeError):
-                session.stdin.write("SELECT 1;\n")
-                session.stdin.flush()
-            session.stdout.readline()  # nothing if it wasn't let in
-        self.links["database"].order("pass")
+        sessions = []
         try:
+            # Until it has noticed that the program's have gone, these have places, too.
+            await_condition(10, lambda: self.occupy(sessions) == 10, "all its connections are ours")
+            self.links["database"].order("pass")
             yield
         finally:
             for session in sessions:
-                with contextlib.suppress(BrokenPipeError):
-                    session.communicate()
+                session.communicate()
             # Until it has noticed that they have gone, there may be no room for us.
             await_condition(10, lambda: self.allow_connections(before), "the database lets us in")
+
+    def occupy(self, sessions):
+        """Adds a session, if it is let in; returns how many there are."""
+        session = subprocess.Popen(self.mysql(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL, text=True)
+        with contextlib.suppress(BrokenPipeError):
+            session.stdin.write("SELECT 1;\n")
+            session.stdin.flush()
+        if session.stdout.readline():
+            sessions.append(session)
+        else:
+            with contextlib.suppress(BrokenPipeError):
+                session.communicate()
+        return len(sessions)
 
     def allow_connections(self, count):
         try:
