@@ -93,10 +93,11 @@ static bool take_over(int fd)
     return fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
 }
 
-static bool watch(struct gateway *gateway, int fd, uint32_t events)
+/* Once watched, the descriptor belongs to whichever worker gets its event. */
+static bool watch(struct gateway *gateway, int operation, int fd, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.fd = fd};
-    return epoll_ctl(gateway->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+    return epoll_ctl(gateway->epoll, operation, fd, &event) == 0;
 }
 
 struct gateway *gateway_open(const char *path)
@@ -114,8 +115,9 @@ struct gateway *gateway_open(const char *path)
     gateway->path = inherited ? NULL : mem_strdup(path);
     if (inherited && !take_over(STDIN_FILENO))
         gateway->listener = -1;
-    if (FCGX_Init() != 0 || gateway->listener < 0 || !watch(gateway, gateway->listener, EPOLLIN) ||
-        !watch(gateway, gateway->stopper, EPOLLIN)) {
+    if (FCGX_Init() != 0 || gateway->listener < 0 ||
+        !watch(gateway, EPOLL_CTL_ADD, gateway->listener, EPOLLIN) ||
+        !watch(gateway, EPOLL_CTL_ADD, gateway->stopper, EPOLLIN)) {
         log_error("cannot open the FastCGI socket %s", path);
         gateway_close(gateway);
         return NULL;
@@ -183,12 +185,10 @@ static void claim(struct gateway *gateway, int fd)
 
 static void arm(struct gateway *gateway, int fd, int operation)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, .data.fd = fd};
-
     set_idle(gateway, fd, true);
     if (atomic_load(&gateway->draining)) /* that may have come by while it was busy */
         refuse_more(fd);
-    if (epoll_ctl(gateway->epoll, operation, fd, &event) < 0) {
+    if (!watch(gateway, operation, fd, EPOLLIN | EPOLLRDHUP | EPOLLONESHOT)) {
         claim(gateway, fd);
         close(fd);
     }
