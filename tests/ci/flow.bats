@@ -410,6 +410,52 @@ setup() { new_app; }
     [ "$(api GET /history | jq '[.requests[] | select(.state == "released")] | length')" = 2 ]
 }
 
+@test "after a killed job, ci-stack release of a step that always runs waits until its own step has ended" {
+    new_project 1
+    start_job run --state state --grace 20s --test 'trap "" TERM; while :; do date +%N >alive.log; sleep 0.05; [ ! -e end.log ] || exit; done'
+    await 10 test -s alive.log
+    kill -KILL -- "-$job"
+    end_job
+    "$ci_stack" release --state state >release.log 2>&1 3>&- &
+    local release=$!
+    # What may be done, if not waited for, is a call.
+    "$ci_stack" status
+    sleep 0.5
+    [ "$(leased)" = 1 ]
+    touch end.log
+    wait "$release"
+    cp alive.log then.log
+    nobody_leases
+    [ "$(api GET /history | jq '[.requests[] | select(.state == "released")] | length')" = 1 ]
+}
+
+@test "a job that waits for the end of a killed one keeps nobody from other state files in that folder" {
+    new_project 2
+    start_job run --state state --grace 60s --test 'trap "" TERM; while :; do date +%N >alive.log; sleep 0.05; [ ! -e end.log ] || exit; done'
+    await 10 test -s alive.log
+    kill -KILL -- "-$job"
+    end_job
+    start_job run --state state --test true
+    sleep 0.5
+    run timeout 30 "$ci_stack" run --state other --test 'cp alive.log then.log; sleep 0.5; cmp alive.log then.log'
+    [ "$status" != 64 ] && [ "$status" != 124 ] # the killed job's step is alive
+    alive "$job"
+    touch end.log
+    end_job
+    [ "$status" = 0 ]
+    nobody_leases
+}
+
+@test "a flock that knows no -w, as BusyBox's" {
+    new_project 1
+    mkdir double
+    printf '#!/bin/sh\ncase "$*" in *-w*) exit 1 ;; esac\nexec %s "$@"\n' "$(command -v flock)" >double/flock
+    chmod +x double/flock
+    PATH=$PWD/double:$PATH run "$ci_stack" run --test 'echo TESTED'
+    [ "$status" = 0 ]
+    contains TESTED
+}
+
 @test "a job that waits for longer than its lease is to last still owns its state file" {
     new_project 1
     "$ci_stack" request --state one
