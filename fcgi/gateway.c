@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -146,6 +147,15 @@ static void refuse_more(int fd)
     shutdown(fd, SHUT_RD);
 }
 
+/* But a request that nginx has begun to write is let in whole: its answer is the last one. */
+static void refuse_next(int fd)
+{
+    int begun = 0;
+
+    if (ioctl(fd, FIONREAD, &begun) < 0 || begun == 0)
+        refuse_more(fd);
+}
+
 void gateway_drain(struct gateway *gateway)
 {
     atomic_store(&gateway->draining, true);
@@ -153,7 +163,7 @@ void gateway_drain(struct gateway *gateway)
     pthread_mutex_lock(&gateway->drain);
     for (size_t fd = 0; fd < gateway->idle_size; fd++)
         if (atomic_load(&gateway->idle[fd]))
-            refuse_more((int)fd); /* wakes a worker, which finds its end and closes it */
+            refuse_next((int)fd); /* wakes a worker, which finds its end and closes it */
     pthread_mutex_unlock(&gateway->drain);
 }
 
@@ -187,7 +197,7 @@ static void arm(struct gateway *gateway, int fd, int operation)
 {
     set_idle(gateway, fd, true);
     if (atomic_load(&gateway->draining)) /* that may have come by while it was busy */
-        refuse_more(fd);
+        refuse_next(fd);
     if (!watch(gateway, operation, fd, EPOLLIN | EPOLLRDHUP | EPOLLONESHOT)) {
         claim(gateway, fd);
         close(fd);
@@ -199,7 +209,7 @@ static void accept_all(struct gateway *gateway)
     static const struct timeval read_timeout = {.tv_sec = READ_TIMEOUT_S};
     static const struct timeval write_timeout = {.tv_sec = WRITE_TIMEOUT_S};
 
-    for (;;) {
+    while (!atomic_load(&gateway->draining)) { /* those left in the queue are the next program's */
         int fd = accept4(gateway->listener, NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0) {
             /* No descriptor left: the ones in use come back; don't spin until then. */

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
 sys.path.insert(0, HERE)
 
 from rig import Rig  # noqa: E402
-from service import SLOWNESS, Client, Cut, Tap  # noqa: E402
+from service import SLOWNESS, Client, Cut, Tap, await_condition  # noqa: E402
 
 RESTARTS = 15
 CALLERS = 12  # of a project with a stack for each
@@ -65,6 +66,9 @@ class Caller(threading.Thread):
         self.client = Client(rig, key)
         self.number = number
         self.stopping = stopping
+        # nginx sends a large body in several pieces.
+        self.units = {"unit-%d-%s" % (i, "x" * 200): "y" * 200
+                      for i in range(0 if number % 3 else 500)}
         self.answers = collections.Counter()
         self.start()
 
@@ -84,11 +88,38 @@ class Caller(threading.Thread):
 
     def run(self):
         while not self.stopping.is_set():
-            status, lease = self.call("/requestStack", {"leaseSeconds": 60})
+            status, lease = self.call("/requestStack", {"leaseSeconds": 60, "units": self.units})
             if status == 200:
                 self.call("/releaseStack", {"stackName": lease["stackName"],
                                             "leaseId": lease["leaseId"]})
         self.client.close()
+
+
+def is_let_in(rig):
+    """Whether a request that nginx has begun to write when the program is told to end can be written to its end."""
+    begin = struct.pack(">BBHHBBHB5x", 1, 1, 1, 8, 0, 0, 1, 1)  # FastCGI: a responder, kept
+    before = drained(rig)
+    with socket.socket(socket.AF_UNIX) as nginx:
+        nginx.connect(rig.path("run/fcgi.sock"))
+        time.sleep(0.2)  # it is accepted
+        with rig.half_requests(8):
+            time.sleep(0.2)  # the threads are busy
+            nginx.sendall(begin)
+            rig.program.send_signal(signal.SIGTERM)
+            await_condition(20, lambda: drained(rig) > before, "it drains")
+            time.sleep(0.1)
+            try:
+                nginx.sendall(struct.pack(">BBHHBB", 1, 4, 1, 0, 0, 0))  # the end of its parameters
+                is_in = True
+            except BrokenPipeError:
+                is_in = False
+    rig.end()
+    return is_in
+
+
+def drained(rig):
+    """How often it was told to end."""
+    return sum("draining" in line for line in rig.log(lines=10000))
 
 
 def failures(answers, *allowed):
@@ -97,7 +128,7 @@ def failures(answers, *allowed):
 
 
 def main():
-    tap = Tap(3)
+    tap = Tap(4)
     rig = HandedRig("restart")
     [key] = rig.project("team", "--max-stacks", str(CALLERS), roles=["ci"])
     [crowd_key] = rig.project("crowd", "--max-stacks", str(CROWD // 3), roles=["ci"])
@@ -124,6 +155,9 @@ def main():
     failed = failures(waits, "200 ", "503 shuttingDown")
     tap.result(waits["/requestStack: 503 shuttingDown"] > 0 and not failed,
                "… but those that wait, who are told to ask again", failed)
+    rig.start()
+    rig.await_service(key)
+    tap.result(is_let_in(rig), "a request that nginx has begun to write is let in")
     reports = rig.sanitizer_reports()
     tap.result(not reports, "the program's log has no report of a fault", reports[:40])
     tap.exit()

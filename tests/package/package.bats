@@ -219,6 +219,17 @@ wait_until_ready()
     [ -z "$(comm -12 <(echo "$workers") <(nginx_workers))" ]
 }
 
+@test "an upgrade says when nginx refuses the files that were kept" {
+    inside sed -i '1i nonsense;' /etc/stack-orchestrator/nginx/http.conf
+    run install_package "$work/new.deb"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *'nginx was not reloaded'* ]]
+    inside sed -i 1d /etc/stack-orchestrator/nginx/http.conf
+    inside nginx -t
+    wait_until_ready
+}
+
 @test "a downgrade is refused with a message, and changes nothing" {
     run install_package "$work/old.deb"
     echo "$output"
