@@ -429,6 +429,35 @@ setup() { new_app; }
     [ "$(api GET /history | jq '[.requests[] | select(.state == "released")] | length')" = 1 ]
 }
 
+@test "… and so it does for a step of its own, whose stack the killed command would have kept" {
+    new_project 1
+    "$ci_stack" request --state state
+    start_job test --state state --grace 20s --test 'trap "" TERM; while :; do date +%N >alive.log; sleep 0.05; [ ! -e end.log ] || exit; done'
+    await 10 test -s alive.log
+    kill -KILL -- "-$job"
+    end_job
+    "$ci_stack" release --state state >release.log 2>&1 3>&- &
+    local release=$!
+    "$ci_stack" status
+    sleep 0.5
+    [ "$(leased)" = 1 ]
+    touch end.log
+    wait "$release"
+    nobody_leases
+}
+
+@test "ci-stack release while a step lives doesn't wait for it" {
+    new_project 1
+    "$ci_stack" request --state state
+    start_job test --state state --test 'echo $$ >step.log; sleep 300'
+    await 10 test -s step.log
+    timeout 20 "$ci_stack" release --state state
+    nobody_leases
+    kill -TERM "$job"
+    end_job
+    gone "$(cat step.log)"
+}
+
 @test "a job that waits for the end of a killed one keeps nobody from other state files in that folder" {
     new_project 2
     start_job run --state state --grace 60s --test 'trap "" TERM; while :; do date +%N >alive.log; sleep 0.05; [ ! -e end.log ] || exit; done'
