@@ -410,40 +410,41 @@ setup() { new_app; }
     [ "$(api GET /history | jq '[.requests[] | select(.state == "released")] | length')" = 2 ]
 }
 
-@test "after a killed job, ci-stack release of a step that always runs waits until its own step has ended" {
-    new_project 1
-    start_job run --state state --grace 20s --test 'trap "" TERM; while :; do date +%N >alive.log; sleep 0.05; [ ! -e end.log ] || exit; done'
+# A step that ends only when it is told to by a file, and shows that it lives.
+stubborn='trap "" TERM; while :; do date +%N >alive.log; sleep 0.05; [ ! -e end.log ] || exit; done'
+
+kill_command() # ARGUMENT...: in the middle of that step
+{
+    start_job "$@" --state state --test "$stubborn"
     await 10 test -s alive.log
     kill -KILL -- "-$job"
     end_job
+}
+
+release_waits()
+{
     "$ci_stack" release --state state >release.log 2>&1 3>&- &
     local release=$!
-    # What may be done, if not waited for, is a call.
-    "$ci_stack" status
+    "$ci_stack" status # a call's time: without waiting, the release would be done by then
     sleep 0.5
     [ "$(leased)" = 1 ]
     touch end.log
     wait "$release"
-    cp alive.log then.log
     nobody_leases
+}
+
+@test "after a killed job, ci-stack release of a step that always runs waits until its own step has ended" {
+    new_project 1
+    kill_command run --grace 20s
+    release_waits
     [ "$(api GET /history | jq '[.requests[] | select(.state == "released")] | length')" = 1 ]
 }
 
 @test "… and so it does for a step of its own, whose stack the killed command would have kept" {
     new_project 1
     "$ci_stack" request --state state
-    start_job test --state state --grace 20s --test 'trap "" TERM; while :; do date +%N >alive.log; sleep 0.05; [ ! -e end.log ] || exit; done'
-    await 10 test -s alive.log
-    kill -KILL -- "-$job"
-    end_job
-    "$ci_stack" release --state state >release.log 2>&1 3>&- &
-    local release=$!
-    "$ci_stack" status
-    sleep 0.5
-    [ "$(leased)" = 1 ]
-    touch end.log
-    wait "$release"
-    nobody_leases
+    kill_command test --grace 20s
+    release_waits
 }
 
 @test "ci-stack release while a step lives doesn't wait for it" {
@@ -460,10 +461,7 @@ setup() { new_app; }
 
 @test "a job that waits for the end of a killed one keeps nobody from other state files in that folder" {
     new_project 2
-    start_job run --state state --grace 60s --test 'trap "" TERM; while :; do date +%N >alive.log; sleep 0.05; [ ! -e end.log ] || exit; done'
-    await 10 test -s alive.log
-    kill -KILL -- "-$job"
-    end_job
+    kill_command run --grace 60s
     start_job run --state state --test true
     sleep 0.5
     run timeout 30 "$ci_stack" run --state other --test 'cp alive.log then.log; sleep 0.5; cmp alive.log then.log'
