@@ -3,6 +3,7 @@
 
 #include "buf.h"
 #include "log.h"
+#include "metrics.h"
 #include "times.h"
 
 #include <poll.h>
@@ -19,7 +20,10 @@
 struct batch *batch_new(const struct config *config, struct gateway *gateway, int waker)
 {
     struct batch *batch = mem_zalloc(sizeof *batch);
+    size_t end_count;
+    const char *const *ends = words_lease_ends(&end_count);
 
+    metrics_name_ends(ends, end_count);
     batch->store = store_new(config);
     batch->clerk = (struct clerk){.instance = store_instance(batch->store),
                                   .request_grace_us = config->request_grace_s * TIMES_SECOND,

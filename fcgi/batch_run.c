@@ -195,12 +195,23 @@ static void take_back_undelivered(struct batch *batch)
     }
 }
 
+static void count_leases(const struct pool *pool)
+{
+    for (const struct lease *at = pool->dirty_leases; at; at = at->next_dirty)
+        if (at->just_granted)
+            metrics_count_grant(pool->name, at->is_new, at->changed_units,
+                                at->granted_at - at->asked_at);
+    for (const struct lease *at = pool->ended_leases; at; at = at->next_dirty)
+        metrics_count_end(pool->name, at->state - LEASE_RELEASED,
+                          at->granted_at ? at->ended_at - at->granted_at : -1);
+}
+
 static void settle(struct batch *batch)
 {
     for (size_t i = 0; i < batch->member_count; i++) {
         struct project *project = batch->members[i];
 
-        metrics_count_pool(project->pool);
+        count_leases(project->pool);
         answers_project(&batch->answers, project);
         take_back_undelivered(batch);
         pool_settle(project->pool);

@@ -7,19 +7,12 @@
 #define GATEWAY_H
 
 #include "buf.h"
+#include "client.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #define GATEWAY_BODY_MAX (256 * 1024)
-
-/* A client that waits for its answer. Small, so that parked clients are cheap. Exactly one part
- * of the program owns it at any time; gateway_reply() or gateway_drop() ends that. */
-struct client {
-    int fd;
-    unsigned short request;
-    bool keep;
-};
 
 /* One request, read to its end. Texts are never NULL. */
 struct request {

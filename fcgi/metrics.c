@@ -27,7 +27,7 @@ struct project_metrics {
     uint64_t new_stacks;
     uint64_t same_content;
     uint64_t changed_units;
-    uint64_t ended[LEASE_SUPERSEDED + 1];
+    uint64_t ended[METRICS_ENDS_MAX];
     struct histogram wait;
     struct histogram hold;
 };
@@ -44,6 +44,8 @@ static struct histogram answer_time = {.bounds = quick, .bound_count = BUCKETS_M
 static struct histogram commit_time = {.bounds = quick, .bound_count = BUCKETS_MAX};
 static uint64_t commands;
 static time_t started;
+static const char *const *end_names;
+static size_t end_count;
 static uint64_t parked;
 static struct project_metrics *projects;
 static struct map projects_by_name; /* by hash; linked by next_same */
@@ -67,6 +69,14 @@ static double to_seconds(int64_t time_us)
 void metrics_start(void)
 {
     started = time(NULL);
+}
+
+void metrics_name_ends(const char *const *names, size_t count)
+{
+    pthread_mutex_lock(&lock);
+    end_names = names;
+    end_count = count;
+    pthread_mutex_unlock(&lock);
 }
 
 void metrics_count_answer(int status, int64_t duration_us)
@@ -115,32 +125,30 @@ static struct project_metrics *find_project(const char *name)
     return project;
 }
 
-static void count_grant(struct project_metrics *project, const struct lease *lease)
-{
-    project->grants++;
-    project->new_stacks += lease->is_new;
-    project->same_content += lease->changed_units == 0;
-    if (lease->changed_units > 0)
-        project->changed_units += (uint64_t)lease->changed_units;
-    observe(&project->wait, to_seconds(lease->granted_at - lease->asked_at));
-}
-
-void metrics_count_pool(const struct pool *pool)
+void metrics_count_grant(const char *name, bool is_new, int64_t changed_units, int64_t wait_us)
 {
     struct project_metrics *project;
 
-    if (!pool->dirty_leases && !pool->ended_leases)
-        return;
     pthread_mutex_lock(&lock);
-    project = find_project(pool->name);
-    for (const struct lease *at = pool->dirty_leases; at; at = at->next_dirty)
-        if (at->just_granted)
-            count_grant(project, at);
-    for (const struct lease *at = pool->ended_leases; at; at = at->next_dirty) {
-        project->ended[at->state]++;
-        if (at->granted_at)
-            observe(&project->hold, to_seconds(at->ended_at - at->granted_at));
-    }
+    project = find_project(name);
+    project->grants++;
+    project->new_stacks += is_new;
+    project->same_content += changed_units == 0;
+    if (changed_units > 0)
+        project->changed_units += (uint64_t)changed_units;
+    observe(&project->wait, to_seconds(wait_us));
+    pthread_mutex_unlock(&lock);
+}
+
+void metrics_count_end(const char *name, size_t end, int64_t hold_us)
+{
+    struct project_metrics *project;
+
+    pthread_mutex_lock(&lock);
+    project = find_project(name);
+    project->ended[end]++;
+    if (hold_us >= 0)
+        observe(&project->hold, to_seconds(hold_us));
     pthread_mutex_unlock(&lock);
 }
 
@@ -224,11 +232,10 @@ static void put_ended(struct buf *out, const char *wanted)
 {
     put_head(out, "requests_ended_total", "counter", "Requests and leases by how they ended.");
     for (const struct project_metrics *at = projects; at; at = at->next)
-        for (enum lease_state state = LEASE_RELEASED;
-             is_wanted(at, wanted) && state <= LEASE_SUPERSEDED; state++)
+        for (size_t end = 0; is_wanted(at, wanted) && end < end_count; end++)
             buf_printf(
                 out, "stack_orchestrator_requests_ended_total{project=\"%s\",state=\"%s\"} %llu\n",
-                at->name, words_lease_state(state), (unsigned long long)at->ended[state]);
+                at->name, end_names[end], (unsigned long long)at->ended[end]);
 }
 
 static void put_times(struct buf *out, const char *name, const char *help, size_t offset,

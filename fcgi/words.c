@@ -1,7 +1,6 @@
 /* words: tables of names. No state; any thread. */
 #include "words.h"
 
-#include <stddef.h>
 #include <string.h>
 
 #define COUNT(table) (int)(sizeof(table) / sizeof(table)[0])
@@ -47,6 +46,12 @@ const char *words_stack_state(enum stack_state state)
 const char *words_lease_state(enum lease_state state)
 {
     return lease_states[state];
+}
+
+const char *const *words_lease_ends(size_t *count)
+{
+    *count = (size_t)(COUNT(lease_states) - LEASE_RELEASED);
+    return &lease_states[LEASE_RELEASED];
 }
 
 const char *words_outcome(enum outcome outcome)

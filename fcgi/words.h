@@ -2,6 +2,8 @@
 #ifndef WORDS_H
 #define WORDS_H
 
+#include <stddef.h>
+
 enum stack_state {
     STACK_AVAILABLE,   /* may be granted */
     STACK_LEASED,      /* a job has it */
@@ -37,6 +39,8 @@ enum purpose { PURPOSE_TEST, PURPOSE_REFRESH };
 
 const char *words_stack_state(enum stack_state state);
 const char *words_lease_state(enum lease_state state);
+/* The names of the states from LEASE_RELEASED on. */
+const char *const *words_lease_ends(size_t *count);
 const char *words_outcome(enum outcome outcome); /* NULL for OUTCOME_NONE */
 const char *words_purpose(enum purpose purpose);
 

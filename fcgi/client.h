@@ -1,0 +1,17 @@
+/*
+ * client: who waits for an answer, as everything below `http` passes it on without knowing FastCGI.
+ */
+#ifndef CLIENT_H
+#define CLIENT_H
+
+#include <stdbool.h>
+
+/* Small, so that parked clients are cheap. Exactly one part of the program owns it at any time;
+ * gateway_reply() or gateway_drop() ends that. */
+struct client {
+    int fd;
+    unsigned short request;
+    bool keep;
+};
+
+#endif
