@@ -14,14 +14,14 @@ setup()
 @test "help tells every command, and each command its options" {
     run "$ci_stack" --help
     [ "$status" = 0 ]
-    for command in run request deploy exports migrate mark test release extend status refresh warm destroy plan; do
+    for command in run request deploy exports migrate mark test release extend status refresh warm destroy; do
         contains "  $command "
     done
-    for command in run request deploy exports migrate mark test release extend status refresh warm destroy plan; do
+    for command in run request deploy exports migrate mark test release extend status refresh warm destroy; do
         run "$ci_stack" "$command" --help
         [ "$status" = 0 ]
         contains "ci-stack $command: "
-        [[ $command = plan ]] || contains "--state" || [[ $command =~ status|destroy ]]
+        contains "--state" || [[ $command =~ status|destroy ]]
     done
     run "$ci_stack" run --help
     contains "--units GLOBS"

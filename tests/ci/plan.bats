@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# ci-stack plan: jobs from a git history, replayed through pools of stacks.
+# ci-stack-plan: jobs from a git history, replayed through pools of stacks.
 # shellcheck disable=SC2154,SC2030,SC2031 # variables come from helpers; marks count within one history
 
 bats_require_minimum_version 1.5.0
@@ -45,22 +45,22 @@ commit() # BRANCH TIME PARENTS UNIT CONTENT...
 
 @test "plan rebuilds the jobs and finds the pool that keeps the p95 wait under the target" {
     make_history
-    run "$ci_stack" plan --repo history --units 'services/*' --since 2020-01-01 --json
+    run "$ci_stack-plan" --repo history --units 'services/*' --since 2020-01-01 --json
     [ "$status" = 0 ]
     # 24 pushes, 24 merges, and the first commit
     jq -e '.jobs == 49 and .units == 2' <<<"$output"
     jq -e '.stacks > 1 and (.pools | map(.p95WaitSeconds) | . == (sort | reverse)) and .pools[0].stacks == 1' <<<"$output"
     # One stack, jobs in the order of main, at most one unit apart but for the rush
     jq -e '.pools[0].changedUnitsPerJob <= 2' <<<"$output"
-    more=$("$ci_stack" plan --repo history --units 'services/*' --since 2020-01-01 --json --test-minutes 60 --max-stacks 40)
+    more=$("$ci_stack-plan" --repo history --units 'services/*' --since 2020-01-01 --json --test-minutes 60 --max-stacks 40)
     jq -ne --argjson a "$output" --argjson b "$more" '$b.stacks > $a.stacks'
-    run "$ci_stack" plan --repo history --units 'services/*' --since 2020-01-01 --json --target-wait 5h
+    run "$ci_stack-plan" --repo history --units 'services/*' --since 2020-01-01 --json --target-wait 5h
     jq -e '.stacks == 1' <<<"$output"
 }
 
 @test "plan prints a table and draws a picture" {
     make_history
-    run "$ci_stack" plan --repo history --units 'services/*' --since 2020-01-01 --svg plan.svg
+    run "$ci_stack-plan" --repo history --units 'services/*' --since 2020-01-01 --svg plan.svg
     [ "$status" = 0 ]
     contains "49 jobs in"
     contains "<- enough"
@@ -71,9 +71,38 @@ commit() # BRANCH TIME PARENTS UNIT CONTENT...
 @test "plan refuses a shallow clone and too short a history" {
     make_history
     git clone -q --depth 1 "file://$PWD/history" shallow
-    run "$ci_stack" plan --repo shallow --units 'services/*'
+    run "$ci_stack-plan" --repo shallow --units 'services/*'
     [ "$status" = 64 ]
     contains "shallow"
-    run "$ci_stack" plan --repo history --units 'services/*' --since '1 day ago'
+    run "$ci_stack-plan" --repo history --units 'services/*' --since '1 day ago'
     [ "$status" = 65 ]
+}
+
+@test "units come from .ci-stack, too, and ci-stack says where plan is" {
+    make_history
+    cd history
+    printf 'units = services/*\ndeploy = true\n' >.ci-stack
+    run "$ci_stack-plan" --since 2020-01-01 --json
+    [ "$status" = 0 ]
+    jq -e '.units == 2' <<<"$output"
+    run "$ci_stack-plan" --since 2020-01-01 --json --units services/one
+    jq -e '.units == 1' <<<"$output"
+    run "$ci_stack" plan
+    [ "$status" = 64 ]
+    contains ci-stack-plan
+}
+
+@test "plan's help names each option; wrong ones are told" {
+    run "$ci_stack-plan" --help
+    [ "$status" = 0 ]
+    for option in repo units migrate-units settings since main max-jobs push-gap test-minutes deploy-minutes unit-minutes \
+        load target-wait max-stacks svg json; do
+        contains "  --$option"
+        grep -q "Fl -$option\b" "$repo/scripts/man/ci-stack-plan.1"
+    done
+    for arguments in '--nonsense 1' '--units' '--units x --load 0' '--units x --max-jobs 9' '--units x --push-gap soon' 'x' ''; do
+        # shellcheck disable=SC2086
+        run "$ci_stack-plan" $arguments
+        [ "$status" = 64 ] || { echo "$arguments: $status $output"; return 1; }
+    done
 }

@@ -127,7 +127,7 @@ host()
 @test "make install puts everything below DESTDIR and PREFIX, and keeps changed settings" {
     local at=$BATS_TEST_TMPDIR/root file
     make -s -C "$root" install DESTDIR="$at" PREFIX=/opt/stacks
-    for file in opt/stacks/sbin/stack-orchestrator opt/stacks/sbin/orchestratorctl opt/stacks/bin/ci-stack \
+    for file in opt/stacks/sbin/stack-orchestrator opt/stacks/sbin/orchestratorctl opt/stacks/bin/ci-stack opt/stacks/bin/ci-stack-plan \
         opt/stacks/share/stack-orchestrator/sql/0001_initial.sql opt/stacks/share/stack-orchestrator/dashboard/index.html \
         opt/stacks/share/man/man8/orchestratorctl.8.gz etc/stack-orchestrator/stack-orchestrator.conf etc/stack-orchestrator/nginx/http.conf; do
         [ -s "$at/$file" ] || { echo "$file is missing" && return 1; }
