@@ -14,8 +14,8 @@ DATABASE_CNF ?=
 CORES := $(shell nproc)
 
 PROGRAM := $(BUILD)/stack-orchestrator
-SOURCES := $(wildcard fcgi/*.c)
-OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(if $(FAULTS),$(SOURCES),$(filter-out fcgi/fault.c,$(SOURCES))))
+SOURCES := $(wildcard fcgi/*.c fcgi/*/*.c)
+OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(if $(FAULTS),$(SOURCES),$(filter-out fcgi/base/fault.c,$(SOURCES))))
 # What unit tests link with: everything but main().
 PARTS := $(filter-out %/main.o,$(OBJECTS))
 UNIT_SOURCES := $(wildcard tests/unit/*_test.c)
@@ -290,7 +290,7 @@ bench-leases: all $(BENCH_TOOLS) ## leases/s and their times, beside nginx alone
 
 # --- Lint ---
 
-C_FILES := $(wildcard fcgi/*.[ch] tests/unit/*.[ch] tests/race/*.[ch] tests/lib/*.[ch] tests/bench/*.[ch] tests/chaos/*.[ch] \
+C_FILES := $(wildcard fcgi/*.[ch] fcgi/*/*.[ch] tests/unit/*.[ch] tests/race/*.[ch] tests/lib/*.[ch] tests/bench/*.[ch] tests/chaos/*.[ch] \
 	tests/fuzz/*.[ch] tests/doubles/*.[ch])
 SHELL_FILES = $(shell grep -lIE '^\#!.*\b(ba)?sh\b' -r .ci scripts tests --exclude='*.bats' --exclude='*.bash')
 BATS_FILES := $(wildcard tests/*/*.bats)
@@ -324,13 +324,13 @@ lint-cppcheck:
 # One stamp a file, so that only what changed is analysed again.
 lint-tidy: $(TIDY)
 lint-analyzer: $(ANALYZED)
-build/lint/fcgi/fault.tidy build/lint/fcgi/fault.analyzed: LANGUAGE += -DFAULTS
+build/lint/fcgi/base/fault.tidy build/lint/fcgi/base/fault.analyzed: LANGUAGE += -DFAULTS
 
-build/lint/%.tidy: %.c $(wildcard fcgi/*.h) .clang-tidy
+build/lint/%.tidy: %.c $(wildcard fcgi/*.h fcgi/*/*.h) .clang-tidy
 	@mkdir -p $(@D)
 	$(call say,TIDY)clang-tidy --quiet $< -- $(LANGUAGE) && touch $@
 
-build/lint/%.analyzed: %.c $(wildcard fcgi/*.h)
+build/lint/%.analyzed: %.c $(wildcard fcgi/*.h fcgi/*/*.h)
 	@mkdir -p $(@D)
 	$(call say,CHECK)gcc $(LANGUAGE) -O2 -fanalyzer -Werror -c -o /dev/null $< && touch $@
 

@@ -1,11 +1,11 @@
 /* answers: see answers.h. */
 #include "answers.h"
 
-#include "buf.h"
-#include "fault.h"
-#include "log.h"
-#include "metrics.h"
-#include "times.h"
+#include "base/buf.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/times.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,9 +2,9 @@
 #include "api.h"
 
 #include "api_body.h"
-#include "buf.h"
+#include "base/buf.h"
+#include "base/metrics.h"
 #include "fields.h"
-#include "metrics.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 /* api_body: one function a body; limits as the README's API table gives them. Any thread. */
 #include "api_body.h"
 
-#include "buf.h"
+#include "base/buf.h"
+#include "base/text.h"
+#include "base/times.h"
 #include "pool.h"
-#include "text.h"
-#include "times.h"
 
 #include <stdio.h>
 #include <stdlib.h>

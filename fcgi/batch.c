@@ -1,10 +1,10 @@
 /* batch: what comes in between two transactions; batch_run carries one out. */
 #include "batch_parts.h"
 
-#include "buf.h"
-#include "log.h"
-#include "metrics.h"
-#include "times.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/times.h"
 
 #include <poll.h>
 #include <stdlib.h>

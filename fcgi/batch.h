@@ -5,8 +5,8 @@
 #ifndef BATCH_H
 #define BATCH_H
 
+#include "base/config.h"
 #include "command.h"
-#include "config.h"
 #include "gateway.h"
 
 #include <stdbool.h>

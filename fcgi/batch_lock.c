@@ -2,8 +2,8 @@
  * thread. */
 #include "batch_parts.h"
 
-#include "buf.h"
-#include "times.h"
+#include "base/buf.h"
+#include "base/times.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* batch_run: one transaction, from its commands to their answers. Writer's thread. */
 #include "batch_parts.h"
 
-#include "buf.h"
-#include "metrics.h"
-#include "times.h"
+#include "base/buf.h"
+#include "base/metrics.h"
+#include "base/times.h"
 
 #include <poll.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* capacity: see capacity.h. No state; any thread. */
 #include "capacity.h"
 
-#include "buf.h"
-#include "times.h"
+#include "base/buf.h"
+#include "base/times.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /* clerk: commands, time and grants on one pool. Writer's thread, under the project's row lock. */
 #include "clerk.h"
 
-#include "buf.h"
+#include "base/buf.h"
+#include "base/times.h"
 #include "clerk_verbs.h"
 #include "match.h"
-#include "times.h"
 
 #include <stdlib.h>
 

@@ -2,8 +2,8 @@
  */
 #include "clerk_verbs.h"
 
-#include "buf.h"
-#include "times.h"
+#include "base/buf.h"
+#include "base/times.h"
 
 #include <stdio.h>
 #include <string.h>

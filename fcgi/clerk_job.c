@@ -1,8 +1,8 @@
 /* clerk_job: the verbs of CI jobs. Writer's thread, under the project's row lock. */
 #include "clerk_verbs.h"
 
-#include "buf.h"
-#include "times.h"
+#include "base/buf.h"
+#include "base/times.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* command: commands and lists of them. */
 #include "command.h"
 
-#include "buf.h"
+#include "base/buf.h"
 
 #include <stdlib.h>
 

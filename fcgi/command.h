@@ -8,7 +8,7 @@
 #ifndef COMMAND_H
 #define COMMAND_H
 
-#include "client.h"
+#include "base/client.h"
 #include "manifest.h"
 #include "words.h"
 

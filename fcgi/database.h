@@ -6,8 +6,8 @@
 #ifndef DATABASE_H
 #define DATABASE_H
 
-#include "buf.h"
-#include "config.h"
+#include "base/buf.h"
+#include "base/config.h"
 #include "database_server.h"
 
 #include <stdbool.h>

@@ -1,8 +1,8 @@
 /* database_host: see database_host.h. */
 #include "database_host.h"
 
-#include "buf.h"
-#include "log.h"
+#include "base/buf.h"
+#include "base/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>

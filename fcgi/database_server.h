@@ -10,7 +10,7 @@
 #ifndef DATABASE_SERVER_H
 #define DATABASE_SERVER_H
 
-#include "buf.h"
+#include "base/buf.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /* fields: see fields.h. No state of its own; any thread. */
 #include "fields.h"
 
-#include "buf.h"
-#include "text.h"
+#include "base/buf.h"
+#include "base/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #ifndef FIELDS_H
 #define FIELDS_H
 
-#include "json.h"
+#include "base/json.h"
 #include "manifest.h"
 #include "response.h"
 

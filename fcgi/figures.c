@@ -1,8 +1,8 @@
 /* figures: see figures.h. No shared state; any thread. */
 #include "figures.h"
 
-#include "buf.h"
-#include "times.h"
+#include "base/buf.h"
+#include "base/times.h"
 
 #include <stdlib.h>
 

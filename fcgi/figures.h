@@ -2,7 +2,7 @@
 #ifndef FIGURES_H
 #define FIGURES_H
 
-#include "json.h"
+#include "base/json.h"
 #include "words.h"
 
 #include <stdbool.h>

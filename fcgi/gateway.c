@@ -9,9 +9,9 @@
  */
 #include "gateway.h"
 
-#include "fault.h"
-#include "log.h"
-#include "times.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/times.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,8 +6,8 @@
 #ifndef GATEWAY_H
 #define GATEWAY_H
 
-#include "buf.h"
-#include "client.h"
+#include "base/buf.h"
+#include "base/client.h"
 
 #include <stdbool.h>
 #include <stddef.h>

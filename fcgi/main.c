@@ -5,12 +5,12 @@
  *                           ▲                       └─▶ writer ─▶ batch ─▶ clerk, match
  *                           └───────── answers ◀───────────────────┴─▶ store ─▶ database
  */
-#include "config.h"
+#include "base/config.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/notify.h"
 #include "database.h"
 #include "gateway.h"
-#include "log.h"
-#include "metrics.h"
-#include "notify.h"
 #include "worker.h"
 #include "writer.h"
 

@@ -1,7 +1,7 @@
 /* manifest: sorted arrays, compared in one walk. Reference counts belong to the writer's thread. */
 #include "manifest.h"
 
-#include "buf.h"
+#include "base/buf.h"
 
 #include <stdlib.h>
 #include <string.h>

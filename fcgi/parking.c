@@ -1,7 +1,7 @@
 /* parking: see parking.h. */
 #include "parking.h"
 
-#include "buf.h"
+#include "base/buf.h"
 
 #include <stdlib.h>
 #include <sys/epoll.h>

@@ -5,8 +5,8 @@
 #ifndef PARKING_H
 #define PARKING_H
 
+#include "base/map.h"
 #include "gateway.h"
-#include "map.h"
 
 #include <stdbool.h>
 #include <stddef.h>

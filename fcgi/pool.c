@@ -1,9 +1,9 @@
 /* pool: what one project is made of; its changes since the last commit. No SQL, no I/O. */
 #include "pool.h"
 
-#include "buf.h"
+#include "base/buf.h"
+#include "base/times.h"
 #include "pool_parts.h"
-#include "times.h"
 
 #include <stdlib.h>
 

@@ -13,9 +13,9 @@
 #ifndef POOL_H
 #define POOL_H
 
+#include "base/map.h"
 #include "command.h"
 #include "manifest.h"
-#include "map.h"
 #include "words.h"
 
 #include <stdbool.h>

@@ -1,8 +1,8 @@
 /* pool_leases: the leases of a pool: its queue, grants and ends. Writer's thread. */
 #include "pool_parts.h"
 
-#include "buf.h"
-#include "times.h"
+#include "base/buf.h"
+#include "base/times.h"
 
 #include <string.h>
 #include <sys/random.h>

@@ -2,7 +2,7 @@
  * one reference to it, every stack or lease another. Writer's thread. */
 #include "pool_parts.h"
 
-#include "buf.h"
+#include "base/buf.h"
 
 void pool_touch_manifest(struct pool *pool, struct manifest *manifest)
 {

@@ -1,8 +1,8 @@
 /* pool_stacks: the stacks of a pool; which are idle, and in what order. Writer's thread. */
 #include "pool_parts.h"
 
-#include "buf.h"
-#include "times.h"
+#include "base/buf.h"
+#include "base/times.h"
 
 #include <stdlib.h>
 #include <string.h>

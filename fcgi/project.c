@@ -1,7 +1,7 @@
 /* project: see project.h. */
 #include "project.h"
 
-#include "buf.h"
+#include "base/buf.h"
 
 #include <stdlib.h>
 #include <string.h>

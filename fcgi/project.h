@@ -5,8 +5,8 @@
 #ifndef PROJECT_H
 #define PROJECT_H
 
+#include "base/map.h"
 #include "command.h"
-#include "map.h"
 #include "parking.h"
 #include "pool.h"
 #include "store.h"

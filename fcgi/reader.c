@@ -1,11 +1,11 @@
 /* reader: one text of statements a call; each row becomes JSON as it comes. */
 #include "reader.h"
 
-#include "buf.h"
+#include "base/buf.h"
+#include "base/times.h"
 #include "database.h"
 #include "reader_parts.h"
 #include "sql.h"
-#include "times.h"
 #include "words.h"
 
 #include <stdio.h>

@@ -5,9 +5,9 @@
 #ifndef READER_H
 #define READER_H
 
-#include "buf.h"
-#include "config.h"
-#include "json.h"
+#include "base/buf.h"
+#include "base/config.h"
+#include "base/json.h"
 
 #include <stdint.h>
 

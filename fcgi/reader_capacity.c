@@ -3,9 +3,9 @@
  * remembered for a while. */
 #include "reader_parts.h"
 
+#include "base/times.h"
 #include "capacity.h"
 #include "sql.h"
-#include "times.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 
 #include "reader.h"
 
-#include "buf.h"
+#include "base/buf.h"
 #include "database.h"
 
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* reply: the only place where results become HTTP statuses. */
 #include "reply.h"
 
-#include "times.h"
+#include "base/times.h"
 
 #include <stdio.h>
 #include <string.h>

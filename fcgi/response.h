@@ -2,8 +2,8 @@
 #ifndef RESPONSE_H
 #define RESPONSE_H
 
-#include "buf.h"
-#include "json.h"
+#include "base/buf.h"
+#include "base/json.h"
 
 struct response {
     int status;

@@ -1,7 +1,7 @@
 /* sql: see sql.h. */
 #include "sql.h"
 
-#include "times.h"
+#include "base/times.h"
 
 #include <stdbool.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #ifndef SQL_H
 #define SQL_H
 
-#include "buf.h"
+#include "base/buf.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -2,11 +2,11 @@
  */
 #include "store.h"
 
-#include "log.h"
+#include "base/log.h"
+#include "base/times.h"
 #include "sql.h"
 #include "store_parts.h"
 #include "store_write.h"
-#include "times.h"
 
 #include <stdio.h>
 #include <stdlib.h>

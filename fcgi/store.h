@@ -14,8 +14,8 @@
 #ifndef STORE_H
 #define STORE_H
 
+#include "base/config.h"
 #include "command.h"
-#include "config.h"
 #include "database.h"
 #include "database_clock.h"
 #include "pool.h"

@@ -1,12 +1,12 @@
 /* store_load: what a batch reads once the rows are locked. Writer's thread. */
 #include "store_parts.h"
 
-#include "log.h"
-#include "map.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/times.h"
 #include "sql.h"
 #include "store_tables.h"
 #include "store_write.h"
-#include "times.h"
 
 #include <string.h>
 

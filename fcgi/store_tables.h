@@ -5,9 +5,9 @@
 #ifndef STORE_TABLES_H
 #define STORE_TABLES_H
 
-#include "buf.h"
+#include "base/buf.h"
+#include "base/map.h"
 #include "database.h"
-#include "map.h"
 #include "pool.h"
 
 #include <stddef.h>

@@ -1,9 +1,9 @@
 /* store_values: see store_values.h. */
 #include "store_values.h"
 
+#include "base/times.h"
 #include "sql.h"
 #include "store_tables.h"
-#include "times.h"
 #include "words.h"
 
 #include <assert.h>

@@ -5,7 +5,7 @@
 #ifndef STORE_VALUES_H
 #define STORE_VALUES_H
 
-#include "buf.h"
+#include "base/buf.h"
 #include "database.h"
 
 #include <stdbool.h>

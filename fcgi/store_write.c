@@ -1,10 +1,10 @@
 /* store_write: what a batch changed, all by primary key, with as few statements as it takes. */
 #include "store_write.h"
 
-#include "json.h"
+#include "base/json.h"
+#include "base/times.h"
 #include "sql.h"
 #include "store_tables.h"
-#include "times.h"
 
 #include <stdlib.h>
 #include <string.h>

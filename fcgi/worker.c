@@ -5,13 +5,13 @@
 #include "worker.h"
 
 #include "api.h"
-#include "buf.h"
-#include "fault.h"
-#include "log.h"
-#include "metrics.h"
+#include "base/buf.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/times.h"
 #include "reader.h"
 #include "response.h"
-#include "times.h"
 
 #include <pthread.h>
 #include <stdlib.h>

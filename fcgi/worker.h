@@ -2,7 +2,7 @@
 #ifndef WORKER_H
 #define WORKER_H
 
-#include "config.h"
+#include "base/config.h"
 #include "gateway.h"
 #include "writer.h"
 

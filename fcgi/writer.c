@@ -14,11 +14,11 @@
  */
 #include "writer.h"
 
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/notify.h"
+#include "base/times.h"
 #include "batch.h"
-#include "buf.h"
-#include "log.h"
-#include "notify.h"
-#include "times.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -5,8 +5,8 @@
 #ifndef WRITER_H
 #define WRITER_H
 
+#include "base/config.h"
 #include "command.h"
-#include "config.h"
 #include "gateway.h"
 
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* clock: time and chance of the world, in place of the machine's (linked with --wrap). */
-#include "times.h"
+#include "base/times.h"
 #include "world.h"
 
 #include <poll.h>

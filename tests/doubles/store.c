@@ -5,7 +5,7 @@
 #include "../unit/copy_pool.h"
 #include "world.h"
 
-#include "times.h"
+#include "base/times.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -11,7 +11,7 @@
 #ifndef WORLD_H
 #define WORLD_H
 
-#include "buf.h"
+#include "base/buf.h"
 #include "gateway.h"
 #include "pool.h"
 

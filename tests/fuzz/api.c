@@ -24,9 +24,9 @@
 #include "../unit/check_pool.h"
 
 #include "api.h"
+#include "base/json.h"
+#include "base/log.h"
 #include "batch_parts.h"
-#include "json.h"
-#include "log.h"
 
 #define CALLERS_MAX 60
 #define TOLD_MAX    64

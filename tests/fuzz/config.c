@@ -1,7 +1,7 @@
 /* config: any bytes as the file of settings. What is taken lies within its limits. */
 #include "fuzz.h"
 
-#include "config.h"
+#include "base/config.h"
 
 #include <fcntl.h>
 #include <stdbool.h>

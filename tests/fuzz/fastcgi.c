@@ -15,8 +15,8 @@
  */
 #include "fuzz.h"
 
+#include "base/log.h"
 #include "gateway.h"
-#include "log.h"
 
 #include <errno.h>
 #include <signal.h>

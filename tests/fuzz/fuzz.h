@@ -5,7 +5,7 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
-#include "buf.h"
+#include "base/buf.h"
 
 #include <stddef.h>
 #include <stdint.h>

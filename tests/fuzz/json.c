@@ -4,8 +4,8 @@
  */
 #include "fuzz.h"
 
-#include "json.h"
-#include "text.h"
+#include "base/json.h"
+#include "base/text.h"
 
 #include <stdbool.h>
 

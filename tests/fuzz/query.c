@@ -2,7 +2,7 @@
 #include "fuzz.h"
 
 #include "api_body.h"
-#include "text.h"
+#include "base/text.h"
 
 static void check_fault(const struct fields *fields)
 {

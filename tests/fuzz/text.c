@@ -1,7 +1,7 @@
 /* text: any bytes where characters are looked at, and any name where a word is expected. */
 #include "fuzz.h"
 
-#include "text.h"
+#include "base/text.h"
 #include "words.h"
 
 #include <stdbool.h>

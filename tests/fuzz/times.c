@@ -1,7 +1,7 @@
 /* times: any text as an instant, and any instant as text. */
 #include "fuzz.h"
 
-#include "times.h"
+#include "base/times.h"
 
 #include <stdbool.h>
 

@@ -2,8 +2,8 @@
 #include "unit.h"
 
 #include "api_body.h"
-#include "text.h"
-#include "times.h"
+#include "base/text.h"
+#include "base/times.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* capacity: waits that can be worked out by hand. */
 #include "unit.h"
 
+#include "base/times.h"
 #include "capacity.h"
-#include "times.h"
 
 #define JOB(asked_s, hold_s)                                                                       \
     {                                                                                              \

@@ -4,9 +4,9 @@
 
 #include "unit.h"
 
+#include "base/times.h"
 #include "clerk.h"
 #include "pool.h"
-#include "times.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* config: files as people write them, and every fault told with file and line. */
 #include "unit.h"
 
-#include "config.h"
+#include "base/config.h"
 
 #include <string.h>
 #include <unistd.h>

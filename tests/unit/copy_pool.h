@@ -2,7 +2,7 @@
 #ifndef COPY_POOL_H
 #define COPY_POOL_H
 
-#include "buf.h"
+#include "base/buf.h"
 #include "pool.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* fields: types and limits of members, and the first fault told. */
 #include "unit.h"
 
-#include "buf.h"
+#include "base/buf.h"
 #include "fields.h"
 #include "words.h"
 

@@ -1,8 +1,8 @@
 /* json: RFC 8259 to the letter, the limits, and what yajl lets pass but must not come in. */
 #include "unit.h"
 
-#include "json.h"
-#include "text.h"
+#include "base/json.h"
+#include "base/text.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* map: against a list that does the same the slow way. */
 #include "unit.h"
 
-#include "map.h"
+#include "base/map.h"
 
 #define KEYS 300
 

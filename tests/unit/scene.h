@@ -10,13 +10,13 @@
 #include "check_pool.h"
 #include "unit.h"
 
-#include "buf.h"
+#include "base/buf.h"
+#include "base/times.h"
 #include "clerk.h"
 #include "clerk_verbs.h"
 #include "command.h"
 #include "pool.h"
 #include "reply.h"
-#include "times.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* times: known instants, there and back, and what is no instant. */
 #include "unit.h"
 
-#include "times.h"
+#include "base/times.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
 #ifndef METRICS_H
 #define METRICS_H
 
-#include "buf.h"
+#include "base/buf.h"
 
 #include <stdbool.h>
 #include <stddef.h>

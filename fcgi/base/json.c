@@ -3,10 +3,10 @@
  * malformed UTF-8 (it lets overlong forms, surrogates and code points above 10FFFF pass).
  * No shared state; any thread.
  */
-#include "json.h"
+#include "base/json.h"
 
-#include "text.h"
-#include "times.h"
+#include "base/text.h"
+#include "base/times.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* text: checks of characters. No state; any thread. */
-#include "text.h"
+#include "base/text.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* map: linear probing; removal moves later entries up, so there are no tombstones. */
-#include "map.h"
+#include "base/map.h"
 
-#include "buf.h"
+#include "base/buf.h"
 
 #include <stdlib.h>
 

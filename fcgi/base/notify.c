@@ -1,9 +1,9 @@
 /* notify: one datagram a message. The writer alone feeds the watchdog: a program whose writer is
  * stuck is of no use, however well the rest answers. */
-#include "notify.h"
+#include "base/notify.h"
 
-#include "log.h"
-#include "times.h"
+#include "base/log.h"
+#include "base/times.h"
 
 #include <errno.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* log: lines are built whole and written with one write(), so threads never mix theirs. */
-#include "log.h"
+#include "base/log.h"
 
-#include "times.h"
+#include "base/times.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>

@@ -2,7 +2,7 @@
 #ifndef JSON_H
 #define JSON_H
 
-#include "buf.h"
+#include "base/buf.h"
 
 #include <stdbool.h>
 #include <stddef.h>

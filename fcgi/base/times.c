@@ -1,5 +1,5 @@
 /* times: conversions of instants. No state; any thread. */
-#include "times.h"
+#include "base/times.h"
 
 #include <string.h>
 #include <time.h>

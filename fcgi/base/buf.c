@@ -1,5 +1,5 @@
 /* buf: a growing byte buffer, and memory that is there or ends the program. Any thread. */
-#include "buf.h"
+#include "base/buf.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* config: a table of settings, and the reader that checks a file against it. Main thread only. */
-#include "config.h"
+#include "base/config.h"
 
-#include "buf.h"
+#include "base/buf.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* fault: see fault.h. Any thread. */
-#include "fault.h"
+#include "base/fault.h"
 
 #include <limits.h>
 #include <poll.h>

@@ -1,8 +1,8 @@
 /* metrics: see metrics.h. Counters start at 0 with the program, as Prometheus expects. */
-#include "metrics.h"
+#include "base/metrics.h"
 
-#include "map.h"
-#include "times.h"
+#include "base/map.h"
+#include "base/times.h"
 
 #include <pthread.h>
 #include <stdlib.h>
