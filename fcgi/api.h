@@ -5,9 +5,9 @@
 #define API_H
 
 #include "command.h"
-#include "gateway.h"
+#include "http/gateway.h"
+#include "http/response.h"
 #include "reader.h"
-#include "response.h"
 
 #include <stdbool.h>
 

@@ -4,7 +4,7 @@
 
 #include "command.h"
 #include "fields.h"
-#include "gateway.h"
+#include "http/gateway.h"
 #include "reader.h"
 
 /* Fills the command from the body; faults stay in `fields`. */

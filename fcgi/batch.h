@@ -7,7 +7,7 @@
 
 #include "base/config.h"
 #include "command.h"
-#include "gateway.h"
+#include "http/gateway.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,8 +3,8 @@
 #define FIELDS_H
 
 #include "base/json.h"
+#include "http/response.h"
 #include "manifest.h"
-#include "response.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -10,7 +10,7 @@
 #include "base/metrics.h"
 #include "base/notify.h"
 #include "database.h"
-#include "gateway.h"
+#include "http/gateway.h"
 #include "worker.h"
 #include "writer.h"
 

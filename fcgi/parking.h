@@ -6,7 +6,7 @@
 #define PARKING_H
 
 #include "base/map.h"
-#include "gateway.h"
+#include "http/gateway.h"
 
 #include <stdbool.h>
 #include <stddef.h>

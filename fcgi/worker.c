@@ -10,8 +10,8 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/times.h"
+#include "http/response.h"
 #include "reader.h"
-#include "response.h"
 
 #include <pthread.h>
 #include <stdlib.h>

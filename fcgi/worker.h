@@ -3,7 +3,7 @@
 #define WORKER_H
 
 #include "base/config.h"
-#include "gateway.h"
+#include "http/gateway.h"
 #include "writer.h"
 
 struct workers;

@@ -1,5 +1,5 @@
 /* gateway: a double without sockets. Answers go to the test. */
-#include "gateway.h"
+#include "http/gateway.h"
 
 #include "world.h"
 

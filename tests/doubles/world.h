@@ -12,7 +12,7 @@
 #define WORLD_H
 
 #include "base/buf.h"
-#include "gateway.h"
+#include "http/gateway.h"
 #include "pool.h"
 
 #include <stdbool.h>

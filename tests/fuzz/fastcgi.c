@@ -16,7 +16,7 @@
 #include "fuzz.h"
 
 #include "base/log.h"
-#include "gateway.h"
+#include "http/gateway.h"
 
 #include <errno.h>
 #include <signal.h>

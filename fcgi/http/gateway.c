@@ -7,7 +7,7 @@
  * Threads: any number in gateway_next(). A connection is armed with EPOLLONESHOT: from its event
  * until it is armed again it belongs to whoever holds its `struct client`.
  */
-#include "gateway.h"
+#include "http/gateway.h"
 
 #include "base/fault.h"
 #include "base/log.h"

@@ -1,5 +1,5 @@
 /* response: answers in one shape. No state; any thread. */
-#include "response.h"
+#include "http/response.h"
 
 #include <stdarg.h>
 #include <stdio.h>
