@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/notify.h"
-#include "database.h"
+#include "database/database.h"
 #include "http/gateway.h"
 #include "worker.h"
 #include "writer.h"

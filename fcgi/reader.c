@@ -3,9 +3,9 @@
 
 #include "base/buf.h"
 #include "base/times.h"
-#include "database.h"
+#include "database/database.h"
+#include "database/sql.h"
 #include "reader_parts.h"
-#include "sql.h"
 #include "words.h"
 
 #include <stdio.h>

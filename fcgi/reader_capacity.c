@@ -5,7 +5,7 @@
 
 #include "base/times.h"
 #include "capacity.h"
-#include "sql.h"
+#include "database/sql.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* reader_gauges: stacks and live requests by state, for Prometheus. Worker threads. */
 #include "reader_parts.h"
 
-#include "sql.h"
+#include "database/sql.h"
 
 /* The columns behind the project's name; every project has every series, also where it is 0. */
 static const struct gauge {

@@ -5,7 +5,7 @@
 #include "reader.h"
 
 #include "base/buf.h"
-#include "database.h"
+#include "database/database.h"
 
 #include <stdbool.h>
 

@@ -3,8 +3,8 @@
 
 #include "base/buf.h"
 #include "base/times.h"
+#include "database/sql.h"
 #include "figures.h"
-#include "sql.h"
 
 enum status_set { SET_PROJECT, SET_STACKS, SET_HOLD, SET_QUEUE, SET_FIGURES, SET_COUNT };
 

@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "base/times.h"
-#include "sql.h"
+#include "database/sql.h"
 #include "store_parts.h"
 #include "store_write.h"
 

@@ -16,8 +16,8 @@
 
 #include "base/config.h"
 #include "command.h"
-#include "database.h"
-#include "database_clock.h"
+#include "database/database.h"
+#include "database/database_clock.h"
 #include "pool.h"
 
 #include <stddef.h>

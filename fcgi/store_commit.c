@@ -1,7 +1,7 @@
 /* store_commit: how a batch ends. Writer's thread. */
 #include "store_parts.h"
 
-#include "sql.h"
+#include "database/sql.h"
 #include "store_write.h"
 
 /* How far a batch that didn't ask the database for the time may be from it. */

@@ -1,7 +1,7 @@
 /* store_tables: see store_tables.h. */
 #include "store_tables.h"
 
-#include "sql.h"
+#include "database/sql.h"
 #include "store_values.h"
 
 #include <assert.h>

@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "base/map.h"
-#include "database.h"
+#include "database/database.h"
 #include "pool.h"
 
 #include <stddef.h>

@@ -2,7 +2,7 @@
 #include "store_values.h"
 
 #include "base/times.h"
-#include "sql.h"
+#include "database/sql.h"
 #include "store_tables.h"
 #include "words.h"
 

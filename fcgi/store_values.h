@@ -6,7 +6,7 @@
 #define STORE_VALUES_H
 
 #include "base/buf.h"
-#include "database.h"
+#include "database/database.h"
 
 #include <stdbool.h>
 #include <stddef.h>

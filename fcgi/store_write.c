@@ -3,7 +3,7 @@
 
 #include "base/json.h"
 #include "base/times.h"
-#include "sql.h"
+#include "database/sql.h"
 #include "store_tables.h"
 
 #include <stdlib.h>

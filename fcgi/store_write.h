@@ -2,7 +2,7 @@
 #ifndef STORE_WRITE_H
 #define STORE_WRITE_H
 
-#include "database.h"
+#include "database/database.h"
 #include "pool.h"
 
 /* Appends the statements that write all that changed in the pools, each ending in `;`. Where the

@@ -2,7 +2,7 @@
  * other is 100 s ahead. */
 #include "unit.h"
 
-#include "database_clock.h"
+#include "database/database_clock.h"
 
 #define MS     INT64_C(1000)
 #define SECOND (1000 * MS)

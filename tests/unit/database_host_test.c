@@ -1,7 +1,7 @@
 /* database_host: the list of servers as the setting has it. */
 #include "unit.h"
 
-#include "database_host.h"
+#include "database/database_host.h"
 
 static void assert_tcp(const char *setting, const char *host, unsigned port)
 {

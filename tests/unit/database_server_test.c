@@ -1,7 +1,7 @@
 /* database_server: which errors mean what, and which servers are refused. */
 #include "unit.h"
 
-#include "database_server.h"
+#include "database/database_server.h"
 
 #include <string.h>
 

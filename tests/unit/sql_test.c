@@ -1,7 +1,7 @@
 /* sql: no value can end its literal, whatever the server's sql_mode. */
 #include "unit.h"
 
-#include "sql.h"
+#include "database/sql.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* database_clock: see database_clock.h. Pure. */
-#include "database_clock.h"
+#include "database/database_clock.h"
 
 /* How far two clocks may drift apart: each may be slewed by 500 ppm (RFC 5905). */
 #define DRIFT_PPM 1000

@@ -1,5 +1,5 @@
 /* database_session: see database_session.h. */
-#include "database_session.h"
+#include "database/database_session.h"
 
 /* Nobody holds a row for long, and no batch waits for long that could pass a project over. */
 #define SESSION_SQL                                                                                \

@@ -1,5 +1,5 @@
 /* database_server: see database_server.h. */
-#include "database_server.h"
+#include "database/database_server.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,11 +1,11 @@
 /* database: see database.h. No automatic reconnect: it would commit half a transaction. */
-#include "database.h"
+#include "database/database.h"
 
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/times.h"
-#include "database_host.h"
-#include "database_session.h"
+#include "database/database_host.h"
+#include "database/database_session.h"
 
 #include <errno.h>
 #include <mysql.h>

@@ -1,5 +1,5 @@
 /* database_host: see database_host.h. */
-#include "database_host.h"
+#include "database/database_host.h"
 
 #include "base/buf.h"
 #include "base/log.h"

@@ -8,7 +8,7 @@
 
 #include "base/buf.h"
 #include "base/config.h"
-#include "database_server.h"
+#include "database/database_server.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,7 +5,7 @@
 #ifndef DATABASE_SESSION_H
 #define DATABASE_SESSION_H
 
-#include "database.h"
+#include "database/database.h"
 
 /* What may differ from server to server is set, whatever a transaction relies on. */
 enum database_status session_start(struct database *database, struct server *server);

@@ -1,5 +1,5 @@
 /* sql: see sql.h. */
-#include "sql.h"
+#include "database/sql.h"
 
 #include "base/times.h"
 
