@@ -4,10 +4,10 @@
 #ifndef API_H
 #define API_H
 
-#include "command.h"
 #include "http/gateway.h"
 #include "http/response.h"
 #include "reader.h"
+#include "rules/command.h"
 
 #include <stdbool.h>
 

@@ -4,7 +4,7 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "base/times.h"
-#include "pool.h"
+#include "rules/pool.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,10 +2,10 @@
 #ifndef API_BODY_H
 #define API_BODY_H
 
-#include "command.h"
 #include "fields.h"
 #include "http/gateway.h"
 #include "reader.h"
+#include "rules/command.h"
 
 /* Fills the command from the body; faults stay in `fields`. */
 typedef void api_body(struct fields *fields, const struct request *request,

@@ -5,8 +5,8 @@
 #include "batch.h"
 
 #include "answers.h"
-#include "clerk.h"
 #include "project.h"
+#include "rules/clerk.h"
 #include "store.h"
 
 struct batch {

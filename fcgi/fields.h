@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 #include "http/response.h"
-#include "manifest.h"
+#include "rules/manifest.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,7 +3,7 @@
 #define FIGURES_H
 
 #include "base/json.h"
-#include "words.h"
+#include "rules/words.h"
 
 #include <stdbool.h>
 #include <stdint.h>

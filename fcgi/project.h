@@ -6,9 +6,9 @@
 #define PROJECT_H
 
 #include "base/map.h"
-#include "command.h"
 #include "parking.h"
-#include "pool.h"
+#include "rules/command.h"
+#include "rules/pool.h"
 #include "store.h"
 
 #include <stdbool.h>

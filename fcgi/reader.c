@@ -6,7 +6,7 @@
 #include "database/database.h"
 #include "database/sql.h"
 #include "reader_parts.h"
-#include "words.h"
+#include "rules/words.h"
 
 #include <stdio.h>
 #include <stdlib.h>

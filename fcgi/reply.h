@@ -2,9 +2,9 @@
 #ifndef REPLY_H
 #define REPLY_H
 
-#include "command.h"
 #include "http/response.h"
-#include "pool.h"
+#include "rules/command.h"
+#include "rules/pool.h"
 
 /* The answer to a command; for a request also the answer of the lease that it made.
  * `pool` may be NULL for results that come without one. Writer's thread. */

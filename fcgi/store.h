@@ -15,10 +15,10 @@
 #define STORE_H
 
 #include "base/config.h"
-#include "command.h"
 #include "database/database.h"
 #include "database/database_clock.h"
-#include "pool.h"
+#include "rules/command.h"
+#include "rules/pool.h"
 
 #include <stddef.h>
 #include <stdint.h>

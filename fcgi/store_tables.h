@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/map.h"
 #include "database/database.h"
-#include "pool.h"
+#include "rules/pool.h"
 
 #include <stddef.h>
 #include <stdint.h>

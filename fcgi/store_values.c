@@ -3,8 +3,8 @@
 
 #include "base/times.h"
 #include "database/sql.h"
+#include "rules/words.h"
 #include "store_tables.h"
-#include "words.h"
 
 #include <assert.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #define STORE_WRITE_H
 
 #include "database/database.h"
-#include "pool.h"
+#include "rules/pool.h"
 
 /* Appends the statements that write all that changed in the pools, each ending in `;`. Where the
  * text grows large it is run in between. */

@@ -6,8 +6,8 @@
 #define WRITER_H
 
 #include "base/config.h"
-#include "command.h"
 #include "http/gateway.h"
+#include "rules/command.h"
 
 #include <stdbool.h>
 

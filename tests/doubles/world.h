@@ -13,7 +13,7 @@
 
 #include "base/buf.h"
 #include "http/gateway.h"
-#include "pool.h"
+#include "rules/pool.h"
 
 #include <stdbool.h>
 #include <stddef.h>

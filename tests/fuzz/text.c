@@ -2,7 +2,7 @@
 #include "fuzz.h"
 
 #include "base/text.h"
-#include "words.h"
+#include "rules/words.h"
 
 #include <stdbool.h>
 

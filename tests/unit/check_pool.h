@@ -5,8 +5,8 @@
 #include "unit.h"
 
 #include "base/times.h"
-#include "clerk.h"
-#include "pool.h"
+#include "rules/clerk.h"
+#include "rules/pool.h"
 
 #include <string.h>
 

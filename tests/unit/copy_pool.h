@@ -3,7 +3,7 @@
 #define COPY_POOL_H
 
 #include "base/buf.h"
-#include "pool.h"
+#include "rules/pool.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
 
 #include "base/buf.h"
 #include "fields.h"
-#include "words.h"
+#include "rules/words.h"
 
 #include <string.h>
 

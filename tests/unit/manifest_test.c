@@ -1,7 +1,7 @@
 /* manifest: distance and comparison against brute force. */
 #include "unit.h"
 
-#include "manifest.h"
+#include "rules/manifest.h"
 
 #include <string.h>
 

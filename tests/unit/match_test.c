@@ -4,7 +4,7 @@
  */
 #include "scene.h"
 
-#include "match.h"
+#include "rules/match.h"
 
 #define LINE_MOST 64
 

@@ -1,7 +1,7 @@
 /* words: every word there and back; they stand in the database, so none may change. */
 #include "unit.h"
 
-#include "words.h"
+#include "rules/words.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* pool_manifests: the units that stacks run and jobs need, each set kept once. The pool's map holds
  * one reference to it, every stack or lease another. Writer's thread. */
-#include "pool_parts.h"
+#include "rules/pool_private.h"
 
 #include "base/buf.h"
 

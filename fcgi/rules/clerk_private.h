@@ -1,8 +1,8 @@
-/* clerk_verbs: one function a verb, for clerk_run(). Each sets command->answer. */
-#ifndef CLERK_VERBS_H
-#define CLERK_VERBS_H
+/* clerk_private: one function a verb, for clerk_run(). Each sets command->answer. */
+#ifndef CLERK_PRIVATE_H
+#define CLERK_PRIVATE_H
 
-#include "clerk.h"
+#include "rules/clerk.h"
 
 typedef void clerk_verb(const struct clerk *clerk, struct pool *pool, struct command *command);
 

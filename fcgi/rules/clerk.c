@@ -1,10 +1,10 @@
 /* clerk: commands, time and grants on one pool. Writer's thread, under the project's row lock. */
-#include "clerk.h"
+#include "rules/clerk.h"
 
 #include "base/buf.h"
 #include "base/times.h"
-#include "clerk_verbs.h"
-#include "match.h"
+#include "rules/clerk_private.h"
+#include "rules/match.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* pool_stacks: the stacks of a pool; which are idle, and in what order. Writer's thread. */
-#include "pool_parts.h"
+#include "rules/pool_private.h"
 
 #include "base/buf.h"
 #include "base/times.h"

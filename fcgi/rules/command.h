@@ -9,8 +9,8 @@
 #define COMMAND_H
 
 #include "base/client.h"
-#include "manifest.h"
-#include "words.h"
+#include "rules/manifest.h"
+#include "rules/words.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* command: commands and lists of them. */
-#include "command.h"
+#include "rules/command.h"
 
 #include "base/buf.h"
 

@@ -1,6 +1,6 @@
 /* clerk_admin: the verbs of administrators, each recorded with who, when and why. Writer's thread.
  */
-#include "clerk_verbs.h"
+#include "rules/clerk_private.h"
 
 #include "base/buf.h"
 #include "base/times.h"

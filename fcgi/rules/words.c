@@ -1,5 +1,5 @@
 /* words: tables of names. No state; any thread. */
-#include "words.h"
+#include "rules/words.h"
 
 #include <string.h>
 

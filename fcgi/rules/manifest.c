@@ -1,5 +1,5 @@
 /* manifest: sorted arrays, compared in one walk. Reference counts belong to the writer's thread. */
-#include "manifest.h"
+#include "rules/manifest.h"
 
 #include "base/buf.h"
 

@@ -1,5 +1,5 @@
 /* clerk_job: the verbs of CI jobs. Writer's thread, under the project's row lock. */
-#include "clerk_verbs.h"
+#include "rules/clerk_private.h"
 
 #include "base/buf.h"
 #include "base/times.h"

@@ -1,5 +1,5 @@
 /* pool_leases: the leases of a pool: its queue, grants and ends. Writer's thread. */
-#include "pool_parts.h"
+#include "rules/pool_private.h"
 
 #include "base/buf.h"
 #include "base/times.h"

@@ -8,8 +8,8 @@
 #ifndef CLERK_H
 #define CLERK_H
 
-#include "command.h"
-#include "pool.h"
+#include "rules/command.h"
+#include "rules/pool.h"
 
 struct clerk {
     uint64_t instance;      /* this program */

@@ -12,7 +12,7 @@
 #ifndef MATCH_H
 #define MATCH_H
 
-#include "pool.h"
+#include "rules/pool.h"
 
 #define MATCH_WINDOW 5
 #define MATCH_PASSES 5

@@ -1,9 +1,9 @@
 /* pool: what one project is made of; its changes since the last commit. No SQL, no I/O. */
-#include "pool.h"
+#include "rules/pool.h"
 
 #include "base/buf.h"
 #include "base/times.h"
-#include "pool_parts.h"
+#include "rules/pool_private.h"
 
 #include <stdlib.h>
 

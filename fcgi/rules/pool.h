@@ -14,9 +14,9 @@
 #define POOL_H
 
 #include "base/map.h"
-#include "command.h"
-#include "manifest.h"
-#include "words.h"
+#include "rules/command.h"
+#include "rules/manifest.h"
+#include "rules/words.h"
 
 #include <stdbool.h>
 #include <stddef.h>

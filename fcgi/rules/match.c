@@ -1,5 +1,5 @@
 /* match: see match.h for the rule. */
-#include "match.h"
+#include "rules/match.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
-/* pool_parts: what the files of `pool` share and nobody else calls. */
-#ifndef POOL_PARTS_H
-#define POOL_PARTS_H
+/* pool_private: what the files of `pool` share and nobody else calls. */
+#ifndef POOL_PRIVATE_H
+#define POOL_PRIVATE_H
 
-#include "pool.h"
+#include "rules/pool.h"
 
 /* The pool's own copy of the same units, or `units` itself as a new one of that number. */
 struct manifest *pool_intern_manifest(struct pool *pool, struct manifest *units, uint64_t number);
