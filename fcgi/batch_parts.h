@@ -7,7 +7,7 @@
 #include "answers.h"
 #include "project.h"
 #include "rules/clerk.h"
-#include "store.h"
+#include "store/store.h"
 
 struct batch {
     struct store *store;

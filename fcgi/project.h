@@ -9,7 +9,7 @@
 #include "parking.h"
 #include "rules/command.h"
 #include "rules/pool.h"
-#include "store.h"
+#include "store/store.h"
 
 #include <stdbool.h>
 #include <stddef.h>

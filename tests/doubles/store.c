@@ -1,5 +1,5 @@
 /* store: a double of the database: one project, in memory, shared by all that store_new() made. */
-#include "store.h"
+#include "store/store.h"
 
 #include "../fuzz/fuzz.h"
 #include "../unit/copy_pool.h"

@@ -1,8 +1,8 @@
 /* store_commit: how a batch ends. Writer's thread. */
-#include "store_parts.h"
+#include "store/store_private.h"
 
 #include "database/sql.h"
-#include "store_write.h"
+#include "store/store_write.h"
 
 /* How far a batch that didn't ask the database for the time may be from it. */
 #define CLOCK_TOLERANCE_US 500000

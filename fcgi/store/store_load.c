@@ -1,12 +1,12 @@
 /* store_load: what a batch reads once the rows are locked. Writer's thread. */
-#include "store_parts.h"
+#include "store/store_private.h"
 
 #include "base/log.h"
 #include "base/map.h"
 #include "base/times.h"
 #include "database/sql.h"
-#include "store_tables.h"
-#include "store_write.h"
+#include "store/store_tables.h"
+#include "store/store_write.h"
 
 #include <string.h>
 

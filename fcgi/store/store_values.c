@@ -1,10 +1,10 @@
 /* store_values: see store_values.h. */
-#include "store_values.h"
+#include "store/store_values.h"
 
 #include "base/times.h"
 #include "database/sql.h"
 #include "rules/words.h"
-#include "store_tables.h"
+#include "store/store_tables.h"
 
 #include <assert.h>
 #include <string.h>

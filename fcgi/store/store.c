@@ -1,12 +1,12 @@
 /* store: transactions of the writer. What a batch reads stands here, what it writes in store_write.
  */
-#include "store.h"
+#include "store/store.h"
 
 #include "base/log.h"
 #include "base/times.h"
 #include "database/sql.h"
-#include "store_parts.h"
-#include "store_write.h"
+#include "store/store_private.h"
+#include "store/store_write.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
-/* store_parts: what the files of `store` share and nobody else sees. */
-#ifndef STORE_PARTS_H
-#define STORE_PARTS_H
+/* store_private: what the files of `store` share and nobody else sees. */
+#ifndef STORE_PRIVATE_H
+#define STORE_PRIVATE_H
 
-#include "store.h"
+#include "store/store.h"
 
 struct store {
     struct database *database;

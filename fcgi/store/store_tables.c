@@ -1,8 +1,8 @@
 /* store_tables: see store_tables.h. */
-#include "store_tables.h"
+#include "store/store_tables.h"
 
 #include "database/sql.h"
-#include "store_values.h"
+#include "store/store_values.h"
 
 #include <assert.h>
 

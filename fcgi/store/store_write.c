@@ -1,10 +1,10 @@
 /* store_write: what a batch changed, all by primary key, with as few statements as it takes. */
-#include "store_write.h"
+#include "store/store_write.h"
 
 #include "base/json.h"
 #include "base/times.h"
 #include "database/sql.h"
-#include "store_tables.h"
+#include "store/store_tables.h"
 
 #include <stdlib.h>
 #include <string.h>
