@@ -6,7 +6,7 @@
 
 #include "http/gateway.h"
 #include "http/response.h"
-#include "reader.h"
+#include "read/reader.h"
 #include "rules/command.h"
 
 #include <stdbool.h>

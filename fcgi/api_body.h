@@ -4,7 +4,7 @@
 
 #include "fields.h"
 #include "http/gateway.h"
-#include "reader.h"
+#include "read/reader.h"
 #include "rules/command.h"
 
 /* Fills the command from the body; faults stay in `fields`. */

@@ -11,7 +11,7 @@
 #include "base/metrics.h"
 #include "base/times.h"
 #include "http/response.h"
-#include "reader.h"
+#include "read/reader.h"
 
 #include <pthread.h>
 #include <stdlib.h>

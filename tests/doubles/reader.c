@@ -1,5 +1,5 @@
 /* reader: a double that tells of the pool in memory just enough to be looked at. */
-#include "reader.h"
+#include "read/reader.h"
 
 #include "world.h"
 

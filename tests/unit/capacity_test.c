@@ -2,7 +2,7 @@
 #include "unit.h"
 
 #include "base/times.h"
-#include "capacity.h"
+#include "read/capacity.h"
 
 #define JOB(asked_s, hold_s)                                                                       \
     {                                                                                              \

@@ -1,11 +1,11 @@
 /* reader_capacity: the recorded history, and what it says about the number of stacks. The more jobs
  * that is, the longer it takes to find out, and the less a few new ones change it: so the answer is
  * remembered for a while. */
-#include "reader_parts.h"
+#include "read/reader_private.h"
 
 #include "base/times.h"
-#include "capacity.h"
 #include "database/sql.h"
+#include "read/capacity.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
-/* reader_parts: what the files of `reader` share and nobody else calls. */
-#ifndef READER_PARTS_H
-#define READER_PARTS_H
+/* reader_private: what the files of `reader` share and nobody else calls. */
+#ifndef READER_PRIVATE_H
+#define READER_PRIVATE_H
 
-#include "reader.h"
+#include "read/reader.h"
 
 #include "base/buf.h"
 #include "database/database.h"

@@ -1,5 +1,5 @@
 /* figures: see figures.h. No shared state; any thread. */
-#include "figures.h"
+#include "read/figures.h"
 
 #include "base/buf.h"
 #include "base/times.h"

@@ -1,10 +1,10 @@
 /* reader_status: the page that GET /status tells. Worker threads. */
-#include "reader_parts.h"
+#include "read/reader_private.h"
 
 #include "base/buf.h"
 #include "base/times.h"
 #include "database/sql.h"
-#include "figures.h"
+#include "read/figures.h"
 
 enum status_set { SET_PROJECT, SET_STACKS, SET_HOLD, SET_QUEUE, SET_FIGURES, SET_COUNT };
 

@@ -1,11 +1,11 @@
 /* reader: one text of statements a call; each row becomes JSON as it comes. */
-#include "reader.h"
+#include "read/reader.h"
 
 #include "base/buf.h"
 #include "base/times.h"
 #include "database/database.h"
 #include "database/sql.h"
-#include "reader_parts.h"
+#include "read/reader_private.h"
 #include "rules/words.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* capacity: see capacity.h. No state; any thread. */
-#include "capacity.h"
+#include "read/capacity.h"
 
 #include "base/buf.h"
 #include "base/times.h"

@@ -1,5 +1,5 @@
 /* reader_gauges: stacks and live requests by state, for Prometheus. Worker threads. */
-#include "reader_parts.h"
+#include "read/reader_private.h"
 
 #include "database/sql.h"
 
