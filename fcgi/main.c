@@ -12,7 +12,7 @@
 #include "database/database.h"
 #include "http/gateway.h"
 #include "worker.h"
-#include "writer.h"
+#include "write/writer.h"
 
 #include <malloc.h>
 #include <poll.h>

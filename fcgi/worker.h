@@ -4,7 +4,7 @@
 
 #include "base/config.h"
 #include "http/gateway.h"
-#include "writer.h"
+#include "write/writer.h"
 
 struct workers;
 

@@ -1,5 +1,5 @@
 /* parking: a double without descriptors. Nobody hangs up but whom world_hang_up() names. */
-#include "parking.h"
+#include "write/parking.h"
 
 #include "world.h"
 

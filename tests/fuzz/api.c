@@ -26,7 +26,7 @@
 #include "api.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "batch_parts.h"
+#include "write/batch_private.h"
 
 #define CALLERS_MAX 60
 #define TOLD_MAX    64

@@ -12,11 +12,11 @@
 
 #include "base/buf.h"
 #include "base/times.h"
-#include "reply.h"
 #include "rules/clerk.h"
 #include "rules/clerk_private.h"
 #include "rules/command.h"
 #include "rules/pool.h"
+#include "write/reply.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* batch_run: one transaction, from its commands to their answers. Writer's thread. */
-#include "batch_parts.h"
+#include "write/batch_private.h"
 
 #include "base/buf.h"
 #include "base/metrics.h"

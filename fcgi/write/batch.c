@@ -1,5 +1,5 @@
 /* batch: what comes in between two transactions; batch_run carries one out. */
-#include "batch_parts.h"
+#include "write/batch_private.h"
 
 #include "base/buf.h"
 #include "base/log.h"

@@ -1,5 +1,5 @@
 /* parking: see parking.h. */
-#include "parking.h"
+#include "write/parking.h"
 
 #include "base/buf.h"
 

@@ -1,6 +1,6 @@
 /* batch_lock: the rows of the projects of a batch, and the pools that go with them. Writer's
  * thread. */
-#include "batch_parts.h"
+#include "write/batch_private.h"
 
 #include "base/buf.h"
 #include "base/times.h"

@@ -6,9 +6,9 @@
 #ifndef ANSWERS_H
 #define ANSWERS_H
 
-#include "parking.h"
-#include "project.h"
-#include "reply.h"
+#include "write/parking.h"
+#include "write/project.h"
+#include "write/reply.h"
 
 /* A request whose client is gone: its grant goes back, its wait ends. */
 struct undelivered {

@@ -1,5 +1,5 @@
 /* project: see project.h. */
-#include "project.h"
+#include "write/project.h"
 
 #include "base/buf.h"
 

@@ -12,13 +12,13 @@
  * commands; nobody is answered before the commit is known to have happened. The thread owns the
  * pools, the parked clients and its connection; other threads only append to the inbox.
  */
-#include "writer.h"
+#include "write/writer.h"
 
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/times.h"
-#include "batch.h"
+#include "write/batch.h"
 
 #include <errno.h>
 #include <poll.h>

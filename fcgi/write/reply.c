@@ -1,5 +1,5 @@
 /* reply: the only place where results become HTTP statuses. */
-#include "reply.h"
+#include "write/reply.h"
 
 #include "base/times.h"
 

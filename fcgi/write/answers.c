@@ -1,5 +1,5 @@
 /* answers: see answers.h. */
-#include "answers.h"
+#include "write/answers.h"
 
 #include "base/buf.h"
 #include "base/fault.h"

@@ -1,13 +1,13 @@
-/* batch_parts: what the files of `batch` share and nobody else sees. */
-#ifndef BATCH_PARTS_H
-#define BATCH_PARTS_H
+/* batch_private: what the files of `batch` share and nobody else sees. */
+#ifndef BATCH_PRIVATE_H
+#define BATCH_PRIVATE_H
 
-#include "batch.h"
+#include "write/batch.h"
 
-#include "answers.h"
-#include "project.h"
 #include "rules/clerk.h"
 #include "store/store.h"
+#include "write/answers.h"
+#include "write/project.h"
 
 struct batch {
     struct store *store;

@@ -6,10 +6,10 @@
 #define PROJECT_H
 
 #include "base/map.h"
-#include "parking.h"
 #include "rules/command.h"
 #include "rules/pool.h"
 #include "store/store.h"
+#include "write/parking.h"
 
 #include <stdbool.h>
 #include <stddef.h>
