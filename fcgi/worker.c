@@ -4,7 +4,7 @@
  * lock of this file. */
 #include "worker.h"
 
-#include "api.h"
+#include "api/api.h"
 #include "base/buf.h"
 #include "base/fault.h"
 #include "base/log.h"

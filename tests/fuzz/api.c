@@ -23,7 +23,7 @@
 #include "../doubles/world.h"
 #include "../unit/check_pool.h"
 
-#include "api.h"
+#include "api/api.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "write/batch_private.h"

@@ -1,7 +1,7 @@
 /* api_body: the filters of a query. */
 #include "unit.h"
 
-#include "api_body.h"
+#include "api/api_body.h"
 #include "base/text.h"
 #include "base/times.h"
 

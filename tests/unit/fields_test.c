@@ -1,8 +1,8 @@
 /* fields: types and limits of members, and the first fault told. */
 #include "unit.h"
 
+#include "api/fields.h"
 #include "base/buf.h"
-#include "fields.h"
 #include "rules/words.h"
 
 #include <string.h>

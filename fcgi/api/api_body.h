@@ -2,7 +2,7 @@
 #ifndef API_BODY_H
 #define API_BODY_H
 
-#include "fields.h"
+#include "api/fields.h"
 #include "http/gateway.h"
 #include "read/reader.h"
 #include "rules/command.h"

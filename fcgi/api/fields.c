@@ -1,5 +1,5 @@
 /* fields: see fields.h. No state of its own; any thread. */
-#include "fields.h"
+#include "api/fields.h"
 
 #include "base/buf.h"
 #include "base/text.h"

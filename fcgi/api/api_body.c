@@ -1,5 +1,5 @@
 /* api_body: one function a body; limits as the README's API table gives them. Any thread. */
-#include "api_body.h"
+#include "api/api_body.h"
 
 #include "base/buf.h"
 #include "base/text.h"

@@ -1,10 +1,10 @@
 /* api: a table of routes. No state; any thread. */
-#include "api.h"
+#include "api/api.h"
 
-#include "api_body.h"
+#include "api/api_body.h"
+#include "api/fields.h"
 #include "base/buf.h"
 #include "base/metrics.h"
-#include "fields.h"
 
 #include <stdio.h>
 #include <stdlib.h>
