@@ -409,7 +409,7 @@ def decode_params(data):
 
 def routes():
     """[(path, least role, method)] of the program's route table."""
-    with open(os.path.join(ROOT, "fcgi/api.c"), encoding="utf-8") as file:
+    with open(os.path.join(ROOT, "fcgi/api/api.c"), encoding="utf-8") as file:
         table = file.read().split("static const struct route routes[] = {")[1].split("};")[0]
     found = []
     for path, role, answer in re.findall(r'\{"([^"]+)", ROLE_([A-Z]+), (\w+),', table):

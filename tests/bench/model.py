@@ -1,6 +1,6 @@
 """The rules of choice as a small model: what the service must do with a history, in memory.
 
-Written from the rules in fcgi/match.h, not from its code; the replay compares the two grant by
+Written from the rules in fcgi/rules/match.h, not from its code; the replay compares the two grant by
 grant. A pool answers ask(job), release(stack) and refresh(content) with what it granted.
 """
 WINDOW = 5

