@@ -138,6 +138,7 @@ setup: ## install what is missing, with apt
 	@scripts/setup
 
 run: ## start a private instance under VAR= on PORT=, with a demo project; can be run again
+	@scripts/local check --var '$(VAR)' --port '$(PORT)'
 	@scripts/setup run
 	@$(MAKE) --no-print-directory all
 	@scripts/local start --var '$(VAR)' --port '$(PORT)' $(if $(SAN),--san $(SAN)) \

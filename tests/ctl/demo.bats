@@ -15,8 +15,11 @@ teardown()
     run make --silent -C "$root" run VAR="$instance" PORT=0
     [ "$status" = 0 ]
     [[ $output == *'{"stackName":"test-1"'*'"message":"Stack test-1 released"'* ]]
-    sed -n '/^Go on by hand:/,/^`make stop`/{/^  /p}' <<<"$output" >"$BATS_TEST_TMPDIR/lines"
+    sed -n '/^Go on by hand:/,/^`make stop/{/^  /p}' <<<"$output" >"$BATS_TEST_TMPDIR/lines"
     [ "$(wc -l <"$BATS_TEST_TMPDIR/lines")" = 5 ]
+    # Where the dashboard is, and with which key; how to end it.
+    [[ $output == *"open $(<"$instance/url")/ in a browser"*"ORCHESTRATOR_VIEWER_KEY in $instance/demo.env"* ]]
+    [[ $output == *"\`make stop VAR=$instance\` ends it, \`make run VAR=$instance PORT=$(<"$instance/port")\` starts it again"* ]]
     keys=$(<"$instance/demo.env")
     [ "$(stat -c %a "$instance/demo.env")" = 600 ]
     cd "$BATS_TEST_TMPDIR"
@@ -26,4 +29,52 @@ teardown()
     [[ $output == *'{"stackName":"test-1"'*'Stack test-1 released'*'tests run against test-1'*'demo'* ]]
     make --silent -C "$root" run VAR="$instance" PORT=0
     [ "$(grep KEY "$instance/demo.env")" = "$(grep KEY <<<"$keys")" ]
+}
+
+@test "make run refuses at once a taken port, a path with a space, and what another user's run left" {
+    local port=$((20000 + RANDOM % 12000)) before
+    coproc listener {
+        exec python3 -c 'import socket, sys, time
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print(flush=True)
+time.sleep(60)' "$port" 3>&-
+    }
+    read -r -u "${listener[0]}"
+    # Nothing is installed or built before: neither apt nor the compiler may be called.
+    mkdir "$BATS_TEST_TMPDIR/bin"
+    for before in apt-get dpkg-query gcc cc; do
+        printf '#!/bin/sh\necho "$0 was called"; exit 1\n' >"$BATS_TEST_TMPDIR/bin/$before"
+        chmod +x "$BATS_TEST_TMPDIR/bin/$before"
+    done
+    run env PATH="$BATS_TEST_TMPDIR/bin:$PATH" make --silent -C "$root" run VAR="$instance" PORT="$port"
+    kill "$listener_PID"
+    [ "$status" -ne 0 ]
+    [[ ${lines[0]} == "local: port $port is taken by another program; choose another one: make run PORT=n"* ]]
+    ((${#lines[@]} == 2)) # make's own line
+    [ ! -e "$instance" ]
+    run env PATH="$BATS_TEST_TMPDIR/bin:$PATH" make --silent -C "$root" run VAR="$instance with space" PORT=0
+    [ "$status" -ne 0 ]
+    [[ ${lines[0]} == *'only letters, digits'*'may stand in the path' ]]
+}
+
+@test "after another user's run there is one clear sentence, for start and stop alike" {
+    local action directory=/etc owner=root
+    if [ "$(id -u)" = 0 ]; then
+        directory=$instance owner=nobody
+        mkdir -p "$instance/etc"
+        touch "$instance/etc/local.conf"
+        chown nobody "$instance"
+    fi
+    for action in check start stop; do
+        run "$root/scripts/local" "$action" --var "$directory"
+        [ "$status" = 1 ]
+        [[ $output == "local: $directory belongs to $owner: go on as $owner, or remove it as $owner (make stop; rm -r $directory)" ]]
+    done
+    rm -rf "$instance"
+}
+
+@test "no var directory of any name shows up in git status" {
+    run git -C "$root" check-ignore var/x var2/x var.old/x
+    [ "$status" = 0 ]
+    [ "${#lines[@]}" = 3 ]
 }
