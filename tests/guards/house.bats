@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# House rules of the source: which way includes point, who uses which library, what must be documented.
+# House rules of the source: who speaks SQL, who ends the process, what must be documented.
 
 bats_require_minimum_version 1.5.0
 
@@ -7,15 +7,6 @@ setup()
 {
     cd "$BATS_TEST_DIRNAME/../.." || return
     shopt -s globstar
-}
-
-# library PATTERN FILE: exactly that file includes what the pattern names.
-library()
-{
-    local users
-
-    users=$(grep -lE "^#include <$1" fcgi/**/*.[ch])
-    [[ $users == "$2" ]] || { printf '<%s…> is included by: %s\n' "$1" "$users" >&2 && return 1; }
 }
 
 routes()
@@ -50,12 +41,6 @@ all_in()
         grep -qP "(?<![A-Za-z0-9_/])\Q$word\E(?![A-Za-z0-9_])" "$file" || missing+=" $word"
     done
     [[ -z $missing ]] || { printf 'not in %s:%s\n' "$file" "$missing" >&2 && return 1; }
-}
-
-@test "each outside library is used by exactly one file" {
-    library 'mysql' fcgi/database/database.c
-    library 'yajl/' fcgi/base/json.c
-    library '(fcgi|fastcgi)' fcgi/http/gateway.c
 }
 
 @test "only store, reader and database speak SQL" {
