@@ -1,0 +1,96 @@
+#!/usr/bin/env bats
+# ci-stack's functions, one by one: sourced, the file runs nothing.
+# shellcheck disable=SC2154,SC2034,SC2030,SC2031 # variables are ci-stack's; tests run in subshells
+
+bats_require_minimum_version 1.5.0
+load helpers
+
+setup()
+{
+    cd "$BATS_TEST_TMPDIR" || return
+    # shellcheck source=scripts/ci-stack
+    . "$ci_stack"
+    work=$BATS_TEST_TMPDIR answer=$work/answer
+}
+
+@test "sourced, ci-stack prints nothing, sets no option of the shell and leaves nothing behind" {
+    run bash -c 'before=$-; . "$1" && [ "$-" = "$before" ] && [ -z "$(trap -p)" ]' - "$ci_stack"
+    [ "$status" = 0 ]
+    [ -z "$output" ]
+    run bash -c 'bash -s -- --version <"$1"' - "$ci_stack" # as from a pipe of curl's
+    [ "$output" = "ci-stack $VERSION" ]
+}
+
+@test "the list at the top names the sections, in their order" {
+    local listed found
+    listed=$(sed -n '/^# Its sections/,/^# All variables/s/^#   \([a-z]\([a-z]\| [a-z]\)*\)  .*/\1/p' "$ci_stack")
+    found=$(sed -n 's/^# -\{20,\} \(.*\)/\1/p' "$ci_stack" | grep -vx state)
+    [ "$listed" = "$found" ] || { diff <(echo "$listed") <(echo "$found"); return 1; }
+}
+
+@test "an option belongs to commands that there are, and every variable stands in the block of state" {
+    local groups name where group
+    groups=" all $(commands | awk -F'|' '{ printf "%s %s ", $1, $2 }')"
+    while IFS='|' read -r name _ _ where _; do
+        for group in $where; do
+            [[ $groups == *" $group "* ]] || { echo "$name: no command takes options of $group"; return 1; }
+        done
+    done < <(options)
+    # What no function declares and the block of state doesn't have.
+    run -1 grep -nE "^[a-z_]+=[^\\]" <(sed '1,/^# -* settings$/d' "$ci_stack")
+}
+
+@test "times are seconds, or a number with a unit" {
+    [ "$(seconds_of wait 90 0 86400)" = 90 ]
+    [ "$(seconds_of wait 15m 0 86400)" = 900 ]
+    [ "$(seconds_of wait 2h 0 86400)" = 7200 ]
+    [ "$(seconds_of wait 08s 0 86400)" = 8 ]
+    for text in '' x 1.5 -1 25h 1d '1 h' 9999999; do
+        run -64 seconds_of wait "$text" 0 86400
+        contains "--wait"
+    done
+    [ "$(duration 59) $(duration 60) $(duration 3600) $(duration 36061)" = '59s 1m00s 1h00m 10h01m' ]
+}
+
+@test "between two tries it waits what the service says, or ever longer, and never longer than allowed" {
+    near() { awk -v got="$1" -v wanted="$2" 'BEGIN { exit !(got >= wanted * 0.49 && got <= wanted * 1.51) }'; }
+    : >"$answer.head"
+    for pair in '0 1' '1 2' '3 8' '9 15'; do near "$(backoff "${pair% *}" 15)" "${pair#* }"; done
+    printf 'HTTP/1.1 503\r\nRetry-After: 7\r\n' >"$answer.head"
+    near "$(backoff 0 15)" 7
+    near "$(backoff 0 5)" 5
+    printf 'HTTP/1.1 503\r\nRetry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n' >"$answer.head"
+    near "$(backoff 0 15)" 15
+}
+
+@test "an outcome says what may have been deployed" {
+    said() # DEPLOY MARKED CHANGED JOB_STATUS
+    {
+        st_deploy=$1 st_marked=$2 st_changed=$3 st_units=2 st_changed_migrations=0 st_removed_names=''
+        outcome_for "$4"
+    }
+    [ "$(said none false 1 0)" = notDeployed ]
+    [ "$(said none false 1 1)" = notDeployed ]
+    [ "$(said began false 1 0)" = success ]
+    [ "$(said began false 1 1)" = deployFailed ]
+    [ "$(said began true 1 1)" = failed ]
+    # Who only requests may have deployed by a command of their own, unless nothing differs.
+    [ "$(said unknown false 1 1)" = failed ]
+    [ "$(said unknown false 0 1)" = notDeployed ]
+}
+
+@test "globs: * stays within a folder and passes over dot files, as in a shell" {
+    new_app
+    mkdir -p services/.hidden services/users/deep
+    touch services/.hidden/f services/users/deep/f top
+    commit_all more
+    names() { list_units "$@" | cut -f 2 | sort | paste -sd ' ' -; }
+    opt_repo=.
+    [ "$(names 'services/*')" = 'services/mail services/orders services/users' ]
+    [ "$(names 'services/.*')" = services/.hidden ]
+    [ "$(names '*s/users/')" = services/users ]
+    [ "$(names '*/*/code')" = 'services/mail/code services/orders/code services/users/code' ]
+    [ "$(names 'services/[mo]*' top)" = 'services/mail services/orders top' ]
+    [ -z "$(names 'none/*' 'top/*')" ]
+    [ "$(list_units migrations)" = "$(git rev-parse HEAD:migrations)"$'\t'migrations ]
+}
