@@ -13,7 +13,7 @@
  *     !N             the Nth trouble of world.h          ?N   N attempts to connect fail
  *     =              somebody changes the project's row      x    it is deleted
  *
- * What must hold: a caller is answered once, in one of the ways that the README has; a grant is in
+ * What must hold: a caller is answered once, in one of the documented ways; a grant is in
  * the database before it is told; no stack is lent twice, and fences rise; a grant that nobody was
  * told of goes back, one that somebody was told of doesn't; nobody waits whom nobody answers; and
  * in the end no lease is left.

@@ -85,14 +85,15 @@ fault_words()
     done
 }
 
-@test "every route stands in the README" {
+@test "every route stands in the API reference" {
     mapfile -t words < <(routes)
-    all_in README.md 19 "${words[@]}"
+    all_in nginx/README.md 19 "${words[@]}"
 }
 
-@test "every setting stands in the README, and orchestratorctl knows it" {
+@test "the man page names each setting and no other, and orchestratorctl knows it" {
     mapfile -t words < <(settings)
-    all_in README.md 17 "${words[@]}"
+    ((${#words[@]} >= 17))
+    diff <(settings | sort) <(sed -n 's/^\.It Ic //p' scripts/man/stack-orchestrator.conf.5 | sort)
     for word in "${words[@]}"; do
         grep -rqF "[$word]=" scripts/orchestratorctl scripts/ctl || { printf 'orchestratorctl does not know %s\n' "$word" >&2 && return 1; }
     done
@@ -110,9 +111,40 @@ fault_words()
     done < <(find scripts -type f -name '*.conf*' -exec grep -lE '^#? *max_waiting_per_project *=' {} +)
 }
 
-@test "every error code stands in the README" {
+@test "every error code stands in the API reference" {
     mapfile -t words < <(error_codes)
-    all_in README.md 30 "${words[@]}"
+    all_in nginx/README.md 30 "${words[@]}"
+}
+
+# Where a reader of $1, a Markdown file, is sent by relative links: FILE, or FILE#HEADING.
+links()
+{
+    grep -oP '\]\(\K(?!https?:)[^)]+' "$1"
+}
+
+# Headings of a Markdown file as its links name them.
+anchors()
+{
+    awk '/^```/ { code = !code } !code && /^#+ / { sub(/^#+ /, ""); print tolower($0) }' "$1" | tr -d '?,.:`' | tr ' ' '-'
+}
+
+@test "no link in a README leads nowhere" {
+    for readme in README.md */README.md; do
+        while IFS= read -r link; do
+            file=$(dirname "$readme")/${link%%#*}
+            [[ $link != '#'* ]] || file=$readme
+            [[ -e $file ]] || { printf '%s: %s\n' "$readme" "$link" >&2 && return 1; }
+            [[ $link != *'#'* ]] || anchors "$file" | grep -qxF -- "${link#*#}" || { printf '%s: %s\n' "$readme" "$link" >&2 && return 1; }
+        done < <(links "$readme")
+    done
+    [[ $(cat README.md ./*/README.md | links /dev/stdin | wc -l) -ge 20 ]]
+}
+
+@test "the README at the top is read in a few minutes; each folder has one of its own" {
+    [[ $(wc -w <README.md) -le 1600 ]]
+    for folder in fcgi nginx scripts sql tests; do
+        [[ -s $folder/README.md ]]
+    done
 }
 
 @test "every column of the schema has a comment" {
