@@ -608,9 +608,11 @@ release_waits()
 
 @test "what a job is called is cut between two letters, where the service takes no more" {
     new_project 1
-    "$ci_stack" request --job-name "$(printf '\u00fc%.0s' {1..200})" --job-user "$(printf 'u%.0s' {1..300})"
-    api GET /status | jq -e '.stacks[0].lease.job | .name == ("\u00fc" * 127) and .user == ("u" * 255)'
-    "$ci_stack" release
+    for locale in C C.UTF-8; do
+        LC_ALL=$locale "$ci_stack" request --job-name "$(printf '\303\274%.0s' {1..200})" --job-user "$(printf 'u%.0s' {1..300})"
+        api GET /status | jq -e '.stacks[0].lease.job | .name == ("\u00fc" * 127) and .user == ("u" * 255)'
+        "$ci_stack" release
+    done
 }
 
 @test "reports: JSON, JUnit, and groups in GitHub's log" {

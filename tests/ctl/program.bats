@@ -7,7 +7,7 @@ setup()
 {
     load helpers
     program=${STACK_ORCHESTRATOR:-$root/${BUILD:-build}/stack-orchestrator}
-    place=$(mktemp -d /tmp/program-test-XXXXXX)
+    place=$(mktemp -d "${TMPDIR:-/tmp}/program.XXXXXX")
     printf '%s\n' "socket = $place/fcgi.sock" "database_host = unix:$place/none.sock" >"$place/conf"
 }
 

@@ -26,6 +26,7 @@ nginx_around()
 {
     printf 'pid "%s/run/host.pid";\nerror_log "%s/log/host-error.log";\n%s\nevents { worker_connections 512; }\nhttp {\n' "$VAR_DIR" "$VAR_DIR" \
         "$([ "$(id -u)" != 0 ] || printf 'user root;')"
+    printf 'access_log "%s/log/host-access.log";\n' "$VAR_DIR"
     for name in client_body fastcgi proxy scgi uwsgi; do
         printf '%s_temp_path "%s/tmp/host";\n' "$name" "$VAR_DIR"
     done

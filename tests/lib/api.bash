@@ -190,7 +190,7 @@ take_answer()
 # call METHOD PATH [BODY [CURL_ARGUMENT ...]]: with the key $AS (empty: none).
 call()
 {
-    local dir=$BATS_TEST_TMPDIR/call arguments=(--request "$1" "$URL$2")
+    local dir=${BATS_TEST_TMPDIR:-${BATS_FILE_TMPDIR:?}}/call arguments=(--request "$1" "$URL$2")
 
     mkdir -p "$dir"
     [[ $1 != HEAD ]] || arguments+=(--head)
@@ -215,7 +215,7 @@ get()
 # holds. Much faster than as many calls.
 expect_each()
 {
-    local method=$1 status=$2 condition=$3 dir=$BATS_TEST_TMPDIR/each number=0 call answer
+    local method=$1 status=$2 condition=$3 dir=${BATS_TEST_TMPDIR:?}/each number=0 call answer
 
     shift 3
     rm -rf "$dir"
@@ -254,7 +254,7 @@ expect_each()
 # later NAME METHOD PATH [BODY [CURL_ARGUMENT ...]]: the same in the background; answer_of NAME.
 later()
 {
-    local dir=$BATS_TEST_TMPDIR/later-$1 arguments=(--request "$2" "$URL$3" --header "@$AS")
+    local dir=${BATS_TEST_TMPDIR:?}/later-$1 arguments=(--request "$2" "$URL$3" --header "@$AS")
 
     rm -rf "$dir"
     mkdir -p "$dir"
