@@ -3,9 +3,12 @@
 
 # shellcheck disable=SC2034 # used by name
 backup_help='Usage: orchestratorctl backup FILE
+       orchestratorctl backup --keep N DIRECTORY
 
 Writes the database as it is at one moment, the key file and the config file to FILE (tar.gz, mode 0600;
-it holds keys and leaseIds: keep it safe). Nothing stops meanwhile. FILE must not exist yet.'
+it holds keys and leaseIds: keep it safe). Nothing stops meanwhile. FILE must not exist yet.
+--keep makes a file named after the time in DIRECTORY, and removes all but the N newest of its kind there.
+Each night: systemctl enable --now stack-orchestrator-backup.timer'
 
 # shellcheck disable=SC2034 # used by name
 restore_help='Usage: orchestratorctl restore FILE
@@ -37,16 +40,73 @@ dump_program()
 
 backup_command()
 {
-    local file=${1:-} program schema unfinished directory lines faults extra=()
+    local file='' keep='' directory
 
-    [[ $# == 1 && $file != -* ]] || usage 'backup needs FILE' "$backup_help"
+    while (($#)); do
+        case $1 in
+        --keep)
+            check_number --keep "${2:-}" 1 9999
+            keep=$((10#$2))
+            shift 2
+            ;;
+        *)
+            [[ -z $file && $1 != -* && -n $1 ]] || usage "unknown argument $1" "$backup_help"
+            file=$1
+            shift
+            ;;
+        esac
+    done
+    [[ -n $file ]] || usage 'backup needs FILE, or --keep N DIRECTORY' "$backup_help"
+    if [[ -n $keep ]]; then
+        directory=${file%/}
+        mkdir -p "$directory" 2>/dev/null || die "can't make $directory"
+        file=$directory/stack-orchestrator-$(date -u +%Y-%m-%dT%H%M%SZ).tar.gz
+    fi
+    backup_write "$file"
+    [[ -z $keep ]] || backup_thin "$directory" "$keep"
+}
+
+# All but the $2 newest backups in $1 go; what has another name stays.
+backup_thin()
+{
+    local files=("$1"/stack-orchestrator-[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z.tar.gz)
+
+    ((${#files[@]} <= $2)) || rm -f "${files[@]:0:${#files[@]}-$2}"
+}
+
+# Writes FILE as a whole or not at all.
+backup_write()
+{
+    local file=$1 schema directory
+
     [[ ! -e $file ]] || die "$file exists already"
-    : 2>/dev/null >"$file" || die "can't write $file"
-    rm "$file"
-    program=$(dump_program)
+    [[ -d $(dirname "$file") ]] || die "can't write $file: there is no directory $(dirname "$file")"
+    # In a file of its own name: another's may be there, readable by all.
+    unfinished_backup=$(mktemp "$file.XXXXXX" 2>/dev/null) || die "can't write in $(dirname "$file")"
     need_scratch
     directory=$scratch/backup
     mkdir "$directory"
+    backup_collect
+    { tar --owner=0 --group=0 -C "$directory" -czf "$unfinished_backup" backup.json stack-orchestrator.conf keys.map database.sql &&
+        sync "$unfinished_backup"; } 2>"$scratch/tar" || die "can't write $file: $(backup_failure)"
+    mv -n "$unfinished_backup" "$file" 2>"$scratch/tar" || die "can't write $file: $(backup_failure)"
+    [[ ! -e $unfinished_backup ]] || die "$file exists already"
+    tell "$file: schema $schema, $(stat -c %s "$file") bytes" --arg file "$file" --argjson schema "$schema" --argjson bytes "$(stat -c %s "$file")"
+}
+
+# What tar said: the kernel's words if there are any.
+backup_failure()
+{
+    grep -oiE 'no space left on device|disk quota exceeded|file too large|read-only file system|input/output error' "$scratch/tar" | head -n 1 ||
+        head -n 1 "$scratch/tar"
+}
+
+# Puts all that a backup holds into `directory`; leaves the number of the schema in `schema`.
+backup_collect()
+{
+    local program unfinished lines faults extra=()
+
+    program=$(dump_program)
     open_database
     refuse_unfinished_restore
     sql 'SELECT COALESCE(MAX(version), 0), SUM(finished IS NULL) FROM schema_version'
@@ -56,19 +116,15 @@ backup_command()
     [[ $("$program" --version) == *MariaDB* ]] || extra=(--set-gtid-purged=OFF --column-statistics=0)
     "$program" --defaults-file=<(dump_options) --single-transaction --quick --skip-lock-tables --no-tablespaces \
         --hex-blob --default-character-set=utf8mb4 --tz-utc "${extra[@]}" "${config[database_name]}" >"$directory/database.sql" 2>"$scratch/dump" ||
-        die "the database could not be dumped: $(head -n 1 "$scratch/dump")"
+        die "the database could not be dumped into $directory: $(head -n 1 "$scratch/dump")"
     session_end
-    tail -n 1 "$directory/database.sql" | grep -q '^-- Dump completed' || die 'the dump is not complete'
+    tail -n 1 "$directory/database.sql" | grep -q '^-- Dump completed' || die "the dump in $directory is not complete"
     keys_look_here
     keys_tell_faults
     printf '%s' "${lines:+$lines$'\n'}" >"$directory/keys.map"
     cp "$config_file" "$directory/stack-orchestrator.conf"
     jq -n --argjson schema "$schema" --arg database "${config[database_name]}" --arg time "$(key_time "$EPOCHSECONDS")" \
         '{format: 1, $schema, $database, $time}' >"$directory/backup.json"
-    tar --owner=0 --group=0 -C "$directory" -czf "$file.part" backup.json stack-orchestrator.conf keys.map database.sql
-    sync "$file.part"
-    mv -n "$file.part" "$file"
-    tell "$file: schema $schema, $(stat -c %s "$file") bytes" --arg file "$file" --argjson schema "$schema" --argjson bytes "$(stat -c %s "$file")"
 }
 
 # A database that holds half a backup serves nobody, and is none to keep.

@@ -268,6 +268,15 @@ identified()
     fi
 }
 
+# check_admin FILE: an administrator's option file says where to go, unless the database is on this machine.
+# Otherwise the users would be made on whatever server runs here.
+check_admin()
+{
+    [[ -f $1 && -r $1 ]] || die "--admin: can't read $1"
+    [[ ${config[database_host]} == unix:* ]] || grep -qE '^[[:space:]]*(host|socket)[[:space:]]*=[[:space:]]*[^[:space:]]' "$1" ||
+        die "--admin: $1 names no host, and database_host is ${config[database_host]}: add a line host=... below [client]"
+}
+
 database_create()
 {
     local admin='' from name pattern grants program migration version table hosts=()
@@ -275,12 +284,14 @@ database_create()
     while (($#)); do
         case $1 in
         --admin)
-            admin=${2:?--admin needs a file}
+            (($# > 1)) || usage '--admin needs a file' "$database_help"
+            admin=$2
             shift 2
             ;;
         *) usage "unknown argument $1" "$database_help" ;;
         esac
     done
+    [[ -z $admin ]] || check_admin "$admin"
     name=${config[database_name]}
     [[ ${config[database_host]} != *unix:* ]] || hosts+=(localhost)
     [[ ${config[database_host]} =~ ^(unix:[^,]*,? *)*$ ]] || hosts+=(%)
@@ -289,6 +300,7 @@ database_create()
     admin_options()
     {
         if [[ -n $admin ]]; then
+            [[ ${config[database_host]} != unix:* ]] || printf '[client]\nsocket="%s"\n' "$(first=${config[database_host]%%,*} && printf %s "${first#unix:}")"
             cat "$admin"
         else
             client_options "${config[database_host]%%,*}" root ''

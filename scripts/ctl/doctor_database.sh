@@ -149,8 +149,21 @@ check_server()
         if ((schema > 0)); then
             sql 'SELECT name FROM project ORDER BY name'
             known_projects=("${rows[@]}")
-            [[ ${#rows[@]} != 0 ]] || found warning projects 'there is no project yet' 'orchestratorctl project create NAME'
+            check_prefixes
+            [[ ${#known_projects[@]} != 0 ]] || found warning projects 'there is no project yet' 'orchestratorctl project create NAME'
         fi
     fi
     session_end
+}
+
+# In the open session.
+check_prefixes()
+{
+    local row
+
+    sql "SELECT CONCAT(GROUP_CONCAT(name ORDER BY name SEPARATOR ', '), ': stacks of these are named ', prefix, 'N alike')
+        FROM project GROUP BY prefix HAVING COUNT(*) > 1 ORDER BY prefix"
+    for row in "${rows[@]}"; do
+        found warning projects "$row" 'fine if they deploy to different accounts; else the same stack is lent twice: project update NAME --prefix P'
+    done
 }

@@ -8,24 +8,31 @@ project_help='Usage: orchestratorctl project create NAME [SETTING ...]
 
 Settings:
   --prefix P               stacks are named P and a number (default test-)
+  --same-prefix            although the stacks of another project have these names, too
   --initial-commit C       lastDeployedCommit of a stack that never had one ("": none)
   --max-stacks N           how many stacks requests may create (0 to 100000, default 10)
   --wait-seconds S         how long a request waits that says nothing (0 to 3600, default 600)
   --lease-seconds S        lease time of a request that says nothing (1 to 86400, default 3600)
   --max-lease-seconds S    largest lease time, extensions included (1 to 86400, default 86400)
 
-The prefix can change only while the project has no stacks. delete removes the project with its keys,
+The prefix can change only while the project has no stacks. Two projects of one prefix would lend the
+same stack twice, unless they deploy to different accounts: --same-prefix says so. delete removes the project with its keys,
 its history and its record of stacks; while leases are live it wants --force.'
 
 # Reads the settings of create and update into `assignments` (column = value), and a prefix into
-# `new_prefix`, too.
+# `new_prefix`, too; and `same_prefix`.
 project_settings()
 {
     local option value column
 
-    assignments=() new_prefix=''
+    assignments=() new_prefix='' same_prefix=''
     while (($#)); do
         option=$1
+        if [[ $option == --same-prefix ]]; then
+            same_prefix=1
+            shift
+            continue
+        fi
         [[ $option == --* ]] || usage "unknown argument $option" "$project_help"
         (($# > 1)) || usage "$option needs a value" "$project_help"
         value=$2
@@ -55,6 +62,23 @@ project_settings()
     done
 }
 
+# Before the COMMIT, and one command at a time: project $1's stacks are named like no other's.
+check_prefix()
+{
+    [[ -z $same_prefix ]] || return 0
+    sql "SELECT CONCAT(other.name, ' are named ', other.prefix) FROM project p JOIN project other USING (prefix)
+        WHERE p.name = $(text "$1") AND other.name <> p.name ORDER BY other.name LIMIT 1"
+    [[ -z ${rows[0]:-} ]] ||
+        die "the stacks of ${rows[0]}N already, and would be lent twice: choose another --prefix; or, if $1 deploys to another account, say --same-prefix"
+}
+
+# Two commands that give prefixes follow each other: neither sees what the other has not committed.
+lock_prefixes()
+{
+    sql "SELECT GET_LOCK(CONCAT('stack-orchestrator prefix ', LEFT(SHA2(DATABASE(), 256), 32)), 60)"
+    [[ ${rows[0]} == 1 ]] || die 'another orchestratorctl gives a project its prefix; try again'
+}
+
 # Locks the project's row, and leaves its number in `project_id`.
 lock_project()
 {
@@ -72,15 +96,17 @@ check_lease_bounds()
 
 project_create()
 {
-    local name=${1:-} assignments new_prefix
+    local name=${1:-} assignments new_prefix same_prefix
 
     check_name 'project name' "$name"
     project_settings "${@:2}"
     open_database
+    lock_prefixes
     query "START TRANSACTION; INSERT INTO project SET name = $(text "$name"), created = UTC_TIMESTAMP(6), modified = created ${assignments:+, $(joined "${assignments[@]}")}" || {
         [[ $(session_error) != 1062* ]] || die "there is a project $name already"
         die "database: $(session_error)"
     }
+    check_prefix "$name"
     check_lease_bounds "$name"
     sql COMMIT
     session_end
@@ -89,12 +115,13 @@ project_create()
 
 project_update()
 {
-    local name=${1:-} assignments new_prefix project_id
+    local name=${1:-} assignments new_prefix same_prefix project_id
 
     check_name 'project name' "$name"
     project_settings "${@:2}"
     ((${#assignments[@]})) || usage 'nothing to change' "$project_help"
     open_database
+    [[ -z $new_prefix ]] || lock_prefixes
     lock_project "$name"
     # A job gives its stack back by the name that it was told.
     if [[ -n $new_prefix ]]; then
@@ -103,6 +130,7 @@ project_update()
         [[ ${rows[0]} == 0 ]] || die "$name has ${rows[0]} stacks, whose names would change; delete them first"
     fi
     sql "UPDATE project SET $(joined "${assignments[@]}"), version = version + 1, modified = UTC_TIMESTAMP(6) WHERE project_id = $project_id"
+    [[ -z $new_prefix ]] || check_prefix "$name"
     check_lease_bounds "$name"
     sql COMMIT
     session_end

@@ -3,14 +3,15 @@
 
 # shellcheck disable=SC2034 # used by name
 setup_help='Usage: orchestratorctl setup [--admin FILE] [--project NAME]
-           [--host NAME [--certificate FILE --certificate-key FILE] [--metrics] | --path /PATH]
+           [--host NAME [--certificate FILE --certificate-key FILE] | --path /PATH] [--metrics]
 
 Can be run again: it makes what is missing, and keeps what is there, the site of the host with your
 changes, too, unless --certificate or --metrics say that it is to be another.
   - the system user, passwords of the two database users, the database, its tables, the key file
   - with --host: a site of nginx for this host name, with a self-signed certificate unless one is given
-    (names of files that nginx may read), and with --metrics a listener for Prometheus at 127.0.0.1:9436
+    (names of files that nginx may read); it fails unless https://NAME/readyz answers here in the end
   - with --path: a file for the `server { }` of a site that you have, to serve it below /PATH there
+  - with --metrics: a listener for Prometheus at 127.0.0.1:9436
   - with --project: a project and a key of each role, which are printed once
   - starts the services
 --admin FILE is an option file ([client]) of an administrator account of the database. Without it:
@@ -66,6 +67,17 @@ setup_project()
     done
 }
 
+# What nginx would refuse after everything else was made.
+check_place()
+{
+    [[ -z $host ]] || check_host "$host" "$setup_help"
+    [[ -z $path ]] || check_path "$path" "$setup_help"
+    [[ -z $host$path ]] || command -v nginx >/dev/null || die 'nginx is not installed here'
+    [[ -z $certificate || -r $certificate && -r $certificate_key ]] ||
+        die "can't read $([[ -r $certificate ]] && printf %s "$certificate_key" || printf %s "$certificate"); nothing was changed"
+    [[ -z $admin ]] || check_admin "$admin"
+}
+
 setup()
 {
     local admin='' host='' certificate='' certificate_key='' path='' metrics='' project='' word
@@ -85,8 +97,10 @@ setup()
         shift 2
     done
     [[ -z $host || -z $path ]] || usage '--host and --path exclude each other' "$setup_help"
-    [[ -z $certificate$metrics || -n $host ]] || usage '--certificate and --metrics are of a --host' "$setup_help"
+    [[ -z $certificate || -n $host ]] || usage '--certificate is of a --host' "$setup_help"
+    [[ -z $metrics || -n $host$path ]] || usage '--metrics goes with --host or --path' "$setup_help"
     [[ ${certificate:+x} == "${certificate_key:+x}" ]] || usage '--certificate and --certificate-key belong together' "$setup_help"
+    check_place
     need_scratch
     if [[ -z $admin && -e ${config_file%/*}/admin.cnf ]]; then
         admin=${config_file%/*}/admin.cnf
@@ -110,6 +124,6 @@ setup()
         systemctl enable --quiet --now stack-orchestrator.service
     fi
     [[ -z $host ]] || setup_site "$host" "$certificate" "$certificate_key" "$metrics"
-    [[ -z $path ]] || setup_path "$path"
+    [[ -z $path ]] || setup_path "$path" "$metrics"
     [[ -z $project ]] || setup_project "$project"
 }

@@ -50,7 +50,7 @@ export class Project {
 
   constructor(...settings) {
     this.name = settings[0]?.startsWith('--') === false ? settings.shift() : `web-${++projects}`;
-    ctl('project', 'create', this.name, ...settings);
+    ctl('project', 'create', this.name, '--same-prefix', ...settings);
     this.keys = {};
     for (const role of ['viewer', 'ci', 'admin']) this.keys[role] = ctl('key', 'create', this.name, role, `${this.name}-${role}`);
   }

@@ -45,7 +45,7 @@ ctl()
 new_project() # MAX_STACKS [OPTION...]
 {
     project=$(basename "$BATS_TEST_FILENAME" .bats)-$BATS_TEST_NUMBER
-    ctl project create "$project" --max-stacks "$@" >/dev/null
+    ctl project create "$project" --same-prefix --max-stacks "$@" >/dev/null
     ORCHESTRATOR_KEY=$(ctl key create "$project" ci "$project-ci")
     admin_key=$(ctl key create "$project" admin "$project-admin")
     ORCHESTRATOR_URL=$(cat "$instance/url")

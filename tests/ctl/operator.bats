@@ -31,13 +31,13 @@ state_of()
 @test "the stacks of the original service are taken over with what they run" {
     local list=$BATS_TEST_TMPDIR/list.json
 
-    ctl project create moved --max-stacks 5
+    ctl project create moved --same-prefix --max-stacks 5
     printf '%s' '{"stacks":[{"stackName":"test-1","lastDeployedCommit":"aaa","isAvailable":true},{"stackName":"test-3","isAvailable":true}]}' >"$list"
     ctl stack import "$list" --project moved
     [ "$(ctl stack list --project moved --json | jq -c 'map([.stackName, .state, .lastDeployedCommit])')" = '[["test-1","available","aaa"],["test-3","available",null]]' ]
     run -1 ctl stack import "$list" --project moved
     [[ $output == *'has stacks already'* ]]
-    ctl project create leased
+    ctl project create leased --same-prefix
     printf '%s' '{"stacks":[{"stackName":"test-1","isAvailable":false}]}' >"$list"
     run -1 ctl stack import "$list" --project leased
     [[ $output == *'test-1 is lent'* ]]
@@ -243,6 +243,48 @@ ctl_expires_one()
     [ "$status" -eq 1 ]
     stop_instance
     VAR_DIR=$first
+}
+
+@test "a backup is its owner's alone, whatever was there; it is whole or not there" {
+    local at=$BATS_TEST_TMPDIR/backups file
+    mkdir "$at"
+    : >"$at/all.tar.gz.part"
+    chmod 644 "$at/all.tar.gz.part"
+    ctl backup "$at/all.tar.gz"
+    [ "$(stat -c %a "$at/all.tar.gz")" = 600 ]
+    [ ! -s "$at/all.tar.gz.part" ]
+    run ctl backup "$at/all.tar.gz"
+    [ "$status" -eq 1 ]
+    [ "$output" = "orchestratorctl: $at/all.tar.gz exists already" ]
+    run ctl backup "$at/nowhere/all.tar.gz"
+    [ "$output" = "orchestratorctl: can't write $at/nowhere/all.tar.gz: there is no directory $at/nowhere" ]
+    # The disk is full once the dump is written: what writes there says so, and nothing is left.
+    mkdir "$BATS_TEST_TMPDIR/full"
+    printf '#!/bin/sh\nhead -c 100 >&1\necho "gzip: stdout: No space left on device" >&2\nexit 1\n' >"$BATS_TEST_TMPDIR/full/gzip"
+    chmod +x "$BATS_TEST_TMPDIR/full/gzip"
+    PATH=$BATS_TEST_TMPDIR/full:$PATH run ctl backup "$at/second.tar.gz"
+    [ "$status" -eq 1 ]
+    [ "$output" = "orchestratorctl: can't write $at/second.tar.gz: No space left on device" ]
+    [ "$(ls "$at")" = $'all.tar.gz\nall.tar.gz.part' ]
+}
+
+@test "a nightly backup keeps the newest ones, and what is none of its own" {
+    local at=$BATS_TEST_TMPDIR/nightly name
+    mkdir "$at"
+    for name in 2020-01-01T000000Z 2020-01-02T000000Z 2020-01-03T000000Z; do
+        : >"$at/stack-orchestrator-$name.tar.gz"
+    done
+    : >"$at/mine.tar.gz"
+    ctl backup --keep 2 "$at"
+    [ "$(find "$at" -name 'stack-*' | wc -l)" = 2 ]
+    [ -e "$at/stack-orchestrator-2020-01-03T000000Z.tar.gz" ]
+    [ -e "$at/mine.tar.gz" ]
+    [ "$(find "$at" -name 'stack-*' -size +0 -perm 600 | wc -l)" = 1 ]
+    run ctl backup --keep 0 "$at"
+    [ "$status" -ne 0 ]
+    # Where there was no directory, there is one for root alone.
+    ctl backup --keep 1 "$at/new"
+    [ "$(stat -c %a "$at/new")" = 700 ]
 }
 
 @test "no secret stands in a command line, whatever is done" {

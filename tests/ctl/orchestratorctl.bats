@@ -16,7 +16,7 @@ teardown_file()
 }
 
 @test "a project has the settings that it was created with" {
-    ctl project create defaults
+    ctl project create defaults --same-prefix
     ctl project create full --prefix pr. --initial-commit "it's \"é\" \\" --max-stacks 0 --wait-seconds 0 \
         --lease-seconds 1 --max-lease-seconds 86400
     run ctl project list --json
@@ -35,8 +35,67 @@ teardown_file()
     [ "$output" = 'orchestratorctl: there is a project shop already' ]
 }
 
+@test "two projects of one prefix, whose stacks would be lent twice, want --same-prefix" {
+    local told=' are named test-N already, and would be lent twice: choose another --prefix; or, if'
+    run ctl project create twin
+    [ "$status" -eq 1 ]
+    [[ $output == "orchestratorctl: the stacks of "*"$told twin deploys to another account, say --same-prefix" ]]
+    [ "$(database "SELECT COUNT(*) FROM project WHERE name = 'twin'")" = 0 ]
+    ctl project create twin --prefix twin-
+    run ctl project update twin --prefix test-
+    [ "$status" -eq 1 ]
+    [[ $output == *"$told twin deploys"* ]]
+    [ "$(database "SELECT prefix FROM project WHERE name = 'twin'")" = twin- ]
+    ctl project update twin --prefix test- --same-prefix --max-stacks 3
+    ctl project update twin --max-stacks 4
+    run ctl doctor
+    [[ $output == *"warning  projects"*"shop"*"twin: stacks of these are named test-N alike"* ]]
+    ctl project delete twin
+}
+
+@test "two projects of one prefix that are created at the same time: one is refused" {
+    local name pids=() refused=0
+    for name in left right; do
+        ctl project create "$name" --prefix both- 2>/dev/null 3>&- &
+        pids+=($!)
+    done
+    for name in "${pids[@]}"; do
+        wait "$name" || refused=$((refused + 1))
+    done
+    [ "$refused" = 1 ]
+    ctl project delete "$(database "SELECT name FROM project WHERE prefix = 'both-'")"
+}
+
+@test "an administrator's file that is missing, or names no host where the database is on another, makes nothing" {
+    local conf=$BATS_TEST_TMPDIR/conf command
+    sed 's/^database_host = .*/database_host = db.example.org/' "$VAR_DIR/etc/stack-orchestrator.conf" >"$conf"
+    sed -i 's/^database_name = .*/database_name = of_nobody/' "$conf"
+    # Leads to the server of this machine, as an administrator's default would.
+    grep -v '^socket\|^host' "$VAR_DIR/etc/admin.cnf" >"$BATS_TEST_TMPDIR/admin.cnf"
+    for command in 'setup' 'database create'; do
+        run "$root/scripts/orchestratorctl" -c "$conf" $command --admin "$BATS_TEST_TMPDIR/missing.cnf"
+        [ "$status" -eq 1 ]
+        [[ $output == "orchestratorctl: --admin: can't read $BATS_TEST_TMPDIR/missing.cnf" ]]
+        MYSQL_UNIX_PORT=$(sed -n 's/^socket="\(.*\)"/\1/p' "$VAR_DIR/etc/admin.cnf") run "$root/scripts/orchestratorctl" -c "$conf" $command --admin "$BATS_TEST_TMPDIR/admin.cnf"
+        [ "$status" -eq 1 ]
+        [[ $output == "orchestratorctl: --admin: $BATS_TEST_TMPDIR/admin.cnf names no host, and database_host is db.example.org: add a line host=... below [client]" ]]
+    done
+}
+
+@test "setup refuses what is no host name or path before it makes anything" {
+    local words
+    for words in '--host https://stacks.example.org' '--host a/b' '--path stacks' '--host a --certificate /nowhere.pem --certificate-key /nowhere.key'; do
+        # shellcheck disable=SC2086
+        run ctl setup $words --admin "$BATS_TEST_TMPDIR/missing.cnf"
+        [ "$status" -ne 0 ]
+        [[ ${lines[0]} != *admin* ]] || { echo "'$words': $output" && return 1; }
+    done
+    run ctl setup --host https://stacks.example.org
+    [[ ${lines[0]} == 'orchestratorctl: --host https://stacks.example.org: a name alone, like stacks.example.org' ]]
+}
+
 @test "an update changes what it names, and the version" {
-    ctl project create changing --initial-commit old
+    ctl project create changing --same-prefix --initial-commit old
     local before
     before=$(database "SELECT version FROM project WHERE name = 'changing'")
     ctl project update changing --max-stacks 7 --initial-commit '' --prefix new-
@@ -69,19 +128,19 @@ teardown_file()
 }
 
 @test "the prefix stays while the project has stacks" {
-    ctl project create stacked
+    ctl project create stacked --same-prefix
     database "INSERT INTO stack (project_id, stack_no, state, created, modified)
         SELECT project_id, 1, 'available', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6) FROM project WHERE name = 'stacked'"
     run ctl project update stacked --prefix other-
     [ "$status" -eq 1 ]
-    ctl project update stacked --prefix test- --max-stacks 3
+    ctl project update stacked --prefix test- --same-prefix --max-stacks 3
     database "UPDATE stack SET state = 'deleted' WHERE project_id = (SELECT project_id FROM project WHERE name = 'stacked')"
     ctl project update stacked --prefix other-
 }
 
 @test "a project with live leases is deleted by force only, its keys with it" {
     local key
-    ctl project create doomed
+    ctl project create doomed --same-prefix
     key=$(ctl key create doomed ci doomed-ci)
     [ "$(status "$key" /requestStack --request POST)" = 200 ]
     run ctl project delete doomed
@@ -138,7 +197,7 @@ teardown_file()
 # One that waits for the key file has no row yet, or callers would wait with it.
 @test "project delete and key revoke that wait for another command hold up nobody who borrows" {
     local command key
-    ctl project create quiet
+    ctl project create quiet --same-prefix
     key=$(ctl key create quiet ci quiet-ci)
     ctl key create quiet ci quiet-other
     for command in 'key revoke quiet-other' 'project delete quiet'; do
@@ -241,7 +300,7 @@ empty_shop()
 
 @test "a key file with a line that is no key is left as it is by all but import, and backed up without that line" {
     local good before command
-    ctl project create doomed
+    ctl project create doomed --same-prefix
     ctl key create shop ci survivor >/dev/null
     good=$(ctl key export)
     printf '"0123" "shop ci short";\n' >>"$VAR_DIR/etc/keys.map"

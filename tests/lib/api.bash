@@ -124,7 +124,7 @@ new_key()
 new_project()
 {
     PROJECT=${NAME:-p${BATS_TEST_NUMBER:-}}
-    ctl project create "$PROJECT" "$@" || return 1
+    ctl project create "$PROJECT" --same-prefix "$@" || return 1
     new_key "${ROLE:-admin}"
 }
 

@@ -92,7 +92,7 @@ class Instance:
 
     def project(self, name, *settings, roles=("ci", "admin")):
         """A new project; returns a key for each role."""
-        self.ctl("project", "create", name, *settings)
+        self.ctl("project", "create", name, "--same-prefix", *settings)
         return [self.ctl("key", "create", name, role, "%s-%s" % (name, role)) for role in roles]
 
     def log(self, name="program", lines=30):

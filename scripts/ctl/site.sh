@@ -1,0 +1,195 @@
+# shellcheck shell=bash
+# What setup puts in place for nginx: a site, or locations below a path; either takes the place of the other.
+
+# Leaves in `site`, `enabled` (empty without sites-enabled/), `snippet` and `around` our files of nginx here.
+# `around` is what `snippet` needs in http { }; without sites-available/ it is where the site stands, too.
+nginx_places()
+{
+    local directory=${config[nginx_config]%/*}
+
+    snippet=$directory/snippets/stack-orchestrator.conf
+    around=$directory/conf.d/stack-orchestrator.conf
+    site=$around enabled=''
+    if [[ -d $directory/sites-available ]]; then
+        site=$directory/sites-available/stack-orchestrator
+        enabled=$directory/sites-enabled/stack-orchestrator
+    fi
+}
+
+# What nginx_undo brings back.
+nginx_remember()
+{
+    local file
+
+    rm -rf "$scratch/nginx-files"
+    mkdir "$scratch/nginx-files"
+    for file in "$site" $enabled "$snippet" "$around"; do
+        [[ ! -e $file && ! -L $file ]] || cp -a --parents "$file" "$scratch/nginx-files"
+    done
+}
+
+nginx_undo()
+{
+    local file
+
+    for file in "$site" $enabled "$snippet" "$around"; do
+        rm -f "$file"
+        [[ ! -e $scratch/nginx-files$file && ! -L $scratch/nginx-files$file ]] || cp -a "$scratch/nginx-files$file" "$file"
+    done
+}
+
+# A file that we wrote may be written again or go, another's not.
+check_ours()
+{
+    [[ ! -e $1 ]] || grep -q 'Written by `orchestratorctl' "$1" || die "$1 exists and is not ours; nothing was changed"
+}
+
+# write_for_nginx FILE TEXT: appends to `changed`.
+write_for_nginx()
+{
+    local file=$1
+
+    [[ ! -e $file || $(<"$file") != "$2" ]] || return 0
+    rm -f "$file.old"
+    [[ ! -e $file ]] || ln "$file" "$file.old"
+    mkdir -p "${file%/*}"
+    printf '%s\n' "$2" >"$file.new"
+    chmod 644 "$file.new"
+    mv "$file.new" "$file"
+    changed+=("$file")
+}
+
+# remove_for_nginx FILE: keeps it as FILE.old; appends to `changed`.
+remove_for_nginx()
+{
+    [[ -e $1 ]] || return 0
+    mv -f "$1" "$1.old"
+    changed+=("$1")
+}
+
+# Takes the files of `changed` up, or puts back what was there before them.
+nginx_reload()
+{
+    local report file
+
+    if ! report=$(nginx -t -q -c "${config[nginx_config]}" 2>&1); then
+        ((${#changed[@]})) || die "nginx refuses its configuration: $(nginx_refusal "$report")"
+        nginx_undo
+        die "nginx refuses its configuration with ${changed[*]}, so nothing was changed: $(nginx_refusal "$report")"
+    fi
+    if [[ -d /run/systemd/system && ${config[nginx_pid_file]} == /run/nginx.pid ]] && ! systemctl is-active --quiet nginx.service; then
+        systemctl start nginx.service || note 'nginx does not start: journalctl -u nginx tells why'
+    fi
+    keys_lock
+    keys_take_effect
+    exec {keys_lock}>&-
+    for file in "${changed[@]}"; do
+        if [[ -e $file ]]; then
+            note "wrote $file$([[ ! -e $file.old ]] || printf '; what it was is %s.old' "$file")"
+        else
+            note "removed $file; what it was is $file.old"
+        fi
+    done
+}
+
+# site_value DIRECTIVE FILE
+site_value()
+{
+    sed -nE "s/^[[:space:]]*$1[[:space:]]+\"?([^\";]*)\"?;.*/\1/p;" "$2" | head -n 1
+}
+
+# Leaves in `certificate`, `certificate_key` and `metrics` what our files have, where nothing else was asked for.
+nginx_keeps()
+{
+    local file kept kept_key
+
+    for file in "$site" "$around"; do
+        [[ ! -e $file ]] || ! grep -q '^include ".*/metrics\.conf";' "$file" || metrics=1
+    done
+    [[ -z $certificate && -e $site ]] || return 0
+    kept=$(site_value ssl_certificate "$site")
+    kept_key=$(site_value ssl_certificate_key "$site")
+    # For another host a certificate may be good, too.
+    if [[ -n $kept && -n $kept_key ]] && openssl x509 -noout -checkhost "$host" -in "$kept" 2>/dev/null | grep -q 'does match'; then
+        certificate=$kept certificate_key=$kept_key
+    fi
+}
+
+setup_site()
+{
+    local host=$1 certificate=$2 certificate_key=$3 metrics=$4 site enabled snippet around text changed=()
+
+    nginx_places
+    check_ours "$site"
+    check_ours "$around"
+    nginx_remember
+    if [[ -e $site && " $(site_value server_name "$site") " == *" $host "* && -z $certificate$metrics ]]; then
+        note "kept $site"
+    else
+        nginx_keeps
+        [[ -n $certificate ]] || make_certificate "$host"
+        text=$(nginx_site --host "$host" --certificate "$certificate" --certificate-key "$certificate_key" ${metrics:+--metrics})
+        write_for_nginx "$site" "$text"
+    fi
+    # The site holds what the locations below a path need in http { }: a server that includes them goes on.
+    [[ $around == "$site" ]] || remove_for_nginx "$around"
+    [[ ! -e $snippet ]] || if nginx -T -q -c "${config[nginx_config]}" 2>/dev/null | grep -qxF "# configuration file $snippet:"; then
+        note "a site includes $snippet, and serves it below that path, too"
+    else
+        check_ours "$snippet"
+        remove_for_nginx "$snippet"
+    fi
+    [[ -z $enabled || -e $enabled ]] || {
+        ln -sfn "$site" "$enabled"
+        changed+=("$enabled")
+    }
+    nginx_reload
+    wait_for_site "$host"
+    tell "https://$host/ is served by nginx"
+}
+
+setup_path()
+{
+    local path=$1 metrics=$2 host='' certificate=- certificate_key='' site enabled snippet around text lines changed=()
+
+    nginx_places
+    check_ours "$site"
+    check_ours "$around"
+    check_ours "$snippet"
+    nginx_remember
+    nginx_keeps
+    text=$(nginx_path "$path")
+    write_for_nginx "$snippet" "$text"
+    # shellcheck disable=SC2016 # names a command
+    lines=('# stack-orchestrator. Written by `orchestratorctl setup --path`.'
+        '# Remove these two if your nginx.conf has them: the key file needs at least these.'
+        'map_hash_bucket_size 128;' 'map_hash_max_size 8192;' "include \"$(nginx_directory)/http.conf\";")
+    [[ -z $metrics ]] || lines+=('# Metrics of all projects, for a Prometheus on this machine.' "include \"$(nginx_directory)/metrics.conf\";")
+    text=$(printf '%s\n' "${lines[@]}")
+    # A host name of its own is given up.
+    if [[ $around != "$site" ]]; then
+        rm -f "$enabled"
+        remove_for_nginx "$site"
+    fi
+    write_for_nginx "$around" "$text"
+    nginx_reload
+    tell "Put this into the server { } of your site, and reload nginx: include \"$snippet\";"
+}
+
+# Fails unless the service answers as https://$1/readyz on this machine, at last.
+wait_for_site()
+{
+    local host=$1 status='' owner address port name certificates deadline=$((SECONDS + 15))
+
+    IFS=$'\t' read -r address port name certificates < <(our_servers | awk -F '\t' -v host="$host" '$3 == host { print; exit }') || return 0
+    while true; do
+        status=$(call_readyz "https://$host:$port/readyz" "$address")
+        [[ $status != 200 ]] || return 0
+        ((SECONDS < deadline)) || break
+        sleep 0.2
+    done
+    owner=$(port_owner "$port")
+    [[ -z $owner || $owner == nginx ]] ||
+        die "https://$host/readyz is not answered by this service: port $port belongs to $owner; end that, then run this again"
+    die "https://$host/readyz does not answer on this machine: $status; has another program port $port? orchestratorctl doctor looks further"
+}
