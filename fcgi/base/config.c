@@ -81,16 +81,16 @@ static bool set_level(const struct setting *setting, int *field, const char *val
 static bool set(struct config *config, const struct setting *setting, const char *value, char *why,
                 size_t why_size)
 {
-    char *field = (char *)config + setting->offset;
+    void *field = (char *)config + setting->offset;
 
     switch (setting->kind) {
     case TEXT:
-        mem_replace((char **)(void *)field, value);
+        mem_replace(field, value);
         return true;
     case NUMBER:
-        return set_number(setting, (int *)(void *)field, value, why, why_size);
+        return set_number(setting, field, value, why, why_size);
     case LEVEL:
-        return set_level(setting, (int *)(void *)field, value, why, why_size);
+        return set_level(setting, field, value, why, why_size);
     case TOOL:
         break;
     }
@@ -175,8 +175,11 @@ bool config_load(struct config *config, const char *path, char *why, size_t why_
 
 void config_free(struct config *config)
 {
-    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        void *field = (char *)config + settings[i].offset;
+
         if (settings[i].kind == TEXT)
-            free(*(char **)(void *)((char *)config + settings[i].offset));
+            mem_replace(field, NULL);
+    }
     *config = (struct config){0};
 }

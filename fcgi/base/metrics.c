@@ -243,12 +243,12 @@ static void put_times(struct buf *out, const char *name, const char *help, size_
 {
     put_head(out, name, "histogram", help);
     for (const struct project_metrics *at = projects; at; at = at->next) {
+        const void *times = (const char *)at + offset;
         struct buf label = {0};
 
         buf_printf(&label, "project=\"%s\"", at->name);
         if (is_wanted(at, wanted))
-            put_histogram(out, name, label.data,
-                          (const struct histogram *)(const void *)((const char *)at + offset));
+            put_histogram(out, name, label.data, times);
         buf_free(&label);
     }
 }

@@ -20,10 +20,11 @@ struct table {
 
 #define COLUMNS(list) sizeof(list) / sizeof(list)[0], list
 
-#define STACK(name, type, field, parts)                                                            \
-    {                                                                                              \
-        name, COLUMN_##type, offsetof(struct stack, field), parts                                  \
-    }
+/* Releases of clang-format put these braces in different places. */
+/* clang-format off */
+#define STACK(name, type, field, parts) {name, COLUMN_##type, offsetof(struct stack, field), parts}
+#define LEASE(name, type, field, parts) {name, COLUMN_##type, offsetof(struct lease, field), parts}
+/* clang-format on */
 
 static const struct column stack_columns[] = {
     STACK("stack_no", UINT32, number, REQUIRED),
@@ -46,11 +47,6 @@ static const struct column stack_note_columns[] = {
     STACK("owner", TEXT, owner, FIXED),
     STACK("reason", TEXT, reason, FIXED),
 };
-
-#define LEASE(name, type, field, parts)                                                            \
-    {                                                                                              \
-        name, COLUMN_##type, offsetof(struct lease, field), parts                                  \
-    }
 
 /* What the caller said of itself. */
 #define LEASE_CALLER                                                                               \

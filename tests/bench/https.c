@@ -22,9 +22,7 @@ void https_server_open(struct https_server *server, uint16_t port, const char *c
     server->keys = NULL;
     server->key_count = 0;
     while (file && fgets(line, sizeof line, file)) {
-        server->keys = realloc(server->keys, (server->key_count + 1) * sizeof *server->keys);
-        if (!server->keys)
-            tool_die("out of memory");
+        server->keys = tool_resize(server->keys, (server->key_count + 1) * sizeof *server->keys);
         line[strcspn(line, "\n")] = 0;
         memcpy(server->keys[server->key_count++], line, sizeof line);
     }

@@ -165,9 +165,7 @@ static void park(size_t count)
     if (!is_held)
         borrow();
     if (count > parked_size) {
-        parked = realloc(parked, count * sizeof *parked);
-        if (!parked)
-            tool_die("out of memory");
+        parked = tool_resize(parked, count * sizeof *parked);
         parked_size = count;
     }
     while (parked_count < count) {

@@ -12,9 +12,7 @@ static void grow(struct samples *samples, size_t count)
 
     while (size < count)
         size *= 2;
-    samples->us = realloc(samples->us, size * sizeof *samples->us);
-    if (!samples->us)
-        tool_die("out of memory");
+    samples->us = tool_resize(samples->us, size * sizeof *samples->us);
     samples->size = size;
 }
 

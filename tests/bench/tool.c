@@ -17,6 +17,15 @@ void tool_die(const char *format, ...)
     exit(1);
 }
 
+void *tool_resize(void *memory, size_t size)
+{
+    void *resized = realloc(memory, size);
+
+    if (!resized)
+        tool_die("out of memory");
+    return resized;
+}
+
 double tool_number(const char *text, double most)
 {
     char *end;

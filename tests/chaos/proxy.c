@@ -401,7 +401,8 @@ int main(int argc, char **argv)
     target = argv[2];
     size = parse(argv[1], &address);
     listener = open_socket(&address);
-    if (bind(listener, (struct sockaddr *)&address, size) < 0 || listen(listener, 4096) < 0)
+    if (listener < 0 || bind(listener, (struct sockaddr *)&address, size) < 0 ||
+        listen(listener, 4096) < 0)
         die("%s", argv[1]);
     size = sizeof address;
     getsockname(listener, (struct sockaddr *)&address, &size);

@@ -86,8 +86,11 @@ static bool scan_escape(struct scan *scan)
 {
     int unit;
 
-    if (!take(scan, 'u'))
-        return scan->at < scan->end && memchr("\"\\/bfnrt", *scan->at++, 8);
+    if (!take(scan, 'u')) {
+        if (scan->at == scan->end)
+            return false;
+        return memchr("\"\\/bfnrt", *scan->at++, 8);
+    }
     unit = take_unit(scan);
     if (unit <= 0 || (unit >= 0xdc00 && unit <= 0xdfff)) /* no NUL, either */
         return false;

@@ -4,15 +4,12 @@
 #include "base/times.h"
 #include "read/capacity.h"
 
-#define JOB(asked_s, hold_s)                                                                       \
-    {                                                                                              \
-        .asked_at = (asked_s)*TIMES_SECOND, .hold_us = (hold_s)*TIMES_SECOND                       \
-    }
-#define LEFT(asked_s, patience_s)                                                                  \
-    {                                                                                              \
-        .asked_at = (asked_s)*TIMES_SECOND, .hold_us = -1,                                         \
-        .patience_us = (patience_s)*TIMES_SECOND                                                   \
-    }
+/* Releases of clang-format put these braces in different places. */
+/* clang-format off */
+#define JOB(asked_s, hold_s) {.asked_at = TIMES_SECOND * (asked_s), .hold_us = TIMES_SECOND * (hold_s)}
+#define LEFT(asked_s, patience_s) \
+    {.asked_at = TIMES_SECOND * (asked_s), .hold_us = -1, .patience_us = TIMES_SECOND * (patience_s)}
+/* clang-format on */
 
 static struct capacity_row replay(const struct capacity_job *jobs, size_t count, uint32_t stacks)
 {
@@ -35,9 +32,12 @@ static uint32_t recommend(const struct capacity_job *jobs, size_t count, double 
 static void test_erlang_c(void **state)
 {
     (void)state;
-    assert_float_equal(capacity_erlang_wait_s(0.5, 1, 1), 1, 1e-4);     /* M/M/1: ρ/(1-ρ) */
-    assert_float_equal(capacity_erlang_wait_s(1, 1, 2), 1.0 / 3, 1e-4); /* C(2,1) = 1/3 */
-    assert_float_equal(capacity_erlang_wait_s(0.02, 100, 3), 400.0 / 9, 1e-4); /* C(3,2) = 4/9 */
+    /* M/M/1: ρ/(1-ρ) */
+    assert_float_equal(capacity_erlang_wait_s(0.5, 1, 1), 1, 1e-4);
+    /* C(2,1) = 1/3 */
+    assert_float_equal(capacity_erlang_wait_s(1, 1, 2), 1.0 / 3, 1e-4);
+    /* C(3,2) = 4/9 */
+    assert_float_equal(capacity_erlang_wait_s(0.02, 100, 3), 400.0 / 9, 1e-4);
     assert_float_equal(capacity_erlang_wait_s(0, 100, 3), 0, 1e-6);
     assert_float_equal(capacity_erlang_wait_s(3, 1, 3), -1, 1e-6);
     assert_float_equal(capacity_erlang_wait_s(4, 1, 3), -1, 1e-6);

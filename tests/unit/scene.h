@@ -24,7 +24,7 @@
 #define OTHER           2u /* another one, alive */
 #define DEAD            3u /* one that is not */
 #define NOON            INT64_C(1767268800000000)
-#define SECONDS(number) ((number)*TIMES_SECOND)
+#define SECONDS(number) (TIMES_SECOND * (number))
 #define BATCH_MOST      64
 
 /* What a caller is told, kept beyond its batch. */
