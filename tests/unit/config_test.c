@@ -12,8 +12,10 @@ static bool load(const char *text, size_t len, struct config *config, char *why,
 {
     FILE *file = fopen(path, "w");
 
-    if (!file)
+    if (!file) {
         fail_msg("%s", path);
+        return false;
+    }
     assert_int_equal(fwrite(text, 1, len, file), len);
     assert_int_equal(fclose(file), 0);
     why[0] = '\0';

@@ -19,8 +19,10 @@ static void run_day(const char *name)
 
     snprintf(path, sizeof path, CORPUS "%s", name);
     file = fopen(path, "re");
-    if (!file)
+    if (!file) {
         fail_msg("%s", path);
+        return;
+    }
     len = fread(text, 1, sizeof text, file);
     assert_true(len < sizeof text && !ferror(file));
     fclose(file);
@@ -34,8 +36,10 @@ static void test_days(void **state)
     size_t count = 0;
 
     (void)state;
-    if (!corpus)
+    if (!corpus) {
         fail_msg(CORPUS);
+        return;
+    }
     LLVMFuzzerInitialize(NULL, NULL);
     while ((entry = readdir(corpus)) != NULL) {
         if (entry->d_name[0] == '.')
