@@ -33,6 +33,7 @@ check_nginx()
     ((files >= 2 * waiting)) ||
         found warning nginx "room for $((files / 2)) waiting requests (worker_connections ${connections:-512}), max_waiting is ${config[max_waiting]}" \
             "worker_connections $((2 * waiting)); and worker_rlimit_nofile beyond it, in ${config[nginx_config]}"
+    check_paths <<<"$whole"
     while IFS= read -r certificate; do
         if ! ends=$(openssl x509 -noout -enddate -in "$certificate" 2>/dev/null); then
             found fault certificate "$certificate can't be read" 'renew it'
@@ -61,3 +62,100 @@ nginx_loaded()
     ((newest > 0)) || newest=$EPOCHSECONDS
     printf %s "$newest"
 }
+
+# Below a path, the limits of a connection are those of the server around it.
+check_paths() # reads what `nginx -T` prints
+{
+    local wanted path server differs add
+
+    wanted=$(dirname "$(readlink -f "$config_file")")/nginx/connection.conf
+    [[ -r $wanted ]] || return 0
+    while IFS=$'\t' read -r path server differs add; do
+        if [[ -n $add ]]; then
+            found warning nginx "the server around $path/ ($server) allows a connection more than a host of its own would: $differs" \
+                "put into its server { }: $add (or, for all of them: include \"$wanted\";)"
+        else
+            found good nginx "the server around $path/ ($server) has the limits of a host of its own"
+        fi
+    done < <(awk "$around_program" "$wanted" -)
+}
+
+# $1: our connection.conf; -: what `nginx -T` prints. A line for each `server { }` with our path in it:
+# path, name of the server, "directive value" of what is laxer there, "directive value;" of what it should be.
+# shellcheck disable=SC2016 # a program of awk
+around_program='
+    NR == FNR { if ($1 ~ /^[a-z]/) { sub(/;.*/, ""); name = $1; $1 = ""; wanted[name] = substr($0, 2); names[++count] = name } next }
+    /^# configuration file .*:$/ { file = substr($0, 22, length($0) - 22); if (main == "") main = file; next }
+    { text[file] = text[file] $0 "\n" }
+    BEGIN { token = "^[ \t]*(\"([^\"\\\\]|\\\\.)*\"|\047([^\047\\\\]|\\\\.)*\047|[{};]|[^ \t{};\"\047#][^ \t{};]*)" }
+    END {
+        # What nginx does where nobody says anything.
+        usual["client_header_timeout"] = "60s"; usual["client_header_buffer_size"] = "1k"
+        usual["large_client_header_buffers"] = "4 8k"; usual["http2_max_concurrent_streams"] = "128"
+        usual["merge_slashes"] = usual["ignore_invalid_headers"] = "on"; usual["underscores_in_headers"] = "off"
+        folder = main; sub(/[^\/]*$/, "", folder)
+        read_file(main)
+    }
+    function read_file(file,    lines, n, i, rest, word) {
+        if (++nested > 20) return
+        n = split(text[file], lines, "\n")
+        for (i = 1; i <= n; i++) {
+            if (lines[i] ~ /^# stack-orchestrator below .*\/ of a host/) { path = lines[i]; sub(/.* below /, "", path); sub(/\/ of .*/, "", path) }
+            rest = lines[i]
+            while (match(rest, token)) {
+                word = substr(rest, 1, RLENGTH); rest = substr(rest, RLENGTH + 1)
+                sub(/^[ \t]*/, "", word)
+                if (word ~ /^["\047]/) word = substr(word, 2, length(word) - 2)
+                take(word)
+            }
+        }
+        nested--
+    }
+    function take(word,    words, n, i) {
+        if (word != "{" && word != "}" && word != ";") { said = said (said == "" ? "" : " ") word; return }
+        if (word == "{") {
+            block[++depth] = said
+            if (said == "server" && block[1] == "http" && depth == 2) { path = server = ""; split("", here) }
+        } else if (word == "}") {
+            if (depth == 2 && block[1] == "http" && block[2] == "server" && path != "") tell()
+            depth--
+        } else {
+            n = split(said, words, " ")
+            sub(/^[^ ]* */, "", said)
+            if (words[1] == "include") { i = said; said = ""; include(i) }
+            else if (depth == 1 && block[1] == "http") everywhere[words[1]] = said
+            else if (depth == 2 && block[2] == "server") { here[words[1]] = said; if (words[1] == "server_name") server = words[2] }
+        }
+        said = ""
+    }
+    function include(pattern,    file) {
+        if (pattern !~ /^\//) pattern = folder pattern
+        gsub(/[.+()|^$]/, "\\\\&", pattern); gsub(/\*/, "[^/]*", pattern); gsub(/\?/, "[^/]", pattern)
+        for (file in text) if (file ~ "^" pattern "$") read_file(file)
+    }
+    function tell(    i, name, value, differs, add) {
+        for (i = 1; i <= count; i++) {
+            name = names[i]
+            value = name in here ? here[name] : name in everywhere ? everywhere[name] : usual[name]
+            if (!is_laxer(name, value)) continue
+            differs = differs (differs == "" ? "" : ", ") name " " value
+            add = add (add == "" ? "" : " ") name " " wanted[name] ";"
+        }
+        print path "\t" (server == "" ? "no name" : server) "\t" (differs == "" ? "-" : differs) "\t" add
+    }
+    function is_laxer(name, value) {
+        if (wanted[name] !~ /^[0-9]/) return value != wanted[name]
+        return amount(value, name ~ /_timeout$/) > amount(wanted[name], name ~ /_timeout$/)
+    }
+    function amount(value, is_time,    words, n, i, all) { # "4 8k" is 32 KiB
+        all = 1
+        n = split(tolower(value), words, " ")
+        for (i = 1; i <= n; i++) {
+            all *= words[i] + 0
+            if (words[i] ~ /k$/) all *= 1024
+            if (words[i] ~ /[0-9]m$/) all *= is_time ? 60 : 1048576
+            if (words[i] ~ /h$/) all *= 3600
+            if (words[i] ~ /ms$/) all /= 1000
+        }
+        return all
+    }'

@@ -109,7 +109,10 @@ host()
     [[ $output == *[Ss]trict-[Tt]ransport-[Ss]ecurity* && $output != *X-Host* ]]
     run host --include --request DELETE "$url/team/stacks/"
     [[ $output == *405* && $output == *'"code":"methodNotAllowed"'* && $output == *'GET, HEAD'* ]]
-    head -c 300000 /dev/zero | host --header "X-API-Key: $key" --data-binary @- "$url/team/stacks/requestStack" | grep -q bodyTooLarge
+    # Also without a length, which nginx hears of only while it reads.
+    for path in Other: Transfer-Encoding:chunked; do
+        head -c 300000 /dev/zero | host --header "X-API-Key: $key" --header "$path" --data-binary @- "$url/team/stacks/requestStack" | grep -q bodyTooLarge
+    done
     for path in /-so/error/forbidden /-so/error/notFound /team/stacks/-so/key; do
         [[ $(host --header "X-API-Key: $key" --output /dev/null --write-out '%{http_code}' "$url$path") == 404 ]]
     done
@@ -162,4 +165,40 @@ host()
     while IFS= read -r word; do
         grep -qE "Cm $word( |$)" "$root/scripts/man/orchestratorctl.8" || { echo "$word is missing" && return 1; }
     done < <(sed -n "/^main_help=/,/^'/s/^  \([a-z][a-z]*\)[ ,].*/\1/p" "$root/scripts/orchestratorctl")
+}
+
+@test "doctor compares the server around a path with a host of its own, and says what to add" {
+    local conf=$BATS_TEST_TMPDIR/nginx.conf settings=$BATS_TEST_TMPDIR/etc/so.conf
+    mkdir -p "$BATS_TEST_TMPDIR/etc/nginx"
+    cp "$VAR_DIR"/etc/nginx/*.conf "$BATS_TEST_TMPDIR/etc/nginx"
+    sed "s|^nginx_config = .*|nginx_config = $conf|" "$VAR_DIR/etc/stack-orchestrator.conf" >"$settings"
+    ctl nginx path /team/stacks | in_place >"$BATS_TEST_TMPDIR/path.conf"
+    around() # LINES of http { }, LINES of server { }
+    {
+        nginx_around "map_hash_bucket_size 128;
+            include \"$VAR_DIR/etc/nginx/http.conf\";
+            $1
+            server { listen 127.0.0.1:$port; server_name other.test; client_header_timeout 9m; }
+            server {
+                listen 127.0.0.1:$port;
+                server_name shared.test;
+                $2
+                location / { return 200 \"} # no end; include nothing\"; }
+                location = /json { return 200 '{\"}\"'; }
+                include etc/../pa?h.con*;
+            }" >"$conf"
+        nginx -t -q -c "$conf"
+        "$root/scripts/orchestratorctl" -c "$settings" doctor --json |
+            jq -r '.findings[] | select(.part == "nginx" and (.text | contains("around"))) | "\(.result): \(.text) \(.todo)"'
+    }
+    run around '' ''
+    [[ $output == 'warning: the server around /team/stacks/ (shared.test) '* ]]
+    [[ $output == *': client_header_timeout 60s, large_client_header_buffers 4 8k, http2_max_concurrent_streams 128 '* ]]
+    [[ $output == *'server { }: client_header_timeout 10s; large_client_header_buffers 4 4k; http2_max_concurrent_streams 16; '* ]]
+    # http { } holds for its servers, and a server's own word before it; what is stricter is not told of.
+    run around 'client_header_timeout 1m; http2_max_concurrent_streams 16; underscores_in_headers on;' \
+        'client_header_timeout 5000ms; large_client_header_buffers 2 8k;'
+    [[ $output == *': underscores_in_headers on put into its server { }: underscores_in_headers off; '* ]]
+    run around 'large_client_header_buffers 4 8k;' "include \"$VAR_DIR/etc/nginx/connection.conf\";"
+    [[ $output == 'good: the server around /team/stacks/ (shared.test) has the limits of a host of its own'* ]]
 }
