@@ -1,8 +1,12 @@
-/* clerk: commands, time and grants on one pool. Writer's thread, under the project's row lock. */
+/*
+ * clerk: commands, time and grants on one pool. Called by write/batch on the writer's thread, which
+ * owns the pool.
+ */
 #include "rules/clerk.h"
 
 #include "base/buf.h"
 #include "base/times.h"
+#include "rules/clerk_due.h"
 #include "rules/clerk_private.h"
 #include "rules/match.h"
 
@@ -31,54 +35,6 @@ void clerk_run(const struct clerk *clerk, struct pool *pool, struct command *com
 
 /* What is due */
 
-static bool is_alive(const struct clerk *clerk, uint64_t instance)
-{
-    for (size_t i = 0; i < clerk->other_count; i++)
-        if (clerk->others[i] == instance)
-            return true;
-    return instance == clerk->instance;
-}
-
-/* While this program or its database was away no heartbeat could come in, so a lease that was
- * last renewed before that gets the grace time. */
-static int64_t lease_end(const struct clerk *clerk, const struct lease *lease)
-{
-    int64_t earliest = clerk->up_since + clerk->startup_grace_us;
-
-    if (lease->renewed_at >= clerk->up_since || lease->expires_at >= earliest)
-        return lease->expires_at;
-    return earliest;
-}
-
-bool clerk_is_over(const struct clerk *clerk, const struct pool *pool, const struct lease *lease)
-{
-    return lease->state == LEASE_ACTIVE && lease_end(clerk, lease) <= pool->now;
-}
-
-/* Likewise for callers that could not come back to their place. */
-static int64_t place_end(const struct clerk *clerk, const struct lease *lease)
-{
-    int64_t earliest = clerk->up_since + clerk->request_grace_us;
-
-    if (lease->place_until - clerk->request_grace_us >= clerk->up_since ||
-        lease->place_until >= earliest)
-        return lease->place_until;
-    return earliest;
-}
-
-/* When something happens to the lease unless a caller does something first. */
-static int64_t lease_due(const struct clerk *clerk, const struct pool *pool,
-                         const struct lease *lease)
-{
-    if (lease->state == LEASE_ACTIVE)
-        return lease_end(clerk, lease);
-    if (lease->instance == 0)
-        return place_end(clerk, lease);
-    if (lease->instance == clerk->instance)
-        return lease->wait_until;
-    return is_alive(clerk, lease->instance) ? pool->now + TIMES_SECOND : pool->now;
-}
-
 static void end_due_lease(const struct clerk *clerk, struct pool *pool, struct lease *lease)
 {
     if (lease->state == LEASE_ACTIVE)
@@ -87,7 +43,7 @@ static void end_due_lease(const struct clerk *clerk, struct pool *pool, struct l
         pool_end_lease(pool, lease, lease->timed_out ? LEASE_TIMED_OUT : LEASE_ABANDONED,
                        OUTCOME_NONE);
     else if (lease->instance != clerk->instance)
-        clerk_disconnect(clerk, pool, lease, false);
+        clerk_request_disconnect(clerk, pool, lease, false);
     /* Our own waits may still be granted; clerk_end_waits() ends them. */
 }
 
@@ -101,7 +57,7 @@ void clerk_settle_due(const struct clerk *clerk, struct pool *pool)
         return;
     due = mem_alloc((pool->leases.count + 1) * sizeof(struct lease *));
     for (size_t at = 0; (lease = map_next(&pool->leases, &at));)
-        if (lease_due(clerk, pool, lease) <= pool->now)
+        if (clerk_due_at(clerk, pool, lease) <= pool->now)
             due[count++] = lease;
     for (size_t i = 0; i < count; i++)
         end_due_lease(clerk, pool, due[i]);
@@ -175,7 +131,7 @@ void clerk_grant_refresh(const struct clerk *clerk, struct pool *pool, struct co
     stack = match_refresh(pool, command->units);
     if (!stack)
         return;
-    command->answer.lease = clerk_new_lease(&nobody, pool, command);
+    command->answer.lease = clerk_request_enqueue(&nobody, pool, command);
     pool_activate(pool, pool_lease(pool, command->answer.lease->number), stack, false);
     command->answer.result = RESULT_GRANTED;
 }
@@ -186,7 +142,7 @@ static void end_wait(const struct clerk *clerk, struct pool *pool, struct lease 
 {
     lease->position = pool_position(pool, lease);
     lease->estimate_s = pool_estimate_s(pool, lease->position);
-    clerk_disconnect(clerk, pool, lease, true);
+    clerk_request_disconnect(clerk, pool, lease, true);
 }
 
 static bool is_wait_over(const struct clerk *clerk, const struct pool *pool,
@@ -236,7 +192,7 @@ static void find_deadline(const struct clerk *clerk, struct pool *pool)
 
     pool->deadline = TIMES_NEVER;
     for (size_t at = 0; (lease = map_next(&pool->leases, &at));)
-        pool_due_at(pool, lease_due(clerk, pool, lease));
+        pool_due_at(pool, clerk_due_at(clerk, pool, lease));
     for (size_t i = 1; i < pool->stacks_size; i++)
         if (pool->stacks[i] && pool->stacks[i]->state == STACK_HELD)
             pool_due_at(pool, pool->stacks[i]->held_until);

@@ -8,18 +8,9 @@
 #ifndef CLERK_H
 #define CLERK_H
 
+#include "rules/clerk_due.h"
 #include "rules/command.h"
 #include "rules/pool.h"
-
-struct clerk {
-    uint64_t instance;      /* this program */
-    const uint64_t *others; /* other programs that are alive */
-    size_t other_count;
-    int64_t request_grace_us;
-    int64_t startup_grace_us;
-    int64_t up_since;     /* when this program got its database, by the database's clock */
-    uint32_t waiting_max; /* per project */
-};
 
 /* Runs one command; what came of it is in command->answer. */
 void clerk_run(const struct clerk *clerk, struct pool *pool, struct command *command);

@@ -6,13 +6,15 @@
 
 typedef void clerk_verb(const struct clerk *clerk, struct pool *pool, struct command *command);
 
-/* clerk_job: what CI jobs ask for */
+/* clerk_request: what CI jobs ask for a stack */
 clerk_verb clerk_request;
-clerk_verb clerk_mark;
-clerk_verb clerk_release;
-clerk_verb clerk_extend;
 clerk_verb clerk_cancel;
 clerk_verb clerk_hang_up;
+
+/* clerk_lease: what CI jobs say of the stack they have */
+clerk_verb clerk_mark;
+clerk_verb clerk_extend;
+clerk_verb clerk_release;
 
 /* clerk_admin: what administrators ask for */
 clerk_verb clerk_delete_last;
@@ -26,13 +28,11 @@ clerk_verb clerk_update_project;
 
 #define CLERK_HOLD_S 7200 /* how long a hold lasts that names no end */
 
-/* Whether an active lease's time is over, so that it ends in this batch. */
-bool clerk_is_over(const struct clerk *clerk, const struct pool *pool, const struct lease *lease);
 /* A lease for that request at the end of the queue. */
-struct lease *clerk_new_lease(const struct clerk *clerk, struct pool *pool,
-                              struct command *command);
+struct lease *clerk_request_enqueue(const struct clerk *clerk, struct pool *pool,
+                                    struct command *command);
 /* Nobody is connected any more: the request keeps its place for the grace time, or ends. */
-void clerk_disconnect(const struct clerk *clerk, struct pool *pool, struct lease *lease,
-                      bool timed_out);
+void clerk_request_disconnect(const struct clerk *clerk, struct pool *pool, struct lease *lease,
+                              bool timed_out);
 
 #endif

@@ -1,0 +1,17 @@
+/*
+ * clerk_call: the calls about a request, told apart. A program that can't answer a call wants to
+ * take back what it gave; by then the caller may have come again, to any program, and been heard.
+ * Called by the other files of `clerk`, on the writer's thread.
+ */
+#ifndef CLERK_CALL_H
+#define CLERK_CALL_H
+
+#include "rules/command.h"
+#include "rules/pool.h"
+
+/* A call that waits for the request. Sets the end of its wait. */
+void clerk_call_wait(const struct pool *pool, struct lease *lease, struct command *command);
+/* A caller shows that it has the grant, so earlier calls that reached nobody don't matter. */
+void clerk_call_note_heard(struct lease *lease);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * clerk_due: what the clerk goes by, and when something is due by itself. Reads a pool, changes
+ * nothing. Called by the other files of `clerk`, on the writer's thread.
+ */
+#ifndef CLERK_DUE_H
+#define CLERK_DUE_H
+
+#include "rules/pool.h"
+
+struct clerk {
+    uint64_t instance;      /* this program */
+    const uint64_t *others; /* other programs that are alive */
+    size_t other_count;
+    int64_t request_grace_us;
+    int64_t startup_grace_us;
+    int64_t up_since;     /* when this program got its database, by the database's clock */
+    uint32_t waiting_max; /* per project */
+};
+
+/* When something happens to the lease unless a caller does something first. */
+int64_t clerk_due_at(const struct clerk *clerk, const struct pool *pool, const struct lease *lease);
+/* Whether an active lease's time is over, so that it ends in this batch. */
+bool clerk_due_is_over(const struct clerk *clerk, const struct pool *pool,
+                       const struct lease *lease);
+
+#endif
