@@ -153,7 +153,11 @@ stop: ## end what `make run` started
 install: all ## install below PREFIX= (/usr/local) and /etc, with DESTDIR= before it all
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' UNITDIR='$(UNITDIR)' scripts/install
 
+uninstall: ## remove what `make install` put there; settings, keys and the database stay
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' UNITDIR='$(UNITDIR)' scripts/install --remove
+
 deb: ## a Debian package in build/
+	@scripts/setup deb
 	@scripts/deb '$(VERSION)'
 
 # --- Test. The last line of each run is `N passed, N failed`. ---

@@ -5,7 +5,8 @@
 doctor_help='Usage: orchestratorctl doctor [--json]
 
 Checks the config file, passwords, keys, database (reachable, users, grants, schema, durability, clock),
-the program, its socket and limits, nginx, its certificates, and the clock. Exit status 1 if
+the program, its socket and limits, nginx, how the service answers by HTTPS and with which certificate, the
+clock and the disk. Exit status 1 if
 something is wrong; a warning alone is no fault.'
 
 # found good|warning|fault PART TEXT [WHAT TO DO]
@@ -130,9 +131,31 @@ check_clock()
     fi
 }
 
+# What fills the disk ends the database first.
+check_disk()
+{
+    local place places=("${config[keys_file]%/*}") used free target seen=' ' log=/var/log
+
+    [[ ! -d $log ]] || places+=("$log")
+    [[ ! -d ${database_directory:-} ]] || places+=("$database_directory")
+    for place in "${places[@]}"; do
+        read -r used free target < <(df --output=pcent,avail,target "$place" 2>/dev/null | tail -n 1) || continue
+        [[ $used =~ ^([0-9]+)%$ && $seen != *" $target "* ]] || continue
+        seen+="$target "
+        used=${BASH_REMATCH[1]}
+        if ((free < 102400)); then
+            found fault disk "$target is full: $((free / 1024)) MiB are left" 'the database stops when nothing is left: make room'
+        elif ((used >= 90)); then
+            found warning disk "$target is nearly full: $used % used, $((free / 1024)) MiB left" 'make room, before the database stops'
+        else
+            found good disk "$target: $used % used"
+        fi
+    done
+}
+
 doctor_command()
 {
-    local known_projects=() database_seen='' file
+    local known_projects=() database_seen='' database_directory='' file
 
     (($# == 0)) || usage "unknown argument $1" "$doctor_help"
     need_scratch
@@ -142,6 +165,7 @@ doctor_command()
     check_program
     check_nginx
     check_clock
+    check_disk
     [[ -z $json ]] || printf '%s\n' "${findings[@]}" | jq -cs '{good: (any(.[]; .result == "fault") | not), findings: .}'
     [[ ${findings[*]} != *'"result":"fault"'* ]]
 }

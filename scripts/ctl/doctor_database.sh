@@ -123,6 +123,12 @@ check_server()
     workers=${config[workers]}
     ((${settings[max_connections]:-151} >= workers + 5)) ||
         found fault database "max_connections is ${settings[max_connections]}, too few for ${config[workers]} workers" 'raise it'
+    # Where it is, if that is here.
+    if [[ $database_host == unix:* ]]; then
+        sql 'SELECT @@datadir'
+        # shellcheck disable=SC2034 # check_disk looks at it
+        database_directory=${rows[0]}
+    fi
     sql "SELECT TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), FROM_UNIXTIME($EPOCHREALTIME)) DIV 1000"
     ahead=${rows[0]#-}
     if ((ahead > 2000)); then

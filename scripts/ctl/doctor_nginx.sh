@@ -48,6 +48,82 @@ check_nginx()
             found good certificate "$certificate, $left days left"
         fi
     done < <(sed -n 's/^[[:space:]]*ssl_certificate[[:space:]]*"\{0,1\}\([^";]*\)"\{0,1\};.*/\1/p' <<<"$whole" | sort -u)
+    check_servers
+}
+
+# Each `server { }` that serves us: whether it answers, and with which certificate. Wants `whole`.
+check_servers()
+{
+    local address port name certificates path url answer any=''
+
+    while IFS=$'\t' read -r address port name certificates path; do
+        any=1
+        [[ $name =~ ^[A-Za-z0-9.-]*[A-Za-z0-9]$ ]] || continue # a pattern can't be called
+        url=https://$name:$port${path#-}/readyz
+        answer=$(call_readyz "$url" "$address")
+        if [[ $answer == 200 ]]; then
+            found good https "$url answers"
+        else
+            found fault https "$url does not answer on this machine: $answer" "$(port_advice "$port")"
+        fi
+        check_served "$address" "$port" "$name" "$certificates"
+    done < <(our_servers)
+    [[ -n $any ]] || check_include
+}
+
+port_advice()
+{
+    local owner
+
+    owner=$(port_owner "$1")
+    if [[ -n $owner && $owner != nginx ]]; then
+        printf 'port %s belongs to %s; end that, then: systemctl reload nginx' "$1" "$owner"
+    else
+        printf "systemctl reload nginx; journalctl -u nginx and nginx's error log tell more"
+    fi
+}
+
+# What setup --path made serves nothing until a site includes it.
+check_include()
+{
+    local site enabled snippet around
+
+    nginx_places
+    if [[ -e $snippet ]]; then
+        found fault nginx "no server { } includes $snippet" "put this into that of your site, and reload nginx: include \"$snippet\";"
+    else
+        found fault nginx 'no server { } of its configuration serves this' 'orchestratorctl setup --host NAME, or --path /PATH'
+    fi
+}
+
+# check_served ADDRESS PORT NAME CERTIFICATES: the certificate is of a file as it is now, and for the name.
+check_served()
+{
+    local served file print same='' names
+
+    timeout 10 openssl s_client -connect "$1:$2" -servername "$3" </dev/null 2>/dev/null |
+        openssl x509 -outform PEM -out "$scratch/served.pem" 2>/dev/null || return 0
+    served=$(openssl x509 -noout -fingerprint -sha256 -in "$scratch/served.pem")
+    for file in $4; do
+        [[ $file == /* ]] || file=${config[nginx_config]%/*}/$file
+        print=$(openssl x509 -noout -fingerprint -sha256 -in "$file" 2>/dev/null) || continue
+        [[ $print != "$served" ]] || same=1
+    done
+    if [[ -z $same && $4 != *'$'* && $4 != - ]]; then
+        found fault certificate "https://$3 is served with another certificate than $4 holds: it was renewed, and nginx not reloaded" 'systemctl reload nginx'
+    fi
+    names=$(openssl x509 -noout -checkhost "$3" -in "$scratch/served.pem")
+    if [[ $names == *'does match'* ]]; then
+        [[ -z $same ]] || found good certificate "https://$3 is served with $4, which is for it"
+    else
+        found fault certificate "https://$3 is served with a certificate for another name ($(served_names))" \
+            "orchestratorctl setup --host $3 --certificate FILE --certificate-key FILE"
+    fi
+}
+
+served_names()
+{
+    openssl x509 -noout -ext subjectAltName -in "$scratch/served.pem" 2>/dev/null | sed -n 's/^ *DNS:/DNS:/p' | sed 's/DNS://g'
 }
 
 # When nginx's youngest worker was started: by its last reload.

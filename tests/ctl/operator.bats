@@ -159,6 +159,48 @@ state_of()
     grep -q '^fault *grants .*may not read and write' <<<"$output"
 }
 
+@test "doctor calls the service by HTTPS, and compares the certificate that it gets with file and name" {
+    local tls=$VAR_DIR/tls
+    run ctl doctor
+    echo "$output"
+    grep -q "^good *https .*/readyz answers" <<<"$output"
+    grep -q "^good *certificate *https://localhost is served with $tls/server.pem, which is for it" <<<"$output"
+    cp "$tls/server.pem" "$tls/server.key" "$BATS_TEST_TMPDIR"
+    # Renewed, and for another name.
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=other.test \
+        -addext subjectAltName=DNS:other.test -keyout "$tls/server.key" -out "$tls/server.pem" 2>/dev/null
+    run ctl doctor
+    echo "$output"
+    [ "$status" -eq 1 ]
+    grep -q "^fault *certificate *https://localhost is served with another certificate than $tls/server.pem holds: it was renewed" <<<"$output"
+    grep -q "→ systemctl reload nginx" <<<"$output"
+    kill -HUP "$("$root/scripts/local" pid nginx --var "$VAR_DIR")"
+    wait_for sees 'certificate for another name (other.test)'
+    mv "$BATS_TEST_TMPDIR/server.pem" "$BATS_TEST_TMPDIR/server.key" "$tls"
+    kill -HUP "$("$root/scripts/local" pid nginx --var "$VAR_DIR")"
+    wait_for sees 'which is for it'
+}
+
+# Whether doctor says $1.
+sees()
+{
+    run ctl doctor
+    [[ $output == *"$1"* ]]
+}
+
+@test "doctor says that the disk is nearly full" {
+    mkdir "$BATS_TEST_TMPDIR/bin"
+    printf '#!/bin/sh\necho "Use%% Avail Mounted on"\necho " 93%% 9000000 /full"\n' >"$BATS_TEST_TMPDIR/bin/df"
+    chmod +x "$BATS_TEST_TMPDIR/bin/df"
+    PATH=$BATS_TEST_TMPDIR/bin:$PATH run ctl doctor
+    [ "$status" -eq 0 ]
+    grep -q '^warning *disk */full is nearly full: 93 % used, 8789 MiB left' <<<"$output"
+    sed -i 's/9000000/90000/; s/93%/99%/' "$BATS_TEST_TMPDIR/bin/df"
+    PATH=$BATS_TEST_TMPDIR/bin:$PATH run ctl doctor
+    [ "$status" -eq 1 ]
+    grep -q '^fault *disk */full is full: 87 MiB are left' <<<"$output"
+}
+
 @test "a rotated key works beside the old one, until that one's time is over" {
     local old new newest
     old=$(ctl key create shop viewer looker)

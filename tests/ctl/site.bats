@@ -146,6 +146,20 @@ host()
     [ -s "$at/etc/stack-orchestrator/stack-orchestrator.conf.new" ]
 }
 
+@test "make uninstall takes away what make install put there, and leaves settings" {
+    local at=$BATS_TEST_TMPDIR/root
+    mkdir -p "$at/opt/stacks/bin"
+    : >"$at/opt/stacks/bin/others"
+    make -s -C "$root" install DESTDIR="$at" PREFIX=/opt/stacks
+    run make -s -C "$root" uninstall DESTDIR="$at" PREFIX=/opt/stacks
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [ "$(find "$at/opt" -type f)" = "$at/opt/stacks/bin/others" ]
+    [ ! -e "$at/opt/stacks/share/stack-orchestrator" ]
+    [ -s "$at/etc/stack-orchestrator/stack-orchestrator.conf" ]
+    [[ $output == *"$at/etc/stack-orchestrator (settings, keys"* ]]
+}
+
 @test "the settings file names every setting with its default" {
     local name default
     "$root/${BUILD:-build}/stack-orchestrator" -t -c "$root/scripts/stack-orchestrator.conf"
