@@ -3,9 +3,9 @@
 
 #include "base/buf.h"
 #include "base/times.h"
+#include "read/sample.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define HOUR_US (3600 * TIMES_SECOND)
 
@@ -32,20 +32,6 @@ void capacity_measure(const struct capacity_job *jobs, size_t count, struct capa
     load->offered_load = (double)load->busiest_hour_jobs / 3600 * load->mean_hold_s;
 }
 
-double capacity_erlang_wait_s(double jobs_per_s, double mean_hold_s, uint32_t stacks)
-{
-    double load = jobs_per_s * mean_hold_s;
-    double blocked = 1; /* Erlang B, by its recursion: no large powers */
-    double waits;
-
-    if (load >= stacks)
-        return -1;
-    for (uint32_t n = 1; n <= stacks; n++)
-        blocked = load * blocked / (n + load * blocked);
-    waits = blocked / (1 - load / stacks * (1 - blocked));
-    return waits * mean_hold_s / (stacks - load);
-}
-
 /* When each stack is free again: a heap with the soonest first. */
 static void replace_soonest(int64_t *heap, uint32_t size, int64_t value)
 {
@@ -65,35 +51,16 @@ static void replace_soonest(int64_t *heap, uint32_t size, int64_t value)
     heap[at] = value;
 }
 
-static int compare(const void *left, const void *right)
-{
-    const int64_t *a = left;
-    const int64_t *b = right;
-    return *a < *b ? -1 : *a > *b;
-}
-
-static void summarise(int64_t *waits_us, size_t count, struct capacity_row *row)
-{
-    size_t rank = (count * 95 + 99) / 100;
-    double sum_s = 0;
-
-    for (size_t i = 0; i < count; i++)
-        sum_s += (double)waits_us[i] / (double)TIMES_SECOND;
-    qsort(waits_us, count, sizeof *waits_us, compare);
-    row->mean_wait_s = sum_s / (double)count;
-    row->p95_wait_s = (double)waits_us[rank - 1] / (double)TIMES_SECOND;
-}
-
 void capacity_replay(const struct capacity_job *jobs, size_t count,
                      const struct capacity_load *load, uint32_t stacks, struct capacity_row *row)
 {
     int64_t *free_at = mem_alloc(stacks * sizeof *free_at);
-    int64_t *waits_us = mem_alloc((count + 1) * sizeof *waits_us);
     int64_t mean_hold_us = (int64_t)(load->mean_hold_s * (double)TIMES_SECOND);
     int64_t span_us = count ? jobs[count - 1].asked_at - jobs[0].asked_at : 0;
+    struct sample waits = {0};
+    struct spread spread;
     double used_us = 0;
 
-    *row = (struct capacity_row){.stacks = stacks};
     for (uint32_t i = 0; i < stacks; i++)
         free_at[i] = INT64_MIN;
     for (size_t i = 0; i < count; i++) {
@@ -101,20 +68,22 @@ void capacity_replay(const struct capacity_job *jobs, size_t count,
         int64_t start = free_at[0] > asked_at ? free_at[0] : asked_at;
         int64_t hold_us = jobs[i].hold_us >= 0 ? jobs[i].hold_us : mean_hold_us;
 
-        waits_us[i] = start - asked_at;
-        if (jobs[i].hold_us < 0 && waits_us[i] > jobs[i].patience_us) {
-            waits_us[i] = jobs[i].patience_us; /* it leaves again */
+        if (jobs[i].hold_us < 0 && start - asked_at > jobs[i].patience_us) {
+            sample_add(&waits, jobs[i].patience_us); /* it leaves again */
             continue;
         }
+        sample_add(&waits, start - asked_at);
         used_us += (double)hold_us;
         replace_soonest(free_at, stacks, start + hold_us);
     }
-    if (count)
-        summarise(waits_us, count, row);
-    row->utilisation = span_us > 0 ? used_us / ((double)span_us * stacks) : 0;
-    row->erlang_wait_s =
-        capacity_erlang_wait_s((double)load->busiest_hour_jobs / 3600, load->mean_hold_s, stacks);
-    free(waits_us);
+    spread = sample_spread(&waits);
+    *row = (struct capacity_row){
+        .stacks = stacks,
+        .mean_wait_s = spread.mean_s,
+        .p95_wait_s = spread.p95_s,
+        .utilisation = span_us > 0 ? used_us / ((double)span_us * stacks) : 0,
+    };
+    sample_free(&waits);
     free(free_at);
 }
 

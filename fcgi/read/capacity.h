@@ -16,16 +16,14 @@ struct capacity_row {
     uint32_t stacks;
     double mean_wait_s; /* over all jobs */
     double p95_wait_s;
-    double erlang_wait_s; /* mean, by Erlang C for the busiest hour; -1: the queue would grow for
-                             ever */
-    double utilisation;   /* share of the time between first and last job that stacks are in use */
+    double utilisation; /* share of the time between first and last job that stacks are in use */
 };
 
 struct capacity_load {
     int64_t busiest_hour_at; /* when the hour with most jobs began */
     uint64_t busiest_hour_jobs;
     double mean_hold_s;
-    double offered_load; /* busiest hour: jobs per second times mean hold, in stacks (erlangs) */
+    double offered_load; /* busiest hour: jobs per second times mean hold, in stacks */
 };
 
 /* Jobs without a hold count with the mean of the others. */
@@ -39,8 +37,5 @@ void capacity_replay(const struct capacity_job *jobs, size_t count,
 /* The fewest stacks with which 95 % of the jobs wait at most that long; 0: not even `most` do. */
 uint32_t capacity_recommend(const struct capacity_job *jobs, size_t count,
                             const struct capacity_load *load, double p95_wait_s, uint32_t most);
-
-/* Mean wait in a queue with Poisson arrivals and exponential holds (Erlang C); -1: overloaded. */
-double capacity_erlang_wait_s(double jobs_per_s, double mean_hold_s, uint32_t stacks);
 
 #endif

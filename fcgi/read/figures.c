@@ -2,15 +2,9 @@
 #include "read/figures.h"
 
 #include "base/buf.h"
-#include "base/times.h"
+#include "read/sample.h"
 
 #include <stdlib.h>
-
-struct sample {
-    int64_t *values;
-    size_t count;
-    size_t size;
-};
 
 struct figures {
     uint64_t states[LEASE_SUPERSEDED + 1];
@@ -28,18 +22,9 @@ struct figures *figures_new(void)
 
 void figures_free(struct figures *figures)
 {
-    free(figures->waits.values);
-    free(figures->holds.values);
+    sample_free(&figures->waits);
+    sample_free(&figures->holds);
     free(figures);
-}
-
-static void add(struct sample *sample, int64_t value)
-{
-    if (sample->count == sample->size) {
-        sample->size = sample->size ? sample->size * 2 : 256;
-        sample->values = mem_realloc(sample->values, sample->size * sizeof *sample->values);
-    }
-    sample->values[sample->count++] = value;
 }
 
 void figures_add(struct figures *figures, int state, int64_t wait_us, int64_t hold_us,
@@ -51,38 +36,21 @@ void figures_add(struct figures *figures, int state, int64_t wait_us, int64_t ho
     if (hold_us >= 0) {
         figures->granted++;
         figures->same_content += same_content;
-        add(&figures->holds, hold_us);
+        sample_add(&figures->holds, hold_us);
     }
     if (wait_us >= 0)
-        add(&figures->waits, wait_us);
-}
-
-static int compare(const void *left, const void *right)
-{
-    const int64_t *a = left;
-    const int64_t *b = right;
-    return *a < *b ? -1 : *a > *b;
-}
-
-/* Nearest rank; the sample is sorted. */
-static double percentile_s(const struct sample *sample, unsigned percent)
-{
-    size_t rank = (sample->count * percent + 99) / 100;
-    return (double)sample->values[rank ? rank - 1 : 0] / (double)TIMES_SECOND;
+        sample_add(&figures->waits, wait_us);
 }
 
 static void put_sample(struct json_writer *json, const char *name, struct sample *sample)
 {
-    double sum_s = 0;
+    struct spread spread = sample_spread(sample);
 
     json_open_object(json, name);
-    for (size_t i = 0; i < sample->count; i++)
-        sum_s += (double)sample->values[i] / (double)TIMES_SECOND;
     if (sample->count) {
-        qsort(sample->values, sample->count, sizeof *sample->values, compare);
-        json_put_number(json, "mean", sum_s / (double)sample->count, 3);
-        json_put_number(json, "p50", percentile_s(sample, 50), 3);
-        json_put_number(json, "p95", percentile_s(sample, 95), 3);
+        json_put_number(json, "mean", spread.mean_s, 3);
+        json_put_number(json, "p50", spread.p50_s, 3);
+        json_put_number(json, "p95", spread.p95_s, 3);
     } else {
         json_put_null(json, "mean");
         json_put_null(json, "p50");

@@ -1,6 +1,7 @@
 /* reader_gauges: stacks and live requests by state, for Prometheus. Worker threads. */
 #include "read/reader_private.h"
 
+#include "base/buf.h"
 #include "database/sql.h"
 
 /* The columns behind the project's name; every project has every series, also where it is 0. */
@@ -27,29 +28,32 @@ static const struct gauge {
 
 enum { GAUGE_COUNT = sizeof gauges / sizeof gauges[0] };
 
+enum { GAUGES_PROJECT, GAUGES_FIRST };
+
+struct gauging {
+    struct page page;
+    struct buf texts[GAUGE_COUNT]; /* of each gauge, since rows come by project */
+};
+
 static void visit(void *context, const struct database_row *row)
 {
-    struct reading *reading = context;
+    struct gauging *gauging = context;
 
-    reading->found = true;
-    for (size_t i = 0; i < GAUGE_COUNT; i++) {
-        const char *value = row->values[i + 1] ? row->values[i + 1] : "0";
-        struct buf *text = &reading->texts[i];
+    gauging->page.found = true;
+    for (unsigned i = 0; i < GAUGE_COUNT; i++) {
+        const char *value = row->values[GAUGES_FIRST + i];
+        struct buf *text = &gauging->texts[i];
 
-        buf_printf(text, "stack_orchestrator_%s{project=\"%s\"", gauges[i].name, row->values[0]);
+        buf_printf(text, "stack_orchestrator_%s{project=\"%s\"", gauges[i].name,
+                   row->values[GAUGES_PROJECT]);
         if (gauges[i].state)
             buf_printf(text, ",state=\"%s\"", gauges[i].state);
-        buf_printf(text, "} %s\n", value);
+        buf_printf(text, "} %s\n", value ? value : "0");
     }
 }
 
-enum reader_status reader_gauges(struct reader *reader, const char *project, struct buf *out)
+static void add_sql(struct buf *sql, const char *project)
 {
-    struct buf texts[GAUGE_COUNT] = {{0}};
-    struct reading reading = {.texts = texts};
-    struct buf *sql = &reader->sql;
-    enum reader_status status;
-
     buf_clear(sql);
     buf_puts(sql, "SELECT p.name");
     for (size_t i = 0; i < GAUGE_COUNT; i++)
@@ -60,14 +64,24 @@ enum reader_status reader_gauges(struct reader *reader, const char *project, str
         sql_text(sql, project);
     }
     buf_puts(sql, " GROUP BY p.project_id, p.name");
-    status = reader_run(reader, visit, &reading);
+}
+
+enum reader_status reader_gauges(struct reader *reader, const char *project, struct buf *out)
+{
+    struct gauging gauging = {0};
+    enum reader_status status;
+
+    add_sql(&reader->sql, project);
+    status = reader_run(reader, visit, &gauging.page);
     for (size_t i = 0; i < GAUGE_COUNT; i++) {
+        struct buf *text = &gauging.texts[i];
+
         if (gauges[i].help)
             buf_printf(out, "# HELP stack_orchestrator_%s %s\n# TYPE stack_orchestrator_%s gauge\n",
                        gauges[i].name, gauges[i].help, gauges[i].name);
-        if (texts[i].len)
-            buf_append(out, texts[i].data, texts[i].len);
-        buf_free(&texts[i]);
+        if (text->len)
+            buf_append(out, text->data, text->len);
+        buf_free(text);
     }
     return status == READER_NO_DATABASE ? status : READER_OK;
 }

@@ -9,53 +9,51 @@
 
 #include <stdbool.h>
 
-struct reader_estimate;
-
 struct reader {
     struct database *database;
     struct buf sql;
-    int64_t away_until_ms;             /* the database; monotonic */
-    struct reader_estimate *estimates; /* NULL: none yet */
+    int64_t away_until_ms; /* the database; monotonic */
 };
 
-/* One call's way from rows to JSON. The first set of every text is the project's row. */
-struct reading {
+/* What every call has on its way from rows to JSON. A call that needs more has a struct of its own
+ * with this one first, so that its `visit` gets that. */
+struct page {
     struct json_writer *json;
     bool found; /* the project */
     char prefix[64 + 1];
-    int64_t now;
-    int open_set; /* the set whose JSON array is open; -1: none */
-    uint64_t rows;
-    uint64_t limit;
-    uint64_t last; /* number of the latest row written */
-    double mean_hold_s;
-    uint32_t stacks;
-    uint32_t position;
-    struct figures *figures;
-    struct buf *texts;
+    int64_t now_us;
 };
 
-/* Columns; NULL becomes null. */
-const char *reader_text(const struct database_row *row, unsigned column);
+/* Starts a text; its first set is the project's row, of these columns. */
+enum {
+    PROJECT_NAME,
+    PROJECT_PREFIX,
+    PROJECT_INITIAL_COMMIT,
+    PROJECT_MAX_STACKS,
+    PROJECT_LEASE_S,
+    PROJECT_MAX_LEASE_S,
+    PROJECT_WAIT_S,
+    PROJECT_NOW
+};
+
+struct buf *reader_start_sql(struct reader *reader, const char *project);
+/* The project's number as a subquery. */
+void reader_add_project(struct buf *sql, const char *project);
+/* Runs reader->sql; `visit` gets `page` with each row. */
+enum reader_status reader_run(struct reader *reader, database_visit *visit, struct page *page);
+void reader_take_project(struct page *page, const struct database_row *row);
+
+/* Columns as members; NULL becomes null. */
+void reader_put_text(struct json_writer *json, const char *name, const struct database_row *row,
+                     unsigned column);
 void reader_put_time(struct json_writer *json, const char *name, const struct database_row *row,
                      unsigned column);
 void reader_put_number(struct json_writer *json, const char *name, const struct database_row *row,
                        unsigned column);
 void reader_put_seconds(struct json_writer *json, const char *name, int64_t from_us, int64_t to_us);
-void reader_put_stack_name(const struct reading *reading, const char *name,
+void reader_put_stack_name(const struct page *page, const char *name,
                            const struct database_row *row, unsigned column);
-/* Three columns: url, name, user. */
+/* Three columns from `column` on: url, name, user. */
 void reader_put_job(struct json_writer *json, const struct database_row *row, unsigned column);
-
-/* Starts a text with the project's row: name, prefix, initialCommit, maxStacks, leaseSeconds,
- * maxLeaseSeconds, waitSeconds, the database's clock. */
-struct buf *reader_start_sql(struct reader *reader, const char *project);
-void reader_take_project(struct reading *reading, const struct database_row *row);
-/* Its number as a subquery. */
-void reader_add_project(struct buf *sql, const char *project);
-enum reader_status reader_run(struct reader *reader, database_visit *visit,
-                              struct reading *reading);
-
-void reader_forget_estimates(struct reader *reader);
 
 #endif

@@ -6,139 +6,66 @@
 #include "database/sql.h"
 #include "read/figures.h"
 
-enum status_set { SET_PROJECT, SET_STACKS, SET_HOLD, SET_QUEUE, SET_FIGURES, SET_COUNT };
+/* The sets of its text, in this order. */
+enum status_set { SET_PROJECT, SET_STACKS, SET_HOLD, SET_QUEUE, SET_ENDED, SET_COUNT };
 
-static void put_project(struct reading *reading, const struct database_row *row)
+struct status_page {
+    struct page page;
+    int open_set; /* the set whose JSON array is open; -1: none */
+    uint32_t stacks;
+    double mean_hold_s;
+    uint32_t position; /* in the queue, of the latest row */
+    struct figures *figures;
+};
+
+/* The project */
+
+static void put_project(struct page *page, const struct database_row *row)
 {
-    struct json_writer *json = reading->json;
+    struct json_writer *json = page->json;
 
-    reader_take_project(reading, row);
+    reader_take_project(page, row);
     json_open_object(json, "project");
-    json_put_string(json, "name", reader_text(row, 0));
-    json_put_string(json, "prefix", reader_text(row, 1));
-    json_put_string(json, "initialCommit", reader_text(row, 2));
-    reader_put_number(json, "maxStacks", row, 3);
-    reader_put_number(json, "leaseSeconds", row, 4);
-    reader_put_number(json, "maxLeaseSeconds", row, 5);
-    reader_put_number(json, "waitSeconds", row, 6);
+    reader_put_text(json, "name", row, PROJECT_NAME);
+    reader_put_text(json, "prefix", row, PROJECT_PREFIX);
+    reader_put_text(json, "initialCommit", row, PROJECT_INITIAL_COMMIT);
+    reader_put_number(json, "maxStacks", row, PROJECT_MAX_STACKS);
+    reader_put_number(json, "leaseSeconds", row, PROJECT_LEASE_S);
+    reader_put_number(json, "maxLeaseSeconds", row, PROJECT_MAX_LEASE_S);
+    reader_put_number(json, "waitSeconds", row, PROJECT_WAIT_S);
     json_close_object(json);
-    json_put_time(json, "now", reading->now);
+    json_put_time(json, "now", page->now_us);
 }
 
-static void put_lease(struct reading *reading, const struct database_row *row, unsigned at)
-{
-    struct json_writer *json = reading->json;
-    int64_t left_us = database_int(row, at + 11, 0) - reading->now;
+/* Its stacks, each with its lease */
 
-    json_open_object(json, "lease");
-    reader_put_number(json, "requestNumber", row, at);
-    reader_put_number(json, "fence", row, at + 1);
-    json_put_string(json, "keyName", reader_text(row, at + 2));
-    json_put_string(json, "branch", reader_text(row, at + 3));
-    json_put_string(json, "commit", reader_text(row, at + 4));
-    json_put_string(json, "purpose", reader_text(row, at + 5));
-    reader_put_job(json, row, at + 6);
-    reader_put_time(json, "askedAt", row, at + 9);
-    reader_put_time(json, "grantedAt", row, at + 10);
-    reader_put_time(json, "expiresAt", row, at + 11);
-    json_put_integer(json, "expiresInSeconds", left_us > 0 ? left_us / TIMES_SECOND : 0);
-    reader_put_time(json, "deployedAt", row, at + 12);
-    reader_put_number(json, "changedUnits", row, at + 13);
-    json_close_object(json);
-}
+enum {
+    SHOWN_NUMBER,
+    SHOWN_STATE,
+    SHOWN_NEXT_STATE,
+    SHOWN_FENCE,
+    SHOWN_BRANCH,
+    SHOWN_COMMIT,
+    SHOWN_CREATED,
+    SHOWN_MODIFIED,
+    SHOWN_OWNER,
+    SHOWN_REASON,
+    SHOWN_HELD_UNTIL,
+    TENANT_NUMBER, /* its lease, or NULL */
+    TENANT_FENCE,
+    TENANT_KEY_NAME,
+    TENANT_BRANCH,
+    TENANT_COMMIT,
+    TENANT_PURPOSE,
+    TENANT_JOB,
+    TENANT_ASKED_AT = TENANT_JOB + 3,
+    TENANT_GRANTED_AT,
+    TENANT_EXPIRES_AT,
+    TENANT_DEPLOYED_AT,
+    TENANT_CHANGED_UNITS
+};
 
-static void put_stack(struct reading *reading, const struct database_row *row)
-{
-    struct json_writer *json = reading->json;
-
-    reading->stacks++;
-    json_open_object(json, NULL);
-    reader_put_stack_name(reading, "stackName", row, 0);
-    json_put_string(json, "state", reader_text(row, 1));
-    json_put_string(json, "nextState", reader_text(row, 2));
-    reader_put_number(json, "fence", row, 3);
-    json_put_string(json, "branch", reader_text(row, 4));
-    json_put_string(json, "lastDeployedCommit", reader_text(row, 5));
-    reader_put_time(json, "created", row, 6);
-    reader_put_time(json, "modified", row, 7);
-    if (row->values[8] || row->values[9]) {
-        json_open_object(json, "hold");
-        json_put_string(json, "owner", reader_text(row, 8));
-        json_put_string(json, "reason", reader_text(row, 9));
-        reader_put_time(json, "until", row, 10);
-        json_close_object(json);
-    }
-    if (row->values[11])
-        put_lease(reading, row, 11);
-    json_close_object(json);
-}
-
-static void put_queued(struct reading *reading, const struct database_row *row)
-{
-    struct json_writer *json = reading->json;
-    double stacks = reading->stacks > 0 ? reading->stacks : 1;
-
-    json_open_object(json, NULL);
-    reader_put_number(json, "requestNumber", row, 0);
-    json_put_integer(json, "position", ++reading->position);
-    json_put_string(json, "branch", reader_text(row, 1));
-    json_put_string(json, "commit", reader_text(row, 2));
-    reader_put_job(json, row, 3);
-    json_put_string(json, "keyName", reader_text(row, 6));
-    reader_put_number(json, "priority", row, 7);
-    json_put_string(json, "purpose", reader_text(row, 8));
-    reader_put_time(json, "askedAt", row, 9);
-    reader_put_seconds(json, "waitedSeconds", database_int(row, 9, 0), reading->now);
-    json_put_bool(json, "connected", database_uint(row, 10, 0) != 0);
-    reader_put_number(json, "passedOver", row, 11);
-    json_put_number(json, "estimatedWaitSeconds", reading->mean_hold_s * reading->position / stacks,
-                    0);
-    json_close_object(json);
-}
-
-/* Opens the arrays of the sets up to this one, also of those that had no rows. */
-static void open_arrays(struct reading *reading, int set)
-{
-    static const char *const names[SET_COUNT] = {[SET_STACKS] = "stacks", [SET_QUEUE] = "queue"};
-
-    while (reading->open_set < set) {
-        if (reading->open_set > SET_PROJECT && names[reading->open_set])
-            json_close_array(reading->json);
-        reading->open_set++;
-        if (reading->open_set < SET_COUNT && names[reading->open_set])
-            json_open_array(reading->json, names[reading->open_set]);
-    }
-}
-
-static void visit_status(void *context, const struct database_row *row)
-{
-    struct reading *reading = context;
-
-    open_arrays(reading, (int)row->set);
-    switch ((enum status_set)row->set) {
-    case SET_PROJECT:
-        put_project(reading, row);
-        break;
-    case SET_STACKS:
-        put_stack(reading, row);
-        break;
-    case SET_HOLD:
-        reading->mean_hold_s = (double)database_int(row, 0, 0) / (double)TIMES_SECOND;
-        break;
-    case SET_QUEUE:
-        put_queued(reading, row);
-        break;
-    case SET_FIGURES:
-        figures_add(reading->figures, words_find_lease_state(reader_text(row, 0)),
-                    database_int(row, 1, -1), database_int(row, 2, -1),
-                    database_int(row, 3, -1) == 0);
-        break;
-    case SET_COUNT:
-        break;
-    }
-}
-
-static void add_status_sql(struct buf *sql, const char *project)
+static void add_stacks_sql(struct buf *sql, const char *project)
 {
     buf_puts(sql,
              ";SELECT s.stack_no, s.state, s.next_state, s.fence, s.branch,"
@@ -153,21 +80,125 @@ static void add_status_sql(struct buf *sql, const char *project)
              " LEFT JOIN lease l ON l.project_id = s.project_id AND l.lease_no = s.lease_no"
              " WHERE s.state <> 'deleted' AND p.name = ");
     sql_text(sql, project);
-    buf_puts(sql, " ORDER BY s.stack_no;"
-                  "SELECT CAST(COALESCE(AVG(latest.hold), MAX(p.lease_s) * 1000000) AS SIGNED)"
+    buf_puts(sql, " ORDER BY s.stack_no");
+}
+
+static void put_lease(const struct page *page, const struct database_row *row)
+{
+    struct json_writer *json = page->json;
+    int64_t left_us = database_int(row, TENANT_EXPIRES_AT, 0) - page->now_us;
+
+    json_open_object(json, "lease");
+    reader_put_number(json, "requestNumber", row, TENANT_NUMBER);
+    reader_put_number(json, "fence", row, TENANT_FENCE);
+    reader_put_text(json, "keyName", row, TENANT_KEY_NAME);
+    reader_put_text(json, "branch", row, TENANT_BRANCH);
+    reader_put_text(json, "commit", row, TENANT_COMMIT);
+    reader_put_text(json, "purpose", row, TENANT_PURPOSE);
+    reader_put_job(json, row, TENANT_JOB);
+    reader_put_time(json, "askedAt", row, TENANT_ASKED_AT);
+    reader_put_time(json, "grantedAt", row, TENANT_GRANTED_AT);
+    reader_put_time(json, "expiresAt", row, TENANT_EXPIRES_AT);
+    json_put_integer(json, "expiresInSeconds", left_us > 0 ? left_us / TIMES_SECOND : 0);
+    reader_put_time(json, "deployedAt", row, TENANT_DEPLOYED_AT);
+    reader_put_number(json, "changedUnits", row, TENANT_CHANGED_UNITS);
+    json_close_object(json);
+}
+
+static void put_stack(const struct page *page, const struct database_row *row)
+{
+    struct json_writer *json = page->json;
+
+    json_open_object(json, NULL);
+    reader_put_stack_name(page, "stackName", row, SHOWN_NUMBER);
+    reader_put_text(json, "state", row, SHOWN_STATE);
+    reader_put_text(json, "nextState", row, SHOWN_NEXT_STATE);
+    reader_put_number(json, "fence", row, SHOWN_FENCE);
+    reader_put_text(json, "branch", row, SHOWN_BRANCH);
+    reader_put_text(json, "lastDeployedCommit", row, SHOWN_COMMIT);
+    reader_put_time(json, "created", row, SHOWN_CREATED);
+    reader_put_time(json, "modified", row, SHOWN_MODIFIED);
+    if (row->values[SHOWN_OWNER] || row->values[SHOWN_REASON]) {
+        json_open_object(json, "hold");
+        reader_put_text(json, "owner", row, SHOWN_OWNER);
+        reader_put_text(json, "reason", row, SHOWN_REASON);
+        reader_put_time(json, "until", row, SHOWN_HELD_UNTIL);
+        json_close_object(json);
+    }
+    if (row->values[TENANT_NUMBER])
+        put_lease(page, row);
+    json_close_object(json);
+}
+
+/* How long leases lasted lately: one column, microseconds */
+
+static void add_hold_sql(struct buf *sql, const char *project)
+{
+    buf_puts(sql, ";SELECT CAST(COALESCE(AVG(latest.hold), MAX(p.lease_s) * 1000000) AS SIGNED)"
                   " FROM project p LEFT JOIN (SELECT project_id,"
                   " TIMESTAMPDIFF(MICROSECOND, granted_at, ended_at) AS hold FROM history"
                   " WHERE granted_at IS NOT NULL AND project_id = ");
     reader_add_project(sql, project);
     buf_puts(sql, " ORDER BY ended_at DESC LIMIT 50) AS latest USING (project_id) WHERE p.name = ");
     sql_text(sql, project);
+}
+
+/* Who waits */
+
+enum {
+    QUEUED_NUMBER,
+    QUEUED_BRANCH,
+    QUEUED_COMMIT,
+    QUEUED_JOB,
+    QUEUED_KEY_NAME = QUEUED_JOB + 3,
+    QUEUED_PRIORITY,
+    QUEUED_PURPOSE,
+    QUEUED_ASKED_AT,
+    QUEUED_IS_CONNECTED,
+    QUEUED_PASSED_OVER
+};
+
+static void add_queue_sql(struct buf *sql, const char *project)
+{
     buf_puts(sql, ";SELECT lease_no, branch, commit_id, job_url, job_name, job_user, key_name,"
                   " priority, purpose, " SQL_MICROSECONDS "asked_at), instance_id IS NOT NULL,"
                   " passed_over FROM lease WHERE state = 'waiting' AND project_id = ");
     reader_add_project(sql, project);
     buf_puts(sql, " ORDER BY priority + TIMESTAMPDIFF(MINUTE, asked_at, UTC_TIMESTAMP(6)) DESC,"
-                  " lease_no;"
-                  "SELECT state, TIMESTAMPDIFF(MICROSECOND, asked_at,"
+                  " lease_no");
+}
+
+static void put_queued(const struct status_page *status, const struct database_row *row)
+{
+    struct json_writer *json = status->page.json;
+    double stacks = status->stacks > 0 ? status->stacks : 1;
+
+    json_open_object(json, NULL);
+    reader_put_number(json, "requestNumber", row, QUEUED_NUMBER);
+    json_put_integer(json, "position", status->position);
+    reader_put_text(json, "branch", row, QUEUED_BRANCH);
+    reader_put_text(json, "commit", row, QUEUED_COMMIT);
+    reader_put_job(json, row, QUEUED_JOB);
+    reader_put_text(json, "keyName", row, QUEUED_KEY_NAME);
+    reader_put_number(json, "priority", row, QUEUED_PRIORITY);
+    reader_put_text(json, "purpose", row, QUEUED_PURPOSE);
+    reader_put_time(json, "askedAt", row, QUEUED_ASKED_AT);
+    reader_put_seconds(json, "waitedSeconds", database_int(row, QUEUED_ASKED_AT, 0),
+                       status->page.now_us);
+    json_put_bool(json, "connected", database_uint(row, QUEUED_IS_CONNECTED, 0) != 0);
+    reader_put_number(json, "passedOver", row, QUEUED_PASSED_OVER);
+    json_put_number(json, "estimatedWaitSeconds", status->mean_hold_s * status->position / stacks,
+                    0);
+    json_close_object(json);
+}
+
+/* What ended within a day */
+
+enum { PAST_STATE, PAST_WAIT, PAST_HOLD, PAST_CHANGED_UNITS };
+
+static void add_ended_sql(struct buf *sql, const char *project)
+{
+    buf_puts(sql, ";SELECT state, TIMESTAMPDIFF(MICROSECOND, asked_at,"
                   " COALESCE(granted_at, ended_at)), TIMESTAMPDIFF(MICROSECOND, granted_at,"
                   " ended_at), changed_units FROM history"
                   " WHERE ended_at > UTC_TIMESTAMP(6) - INTERVAL 1 DAY AND project_id = ");
@@ -175,17 +206,71 @@ static void add_status_sql(struct buf *sql, const char *project)
     buf_puts(sql, " ORDER BY ended_at DESC LIMIT 100000");
 }
 
+static void count_ended(struct figures *figures, const struct database_row *row)
+{
+    figures_add(figures, words_find_lease_state(row->values[PAST_STATE]),
+                database_int(row, PAST_WAIT, -1), database_int(row, PAST_HOLD, -1),
+                database_int(row, PAST_CHANGED_UNITS, -1) == 0);
+}
+
+/* All of it */
+
+/* Opens the arrays of the sets up to this one, also of those that had no rows. */
+static void open_arrays(struct status_page *status, int set)
+{
+    static const char *const names[SET_COUNT] = {[SET_STACKS] = "stacks", [SET_QUEUE] = "queue"};
+
+    while (status->open_set < set) {
+        if (status->open_set > SET_PROJECT && names[status->open_set])
+            json_close_array(status->page.json);
+        status->open_set++;
+        if (status->open_set < SET_COUNT && names[status->open_set])
+            json_open_array(status->page.json, names[status->open_set]);
+    }
+}
+
+static void visit(void *context, const struct database_row *row)
+{
+    struct status_page *status = context;
+
+    open_arrays(status, (int)row->set);
+    switch ((enum status_set)row->set) {
+    case SET_PROJECT:
+        put_project(&status->page, row);
+        break;
+    case SET_STACKS:
+        status->stacks++;
+        put_stack(&status->page, row);
+        break;
+    case SET_HOLD:
+        status->mean_hold_s = (double)database_int(row, 0, 0) / (double)TIMES_SECOND;
+        break;
+    case SET_QUEUE:
+        status->position++;
+        put_queued(status, row);
+        break;
+    case SET_ENDED:
+        count_ended(status->figures, row);
+        break;
+    case SET_COUNT:
+        break;
+    }
+}
+
 enum reader_status reader_status_page(struct reader *reader, const char *project,
                                       struct json_writer *json)
 {
-    struct figures *figures = figures_new();
-    struct reading reading = {.json = json, .open_set = -1, .figures = figures};
-    enum reader_status status;
+    struct status_page status = {.page.json = json, .open_set = -1, .figures = figures_new()};
+    struct buf *sql = reader_start_sql(reader, project);
+    enum reader_status outcome;
 
-    add_status_sql(reader_start_sql(reader, project), project);
-    status = reader_run(reader, visit_status, &reading);
-    open_arrays(&reading, SET_COUNT);
-    figures_put(figures, json, "last24Hours");
-    figures_free(figures);
-    return status;
+    add_stacks_sql(sql, project);
+    add_hold_sql(sql, project);
+    add_queue_sql(sql, project);
+    add_ended_sql(sql, project);
+    outcome = reader_run(reader, visit, &status.page);
+    open_arrays(&status, SET_COUNT);
+    figures_put(status.figures, json, "last24Hours");
+    figures_free(status.figures);
+    return outcome;
 }

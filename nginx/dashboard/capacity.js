@@ -34,7 +34,6 @@ export class CapacityView {
       el('th', { scope: 'row' }, count(entry.stacks), note(entry, capacity)),
       el('td', { class: 'number' }, duration(entry.meanWaitSeconds)),
       el('td', { class: 'number' }, duration(entry.p95WaitSeconds)),
-      el('td', { class: 'number' }, duration(entry.erlangCMeanWaitSeconds)),
       el('td', { class: 'number' }, percent(entry.utilisation)))));
     byId('assumptions').replaceChildren(...(capacity.assumptions ?? []).map((text) => el('li', {}, text)));
   }
@@ -67,7 +66,7 @@ function draw(capacity, width) {
   const right = width - 1;
   const list = capacity.stacks;
   const most = Math.max(capacity.target.p95WaitSeconds,
-    ...list.map((entry) => Math.max(entry.p95WaitSeconds ?? 0, entry.erlangCMeanWaitSeconds ?? 0)));
+    ...list.map((entry) => Math.max(entry.p95WaitSeconds, entry.meanWaitSeconds)));
   const marks = MARKS.slice(0, Math.max(3, MARKS.findIndex((mark) => mark >= most) + 1) || MARKS.length);
   const log = (seconds) => Math.log1p(seconds ?? 0);
   const level = scale(0, log(Math.max(marks.at(-1), most)), bottom, top);
@@ -81,10 +80,6 @@ function draw(capacity, width) {
       : entry.p95WaitSeconds <= capacity.target.p95WaitSeconds ? 'good' : 'over';
     nodes.push(box(x(i) + gap, Math.min(bottom - 3, y(entry.p95WaitSeconds)), x(1) - x(0) - 2 * gap, Math.max(3, bottom - y(entry.p95WaitSeconds)), name));
     nodes.push(line(x(i) + gap, y(entry.meanWaitSeconds), x(i + 1) - gap, y(entry.meanWaitSeconds), 'mean'));
-    if (entry.erlangCMeanWaitSeconds !== null) {
-      const at = y(entry.erlangCMeanWaitSeconds);
-      nodes.push(line(middle - 6, at - 6, middle + 6, at + 6, 'erlang'), line(middle - 6, at + 6, middle + 6, at - 6, 'erlang'));
-    }
     nodes.push(label(middle, y(entry.p95WaitSeconds) - 6, duration(entry.p95WaitSeconds), { 'text-anchor': 'middle', class: 'value' }));
     nodes.push(label(middle, bottom + 18, count(entry.stacks), { 'text-anchor': 'middle', class: entry.stacks === capacity.current ? 'value current' : 'value' }));
     if (entry.stacks === capacity.current) nodes.push(label(middle, bottom + 33, 'today', { 'text-anchor': 'middle' }));

@@ -33,7 +33,7 @@ grant still is the one, as `lease list` shows it.'
 capacity_help='Usage: orchestratorctl capacity [--project NAME] [--target SECONDS] [--json]
 
 How many stacks the last 28 days ask for, so that 95 % of the jobs wait no longer than SECONDS (60):
-the recorded jobs replayed with more and fewer stacks, and Erlang C for the busiest hour.'
+the recorded jobs replayed with more and fewer stacks.'
 
 # pool_options HELP ARGUMENT ...: options into the variables of the same names, the rest into `words`.
 pool_options()
@@ -174,8 +174,8 @@ capacity_command()
         if .recommended then "For a wait of at most \(.target.p95WaitSeconds | span) for 95 % of the jobs: \(.recommended) stacks (now \(.current)).\n"
         else "Too little is recorded for a recommendation (now \(.current) stacks)." end' <<<"$answer"
     jq -r "$jq_words"'
-        select(.stacks | length > 0) | ["STACKS", "MEAN WAIT", "P95 WAIT", "ERLANG C MEAN", "IN USE"],
-        (.stacks[] | [.stacks, (.meanWaitSeconds | span), (.p95WaitSeconds | span), (.erlangCMeanWaitSeconds | span), "\(.utilisation * 100 | round) %"])
+        select(.stacks | length > 0) | ["STACKS", "MEAN WAIT", "P95 WAIT", "IN USE"],
+        (.stacks[] | [.stacks, (.meanWaitSeconds | span), (.p95WaitSeconds | span), "\(.utilisation * 100 | round) %"])
         | @tsv' <<<"$answer" | table
     jq -r '"\nAssumptions:", (.assumptions[] | "- " + .)' <<<"$answer"
 }

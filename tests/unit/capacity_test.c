@@ -29,20 +29,6 @@ static uint32_t recommend(const struct capacity_job *jobs, size_t count, double 
     return capacity_recommend(jobs, count, &load, p95_wait_s, 1000);
 }
 
-static void test_erlang_c(void **state)
-{
-    (void)state;
-    /* M/M/1: ρ/(1-ρ) */
-    assert_float_equal(capacity_erlang_wait_s(0.5, 1, 1), 1, 1e-4);
-    /* C(2,1) = 1/3 */
-    assert_float_equal(capacity_erlang_wait_s(1, 1, 2), 1.0 / 3, 1e-4);
-    /* C(3,2) = 4/9 */
-    assert_float_equal(capacity_erlang_wait_s(0.02, 100, 3), 400.0 / 9, 1e-4);
-    assert_float_equal(capacity_erlang_wait_s(0, 100, 3), 0, 1e-6);
-    assert_float_equal(capacity_erlang_wait_s(3, 1, 3), -1, 1e-6);
-    assert_float_equal(capacity_erlang_wait_s(4, 1, 3), -1, 1e-6);
-}
-
 static void test_load(void **state)
 {
     static const struct capacity_job jobs[] = {JOB(0, 60), JOB(3599, 120), JOB(3600, 180),
@@ -116,6 +102,6 @@ static void test_never_enough(void **state)
     assert_int_equal(capacity_recommend(jobs, COUNT(jobs), &load, 0, 1140), 1140);
 }
 
-UNIT_MAIN(cmocka_unit_test(test_erlang_c), cmocka_unit_test(test_load),
-          cmocka_unit_test(test_waits), cmocka_unit_test(test_who_left),
-          cmocka_unit_test(test_fewest), cmocka_unit_test(test_never_enough))
+UNIT_MAIN(cmocka_unit_test(test_load), cmocka_unit_test(test_waits),
+          cmocka_unit_test(test_who_left), cmocka_unit_test(test_fewest),
+          cmocka_unit_test(test_never_enough))
