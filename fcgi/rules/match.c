@@ -3,9 +3,16 @@
 
 #include <string.h>
 
-/* Costs: how many units would be deployed. A request without units has no cost of its own and
- * never overtakes anybody. */
+/* The idle stack that fits a request best. */
+struct choice {
+    struct stack *stack; /* NULL: none is idle */
+    size_t cost;         /* units to deploy, or COST_UNKNOWN */
+};
+
+/* Of a request without units: it has no cost of its own, and never overtakes anybody. */
 #define COST_UNKNOWN SIZE_MAX
+
+/* The line */
 
 static bool stands_in_line(const struct lease *lease)
 {
@@ -40,47 +47,46 @@ static size_t head_of_line(const struct pool *pool, struct lease *window[MATCH_W
     return count;
 }
 
-static struct stack *best_by_branch(const struct pool *pool, const char *branch)
-{
-    struct stack *same_branch = pool_idle_of_branch(pool, branch);
-    struct stack *longest_idle = pool->idle_first;
+/* Which stack */
 
-    while (longest_idle && longest_idle->reserved)
-        longest_idle = longest_idle->idle_next;
-    return same_branch ? same_branch : longest_idle;
+static struct choice choose_by_branch(const struct pool *pool, const char *branch)
+{
+    struct choice choice = {pool_idle_of_branch(pool, branch), COST_UNKNOWN};
+
+    if (!choice.stack)
+        for (choice.stack = pool->idle_first; choice.stack && choice.stack->reserved;)
+            choice.stack = choice.stack->idle_next;
+    return choice;
 }
 
 /* Neighbours in the idle list often run the same: don't compare what was just compared. */
-static struct stack *best_by_units(const struct pool *pool, const struct manifest *units,
-                                   size_t *cost)
+static struct choice choose_by_units(const struct pool *pool, const struct manifest *units)
 {
+    struct choice choice = {NULL, COST_UNKNOWN};
     const struct manifest *compared = NULL;
     size_t distance = COST_UNKNOWN;
-    struct stack *best = NULL;
 
-    *cost = COST_UNKNOWN;
-    for (struct stack *at = pool->idle_first; at && *cost > 0; at = at->idle_next) {
+    for (struct stack *at = pool->idle_first; at && choice.cost > 0; at = at->idle_next) {
         if (at->reserved)
             continue;
         if (distance == COST_UNKNOWN || at->content != compared)
             distance = manifest_distance(units, at->content);
         compared = at->content;
-        if (!best || distance < *cost) {
-            best = at;
-            *cost = distance;
-        }
+        if (distance < choice.cost)
+            choice = (struct choice){at, distance};
     }
-    return best;
+    return choice;
 }
 
-static struct stack *best_stack(const struct pool *pool, const struct lease *lease, size_t *cost)
+static struct choice choose_stack(const struct pool *pool, const struct lease *lease)
 {
-    if (lease->units)
-        return best_by_units(pool, lease->units, cost);
-    *cost = COST_UNKNOWN;
-    return best_by_branch(pool, lease->branch);
+    return lease->units ? choose_by_units(pool, lease->units)
+                        : choose_by_branch(pool, lease->branch);
 }
 
+/* Which request */
+
+/* Stacks there are for the line, counted up to MATCH_WINDOW. */
 static uint32_t supply(const struct pool *pool)
 {
     uint32_t idle = 0;
@@ -93,26 +99,23 @@ static uint32_t supply(const struct pool *pool)
 }
 
 /* Who of the window is chosen when there are fewer stacks than requests. */
-static size_t choose(const struct pool *pool, struct lease *const window[], size_t count,
-                     struct stack **stack)
+static size_t choose_request(const struct pool *pool, struct lease *const window[], size_t count,
+                             struct choice *choice)
 {
     size_t chosen = 0;
-    size_t cost;
 
-    *stack = best_stack(pool, window[0], &cost);
-    for (size_t i = 1; i < count && cost > 0; i++) {
-        size_t other_cost;
-        struct stack *other;
+    *choice = choose_stack(pool, window[0]);
+    for (size_t i = 1; i < count && choice->cost > 0; i++) {
+        struct choice other;
 
         if (window[i - 1]->passed_over >= MATCH_PASSES)
             break; /* nobody may pass it any more */
         if (!window[i]->units)
             continue;
-        other = best_by_units(pool, window[i]->units, &other_cost);
-        if (other_cost < cost && other_cost < window[i]->units->count) {
+        other = choose_by_units(pool, window[i]->units);
+        if (other.cost < choice->cost && other.cost < window[i]->units->count) {
             chosen = i;
-            cost = other_cost;
-            *stack = other;
+            *choice = other;
         }
     }
     return chosen;
@@ -123,27 +126,26 @@ bool match_next(const struct pool *pool, struct match *match)
     struct lease *window[MATCH_WINDOW];
     size_t count = head_of_line(pool, window);
     uint32_t stacks = supply(pool);
-    size_t chosen = 0;
-    size_t cost;
+    struct choice choice;
 
     *match = (struct match){0};
     if (count == 0 || stacks == 0)
         return false;
     if (stacks < count)
-        chosen = choose(pool, window, count, &match->stack);
+        match->passed_count = choose_request(pool, window, count, &choice);
     else
-        match->stack = best_stack(pool, window[0], &cost);
+        choice = choose_stack(pool, window[0]);
+    match->stack = choice.stack;
     if (!match->stack)
         match->number = pool_free_number(pool);
     if (!match->stack && !match->number)
         return false;
-    match->lease = window[chosen];
-    while (match->passed_count < chosen) {
-        match->passed[match->passed_count] = window[match->passed_count];
-        match->passed_count++;
-    }
+    match->lease = window[match->passed_count];
+    memcpy(match->passed, window, match->passed_count * sizeof *window);
     return true;
 }
+
+/* Refresh */
 
 /* How much nearer than the furthest a stack may be and still count as far: nothing as long as few
  * units differ. Replayed histories of real repositories gave the figures. */

@@ -4,8 +4,9 @@
  * 1. Requests stand in line by rank (priority, and one step more for every minute waited), then
  *    by number. One that nobody is connected for is passed over without counting.
  * 2. As long as there are stacks for all, each takes in turn the stack that fits it best: with
- *    units the one with the fewest that differ, then the one idle longest; without units the
- *    first one last used by its branch, else the one idle longest. With none idle, a new one.
+ *    units the one with the fewest that differ, then the one idle longest; without units the one
+ *    of the lowest number last used by its branch, else the one idle longest. With none idle, a
+ *    new one.
  * 3. With fewer stacks than requests, a stack may go to whichever of the first MATCH_WINDOW it
  *    fits best, but nobody is passed over more than MATCH_PASSES times.
  */
@@ -21,7 +22,7 @@ struct match {
     struct lease *lease;
     struct stack *stack; /* NULL: the new one of number `number` */
     uint32_t number;
-    struct lease *passed[MATCH_WINDOW]; /* requests before it that are passed over */
+    struct lease *passed[MATCH_WINDOW]; /* those before it in the line, who are passed over */
     size_t passed_count;
 };
 
