@@ -86,7 +86,6 @@ void pool_free(struct pool *pool)
     map_free(&pool->requests);
     free(pool->touched);
     free(pool->stacks);
-    free(pool->idle_branches);
     free(pool->name);
     free(pool->prefix);
     free(pool->initial_commit);

@@ -47,12 +47,12 @@ struct stack {
     struct stack *idle_previous; /* list of the available ones, longest idle first */
     struct stack *idle_next;
     bool reserved;    /* during one match: due to a request that another program holds */
-    unsigned changed; /* enum stack_part: what the database doesn't know yet */
+    unsigned changed; /* enum stack_change: what the database doesn't know yet */
     struct stack *next_dirty;
 };
 
-/* What changes together. */
-enum stack_part {
+/* What of a stack changes together, and is written together. */
+enum stack_change {
     STACK_LIFE = 1,    /* state, next_state, fence, branch, lease, modified */
     STACK_CONTENT = 2, /* commit, content */
     STACK_ASIDE = 4,   /* hold_s, held_until */
@@ -115,7 +115,7 @@ struct lease {
 };
 
 /* Of a lease all that changes does so together; what the caller said of itself never does. */
-enum lease_part { LEASE_LIFE = 1 };
+enum lease_change { LEASE_LIFE = 1 };
 
 struct action {
     struct action *next;
@@ -141,8 +141,7 @@ struct pool {
 
     struct stack **stacks; /* by number; [0] is unused; deleted ones too */
     size_t stacks_size;
-    uint32_t stack_count;    /* without the deleted ones */
-    uint32_t *idle_branches; /* by number: hash of an idle stack's branch, or 0 */
+    uint32_t stack_count; /* without the deleted ones */
     struct stack *idle_first;
     struct stack *idle_last;
     uint32_t idle_count;
@@ -208,7 +207,7 @@ void pool_set_commit(struct pool *pool, struct stack *stack, const char *commit)
 /* Who wants it set aside, why and for how long; NULL, NULL, 0: nobody. */
 void pool_set_aside(struct pool *pool, struct stack *stack, const char *owner, const char *reason,
                     uint32_t hold_s);
-void pool_touch_stack(struct pool *pool, struct stack *stack, unsigned parts);
+void pool_touch_stack(struct pool *pool, struct stack *stack, unsigned changes);
 
 /* A new waiting lease at the end of the queue. Takes over `lease`, whose texts the caller set. */
 void pool_enqueue(struct pool *pool, struct lease *lease, struct manifest *units);

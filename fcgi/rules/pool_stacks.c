@@ -36,31 +36,23 @@ struct stack *pool_last_stack(const struct pool *pool)
     return NULL;
 }
 
-void pool_touch_stack(struct pool *pool, struct stack *stack, unsigned parts)
+void pool_touch_stack(struct pool *pool, struct stack *stack, unsigned changes)
 {
     if (!stack->changed) {
         stack->next_dirty = pool->dirty_stacks;
         pool->dirty_stacks = stack;
     }
-    if (parts & ~stack->changed & STACK_NOTE)
+    if (changes & ~stack->changed & STACK_NOTE)
         stack->note_number++;
-    stack->changed |= parts;
+    stack->changed |= changes;
 }
 
-/* Never 0. */
-static uint32_t hash_branch(const char *branch)
-{
-    return branch ? (uint32_t)mem_hash(branch, strlen(branch)) | 1 : 1;
-}
-
-/* Four bytes a stack, one after the other: thousands are looked through in microseconds. */
 struct stack *pool_idle_of_branch(const struct pool *pool, const char *branch)
 {
-    uint32_t hash = hash_branch(branch);
-
     for (size_t number = 1; number < pool->stacks_size; number++) {
-        struct stack *stack = pool->idle_branches[number] == hash ? pool->stacks[number] : NULL;
-        if (stack && !stack->reserved && stack->branch && strcmp(stack->branch, branch) == 0)
+        struct stack *stack = pool->stacks[number];
+        if (stack && stack->state == STACK_AVAILABLE && !stack->reserved && stack->branch &&
+            strcmp(stack->branch, branch) == 0)
             return stack;
     }
     return NULL;
@@ -77,7 +69,6 @@ static void idle_insert(struct pool *pool, struct stack *stack)
     stack->idle_next = before ? before->idle_next : pool->idle_first;
     *(stack->idle_previous ? &stack->idle_previous->idle_next : &pool->idle_first) = stack;
     *(stack->idle_next ? &stack->idle_next->idle_previous : &pool->idle_last) = stack;
-    pool->idle_branches[stack->number] = hash_branch(stack->branch);
     pool->idle_count++;
 }
 
@@ -88,7 +79,6 @@ static void idle_remove(struct pool *pool, struct stack *stack)
     *(stack->idle_next ? &stack->idle_next->idle_previous : &pool->idle_last) =
         stack->idle_previous;
     stack->idle_previous = stack->idle_next = NULL;
-    pool->idle_branches[stack->number] = 0;
     pool->idle_count--;
 }
 
@@ -127,8 +117,6 @@ static void make_room(struct pool *pool, uint32_t number)
         size *= 2;
     pool->stacks = mem_realloc(pool->stacks, size * sizeof(struct stack *));
     memset(pool->stacks + old, 0, (size - old) * sizeof(struct stack *));
-    pool->idle_branches = mem_realloc(pool->idle_branches, size * sizeof *pool->idle_branches);
-    memset(pool->idle_branches + old, 0, (size - old) * sizeof *pool->idle_branches);
     pool->stacks_size = size;
 }
 

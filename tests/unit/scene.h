@@ -47,7 +47,7 @@ struct told {
 #define ROWS_MOST 200
 
 struct scene {
-    uint64_t rows[ROWS_MOST][5]; /* digests of what the database has of each stack, by part */
+    uint64_t rows[ROWS_MOST][5]; /* digests of what the database has of each stack, by change */
     struct pool *pool;
     struct clerk clerk;
     uint64_t others[2];
@@ -158,22 +158,22 @@ static inline void scene_decide(struct scene *scene)
         scene->told[i] = tell(scene->commands[i]);
 }
 
-static inline uint64_t row_digest(const struct stack *stack, unsigned part)
+static inline uint64_t row_digest(const struct stack *stack, unsigned change)
 {
     struct buf text = {0};
     uint64_t digest;
 
-    if (part == STACK_LIFE)
+    if (change == STACK_LIFE)
         buf_printf(&text, "%d %d %llu %s %llu %lld", (int)stack->state, (int)stack->next_state,
                    (unsigned long long)stack->fence, stack->branch ? stack->branch : "",
                    (unsigned long long)(stack->lease ? stack->lease->number : 0),
                    (long long)stack->modified);
-    else if (part == STACK_CONTENT)
+    else if (change == STACK_CONTENT)
         buf_printf(&text, "%s %llu", stack->commit ? stack->commit : "",
                    (unsigned long long)(stack->content ? stack->content->number : 0));
-    else if (part == STACK_BIRTH)
+    else if (change == STACK_BIRTH)
         buf_printf(&text, "%lld", (long long)stack->created);
-    else if (part == STACK_ASIDE)
+    else if (change == STACK_ASIDE)
         buf_printf(&text, "%u %lld", stack->hold_s, (long long)stack->held_until);
     else
         buf_printf(&text, "%llu %s %s", (unsigned long long)stack->note_number,
@@ -192,9 +192,9 @@ static inline void scene_write(struct scene *scene)
         const struct stack *stack = pool->stacks[i];
         if (!stack)
             continue;
-        for (unsigned at = 0, part = 1; part < STACK_ALL; at++, part *= 2) {
-            uint64_t digest = row_digest(stack, part);
-            if (!scene->rows[i][at] || stack->changed & part)
+        for (unsigned at = 0, change = 1; change < STACK_ALL; at++, change *= 2) {
+            uint64_t digest = row_digest(stack, change);
+            if (!scene->rows[i][at] || stack->changed & change)
                 scene->rows[i][at] = digest;
             assert_int_equal(scene->rows[i][at], digest);
         }
