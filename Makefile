@@ -165,7 +165,7 @@ deb: ## a Debian package in build/
 # Suites are directories of tests/; tests/run says what may stand in one.
 SUITES := guards unit ctl api attack openapi ci race model chaos fuzz
 # Left out of `make test`, because they take minutes.
-LONG_SUITES := e2e package tools browser cluster sanitizers floods
+LONG_SUITES := e2e package tools browser cluster sanitizers floods bare
 
 test: ## everything: lint, guards, unit, API, CI, race, model, fault and fuzz tests
 	@scripts/setup
@@ -181,6 +181,10 @@ test-all: ## the same, and what takes minutes: the package in a clean Debian, li
 	@$(MAKE) --no-print-directory --jobs=$(CORES) all unit-tests faulty
 	@$(MAKE) --no-print-directory --jobs=$(CORES) SAN=fuzz fuzz-targets
 	@tests/run $(SUITES) $(LONG_SUITES)
+
+bare: ## make run, make test and make stop on fresh Debians; ONLY=trixie-root picks one; takes an hour or two
+	@scripts/setup package
+	@tests/run bare
 
 package: all ## the package, installed, upgraded and purged in a clean Debian
 	@scripts/setup package

@@ -3,6 +3,7 @@
 # purged. Takes minutes and needs root: `make package`, `make test-all`. The tests follow each other.
 # PACKAGE_TEST_BASE names a directory with such a system, to save making it.
 
+load ../lib/debian
 bats_require_minimum_version 1.5.0
 root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 
@@ -53,14 +54,11 @@ make_newer()
 # What it would fetch from the package's dependencies is there from the start.
 make_system()
 {
-    local mirror release depends
+    local depends
 
-    release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
-    mirror=$(apt-get indextargets --format '$(SITE) $(RELEASE) $(COMPONENT)' 'Identifier: Packages' |
-        awk -v release="$release" '$2 == release && $3 == "main" { print $1; exit }')
     depends=$(dpkg-deb -f "$work/old.deb" Depends | sed 's/([^)]*)//g; s/|[^,]*//g; s/[[:space:]]//g')
-    debootstrap --variant=minbase --include="systemd,systemd-sysv,dbus,procps,curl,mariadb-server,$depends" \
-        "$release" "$work/system" "$mirror" >"$work/debootstrap.log" 2>&1 || { tail -n 5 "$work/debootstrap.log" >&2 && return 1; }
+    debian_make "$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" "$work/system" \
+        "systemd,systemd-sysv,dbus,procps,curl,mariadb-server,$depends"
 }
 
 boot()
