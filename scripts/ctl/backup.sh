@@ -69,9 +69,9 @@ backup_command()
 # All but the $2 newest backups in $1 go; what has another name stays.
 backup_thin()
 {
-    local files=("$1"/stack-orchestrator-[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z.tar.gz)
+    local backups=("$1"/stack-orchestrator-[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z.tar.gz)
 
-    ((${#files[@]} <= $2)) || rm -f "${files[@]:0:${#files[@]}-$2}"
+    ((${#backups[@]} <= $2)) || rm -f "${backups[@]:0:${#backups[@]}-$2}"
 }
 
 # Writes FILE as a whole or not at all.

@@ -100,7 +100,8 @@ applied()
 @test "one that was killed half-way is noticed, and can be finished by hand" {
     local pid
     migration "$first" 'CREATE TABLE one (a INT); DO SLEEP(2); CREATE TABLE two (a INT);'
-    "$root/scripts/orchestratorctl" -c "$VAR_DIR/etc/stack-orchestrator.conf" migrate 3>&- & pid=$!
+    # A killed one leaves its scratch directory.
+    TMPDIR=$BATS_TEST_TMPDIR "$root/scripts/orchestratorctl" -c "$VAR_DIR/etc/stack-orchestrator.conf" migrate 3>&- & pid=$!
     wait_for database 'SELECT a FROM one' 2>/dev/null
     kill -KILL "$pid"
     # The client goes on with what it had been sent; the lock keeps the next one waiting for it.

@@ -288,7 +288,7 @@ ctl_expires_one()
 }
 
 @test "a backup is its owner's alone, whatever was there; it is whole or not there" {
-    local at=$BATS_TEST_TMPDIR/backups file
+    local at=$BATS_TEST_TMPDIR/backups
     mkdir "$at"
     : >"$at/all.tar.gz.part"
     chmod 644 "$at/all.tar.gz.part"

@@ -72,6 +72,7 @@ teardown_file()
     sed -i 's/^database_name = .*/database_name = of_nobody/' "$conf"
     # Leads to the server of this machine, as an administrator's default would.
     grep -v '^socket\|^host' "$VAR_DIR/etc/admin.cnf" >"$BATS_TEST_TMPDIR/admin.cnf"
+    # shellcheck disable=SC2086 # words
     for command in 'setup' 'database create'; do
         run "$root/scripts/orchestratorctl" -c "$conf" $command --admin "$BATS_TEST_TMPDIR/missing.cnf"
         [ "$status" -eq 1 ]
