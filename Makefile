@@ -110,7 +110,7 @@ unit-tests: $(UNIT_TESTS)
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))
 # What speaks with the outside, and what stands in for it.
 OUTSIDE := http/gateway write/parking read/reader% store/store% \
-	database/database database/database_host database/database_server database/database_session \
+	database/connection database/database database/database_host database/session database/server \
 	write/writer worker
 DOUBLES := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/doubles/*.c))
 WRAPPED := times_monotonic_ms times_monotonic_us poll getrandom

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/notify.h"
-#include "database/database.h"
+#include "database/connection.h"
 #include "http/gateway.h"
 #include "worker.h"
 #include "write/writer.h"
@@ -156,8 +156,8 @@ int main(int argc, char *argv[])
         status = 2;
     } else if (!check) {
         log_set_level((enum log_level)config.log_level);
-        status = database_library_start() ? serve(&config) : EXIT_FAILURE;
-        database_library_end();
+        status = connection_library_start() ? serve(&config) : EXIT_FAILURE;
+        connection_library_end();
     }
     config_free(&config);
     return status;

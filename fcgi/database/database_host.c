@@ -77,8 +77,7 @@ void database_host_complain(struct database_host *host, const char *what, const 
     memcpy(host->complaint, complaint, sizeof complaint);
 }
 
-void database_host_praise(struct database_host *host)
+void database_host_forget_complaint(struct database_host *host)
 {
-    log_info("database connected at %s", host->name);
     host->complaint[0] = '\0';
 }

@@ -24,6 +24,7 @@ void database_hosts_free(struct database_hosts *hosts);
 
 /* Logs what is wrong with that host, once for as long as it stays the same. */
 void database_host_complain(struct database_host *host, const char *what, const char *why);
-void database_host_praise(struct database_host *host);
+/* It works: forgets the complaint, so that the next one is logged even if it is the same. */
+void database_host_forget_complaint(struct database_host *host);
 
 #endif

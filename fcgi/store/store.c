@@ -182,11 +182,11 @@ void store_disconnect(struct store *store)
     database_disconnect(store->database);
 }
 
-bool store_improve(struct store *store)
+bool store_fail_back(struct store *store)
 {
     struct database_time now = {0};
 
-    return database_improve(store->database) && sign_on(store, &now) == DATABASE_OK;
+    return database_fail_back(store->database) && sign_on(store, &now) == DATABASE_OK;
 }
 
 const char *store_refusal(const struct store *store)
@@ -202,7 +202,8 @@ void store_leave(struct store *store)
         return;
     buf_printf(sql, "DELETE FROM instance WHERE instance_id = %llu",
                (unsigned long long)store->instance);
-    database_run(store->database, sql, NULL, NULL);
+    if (database_run(store->database, sql, NULL, NULL) != DATABASE_OK)
+        log_info("couldn't sign off; the others will see it by the heartbeat");
 }
 
 /* Begin */

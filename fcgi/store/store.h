@@ -39,7 +39,7 @@ void store_disconnect(struct store *store);
 
 /* Goes back to a better host of the list, if there is one. Whether it did. The
  * connection may be lost then. */
-bool store_improve(struct store *store);
+bool store_fail_back(struct store *store);
 
 /* Why the server that answered was refused; empty: none answered. After store_connect() failed. */
 const char *store_refusal(const struct store *store);

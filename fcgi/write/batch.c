@@ -81,7 +81,7 @@ void batch_disconnect(struct batch *batch)
 
 bool batch_improve(struct batch *batch)
 {
-    if (!store_improve(batch->store))
+    if (!store_fail_back(batch->store))
         return false;
     database_clock_forget(&batch->clock);
     return true;

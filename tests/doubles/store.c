@@ -117,7 +117,7 @@ void store_disconnect(struct store *store)
     store->is_connected = false;
 }
 
-bool store_improve(struct store *store)
+bool store_fail_back(struct store *store)
 {
     if (!store->is_connected || !is_due(TROUBLE_BETTER))
         return false;

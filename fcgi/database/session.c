@@ -1,5 +1,8 @@
-/* database_session: see database_session.h. */
-#include "database/database_session.h"
+/* session: see session.h. */
+#include "database/session.h"
+
+#include "base/buf.h"
+#include "database/server.h"
 
 /* Nobody holds a row for long, and no batch waits for long that could pass a project over. */
 #define SESSION_SQL                                                                                \
@@ -12,7 +15,7 @@ static void take_fact(void *context, const struct database_row *row)
     server_note(context, row->values[0], row->values[1]);
 }
 
-static enum database_status show_facts(struct database *database, struct server *server)
+static enum database_status show_facts(struct connection *connection, struct server *server)
 {
     struct buf sql = {0};
     enum database_status status;
@@ -21,7 +24,7 @@ static enum database_status show_facts(struct database *database, struct server 
     server_put_names(&sql);
     buf_puts(&sql, ";SHOW GLOBAL STATUS WHERE Variable_name IN ");
     server_put_names(&sql);
-    status = database_run(database, &sql, take_fact, server);
+    status = connection_run(connection, &sql, take_fact, server);
     buf_free(&sql);
     return status;
 }
@@ -49,27 +52,29 @@ static void take_sources(void *context, const struct database_row *row)
 }
 
 /* Without the right to look the facts stay unknown. */
-static enum database_status look_at_mysql(struct database *database, struct server *server)
+static enum database_status look_at_mysql(struct connection *connection, struct server *server)
 {
     enum database_status status = DATABASE_OK;
 
     if (server_is_group_member(server))
-        status = database_try(database, GROUP_SQL, take_member, server);
+        status = connection_try(connection, GROUP_SQL, take_member, server);
     if (status != DATABASE_LOST)
-        status = database_try(database, SOURCES_SQL, take_sources, server);
+        status = connection_try(connection, SOURCES_SQL, take_sources, server);
     return status == DATABASE_ERROR ? DATABASE_OK : status;
 }
 
-enum database_status session_start(struct database *database, struct server *server)
+static enum database_status look_at(struct connection *connection, struct server *server)
 {
-    enum database_status status = show_facts(database, server);
+    enum database_status status = show_facts(connection, server);
 
     if (status == DATABASE_OK && !server_is_mariadb(server))
-        status = look_at_mysql(database, server);
+        status = look_at_mysql(connection, server);
     return status;
 }
 
-enum database_status session_set_causality(struct database *database, const struct server *server)
+/* On a cluster, a transaction begins with all that was committed on any node before. */
+static enum database_status set_causality(struct connection *connection,
+                                          const struct server *server)
 {
     struct buf sql = {0};
     enum database_status status = DATABASE_OK;
@@ -79,7 +84,26 @@ enum database_status session_set_causality(struct database *database, const stru
     else if (server_is_group_member(server))
         buf_puts(&sql, "SET SESSION group_replication_consistency='BEFORE_ON_PRIMARY_FAILOVER'");
     if (sql.len > 0)
-        status = database_run(database, &sql, NULL, NULL);
+        status = connection_run(connection, &sql, NULL, NULL);
     buf_free(&sql);
     return status;
+}
+
+static enum connection_manner manner_of(const struct server *server)
+{
+    if (server_is_galera(server))
+        return CONNECTION_ONE_BY_ONE;
+    return server_is_mariadb(server) ? CONNECTION_AS_COMPOUND : CONNECTION_TOGETHER;
+}
+
+enum session_result session_start(struct connection *connection, char *why, size_t why_size)
+{
+    struct server server = {0};
+
+    if (look_at(connection, &server) != DATABASE_OK)
+        return SESSION_FAILED;
+    if (!server_is_fit(&server, why, why_size))
+        return SESSION_REFUSED;
+    connection_set_manner(connection, manner_of(&server));
+    return set_causality(connection, &server) == DATABASE_OK ? SESSION_STARTED : SESSION_FAILED;
 }

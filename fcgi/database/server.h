@@ -1,32 +1,19 @@
 /*
- * database_server: what a database server says of itself: its errors, and whether it can keep what
- * the program promises. Pure; `database` asks the server.
+ * server: what a database server says of itself, and whether it can keep what the program promises.
+ * Pure; `session` asks the server.
  *
  * The promise is that an answered grant or release outlives a power cut, and that nobody decides on
  * rows that another has changed meanwhile. So a server is refused that acknowledges a COMMIT before
  * it is on disk, that takes no writes, that copies another server's rows into its own, or that has
  * lost touch with its cluster.
  */
-#ifndef DATABASE_SERVER_H
-#define DATABASE_SERVER_H
+#ifndef SERVER_H
+#define SERVER_H
 
 #include "base/buf.h"
 
 #include <stdbool.h>
 #include <stddef.h>
-
-enum database_status {
-    DATABASE_OK,
-    DATABASE_RETRY, /* deadlock, lock wait, changed row: roll back and do it all again */
-    DATABASE_LOST,  /* no connection, or a server that can't write; what was sent may have happened
-                     */
-    DATABASE_ERROR, /* the statement is at fault; the log has it */
-};
-
-enum database_status database_classify(unsigned error);
-
-/* Whether that error tells that the server itself is unwell: another of the list may be better. */
-bool database_is_server_unwell(unsigned error);
 
 /* Facts of one server, by the server's own names for them; empty: it doesn't know that one. */
 enum server_fact {

@@ -1,7 +1,8 @@
-/* database_server: which errors mean what, and which servers are refused. */
+/* server: which errors mean what, and which servers are refused. */
 #include "unit.h"
 
-#include "database/database_server.h"
+#include "database/database_status.h"
+#include "database/server.h"
 
 #include <string.h>
 
@@ -184,19 +185,19 @@ static void test_errors(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(again); i++) {
-        assert_int_equal(database_classify(again[i]), DATABASE_RETRY);
-        assert_false(database_is_server_unwell(again[i]));
+        assert_int_equal(database_status_of(again[i]), DATABASE_RETRY);
+        assert_false(database_status_is_unwell(again[i]));
     }
     for (size_t i = 0; i < COUNT(unwell); i++) {
-        assert_int_equal(database_classify(unwell[i]), DATABASE_LOST);
-        assert_true(database_is_server_unwell(unwell[i]));
+        assert_int_equal(database_status_of(unwell[i]), DATABASE_LOST);
+        assert_true(database_status_is_unwell(unwell[i]));
     }
     for (size_t i = 0; i < COUNT(cut); i++) {
-        assert_int_equal(database_classify(cut[i]), DATABASE_LOST);
-        assert_false(database_is_server_unwell(cut[i]));
+        assert_int_equal(database_status_of(cut[i]), DATABASE_LOST);
+        assert_false(database_status_is_unwell(cut[i]));
     }
     for (size_t i = 0; i < COUNT(faults); i++)
-        assert_int_equal(database_classify(faults[i]), DATABASE_ERROR);
+        assert_int_equal(database_status_of(faults[i]), DATABASE_ERROR);
 }
 
 UNIT_MAIN(cmocka_unit_test(test_good_servers), cmocka_unit_test(test_kinds),
