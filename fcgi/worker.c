@@ -19,7 +19,7 @@
 
 struct waiting_read {
     struct waiting_read *next;
-    struct request *request;
+    struct call *call;
 };
 
 struct reading {
@@ -44,7 +44,7 @@ struct workers {
     struct worker list[];
 };
 
-static void handle(struct worker *worker, struct request *request)
+static void handle(struct worker *worker, struct call *call)
 {
     char refusal[WRITER_REFUSAL_SIZE] = "";
     const struct api api = {
@@ -55,20 +55,20 @@ static void handle(struct worker *worker, struct request *request)
 
     if (!api.is_ready)
         writer_copy_refusal(worker->writer, refusal);
-    command = api_handle(&api, request, &response);
+    command = api_handle(&api, call, &response);
     if (command) {
-        command->client = request->client;
+        command->client = call->client;
         command->has_client = true;
         writer_submit(worker->writer, command);
     } else {
-        gateway_reply(worker->gateway, request->client, &response.headers, &response.body, true);
+        gateway_reply(worker->gateway, call->client, &response.headers, &response.body, true);
         metrics_count_answer(response.status, times_monotonic_us() - started_us);
     }
     response_free(&response);
 }
 
 /* Whether this thread may read now. If not, the request waits for one that does. */
-static bool begin_reading(struct reading *reading, struct request *request)
+static bool begin_reading(struct reading *reading, struct call *call)
 {
     struct waiting_read *waiting;
     bool may_read;
@@ -79,7 +79,7 @@ static bool begin_reading(struct reading *reading, struct request *request)
         reading->threads++;
     } else {
         waiting = mem_zalloc(sizeof *waiting);
-        waiting->request = request;
+        waiting->call = call;
         *reading->end = waiting;
         reading->end = &waiting->next;
     }
@@ -88,15 +88,15 @@ static bool begin_reading(struct reading *reading, struct request *request)
 }
 
 /* The next request of a thread that has read. NULL: none, and it reads no longer. */
-static struct request *go_on_reading(struct reading *reading)
+static struct call *go_on_reading(struct reading *reading)
 {
-    struct request *request = NULL;
+    struct call *call = NULL;
     struct waiting_read *waiting;
 
     pthread_mutex_lock(&reading->lock);
     waiting = reading->first;
     if (waiting) {
-        request = waiting->request;
+        call = waiting->call;
         reading->first = waiting->next;
         if (!reading->first)
             reading->end = &reading->first;
@@ -105,24 +105,24 @@ static struct request *go_on_reading(struct reading *reading)
     }
     pthread_mutex_unlock(&reading->lock);
     free(waiting);
-    return request;
+    return call;
 }
 
 static void *run(void *context)
 {
     struct worker *worker = context;
-    struct request *request;
+    struct call *call;
 
-    while ((request = gateway_next(worker->gateway)) != NULL) {
-        bool reads = api_reads(request);
+    while ((call = gateway_next(worker->gateway)) != NULL) {
+        bool reads = api_reads(call);
 
-        if (reads && !begin_reading(worker->reading, request))
+        if (reads && !begin_reading(worker->reading, call))
             continue;
         do {
-            handle(worker, request);
-            gateway_free(request);
-            request = reads ? go_on_reading(worker->reading) : NULL;
-        } while (request);
+            handle(worker, call);
+            gateway_free(call);
+            call = reads ? go_on_reading(worker->reading) : NULL;
+        } while (call);
     }
     return NULL;
 }

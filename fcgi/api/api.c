@@ -12,7 +12,7 @@
 
 enum role { ROLE_NONE, ROLE_VIEWER, ROLE_CI, ROLE_ADMIN };
 
-typedef void answer_function(const struct api *api, const struct request *request,
+typedef void answer_function(const struct api *api, const struct call *call,
                              struct response *response);
 
 struct route {
@@ -56,15 +56,15 @@ static const struct route routes[] = {
     {"/readyz", ROLE_NONE, answer_ready, 0, NULL},
 };
 
-static enum role role_of(const struct request *request)
+static enum role role_of(const struct call *call)
 {
     static const char *const names[] = {"", "viewer", "ci", "admin"};
 
-    if (strcmp(request->role, "metrics") == 0 && strcmp(request->path, "/metrics") == 0)
+    if (strcmp(call->role, "metrics") == 0 && strcmp(call->path, "/metrics") == 0)
         return ROLE_VIEWER;
 
     for (enum role role = ROLE_ADMIN; role > ROLE_NONE; role--)
-        if (strcmp(names[role], request->role) == 0 && request->project[0])
+        if (strcmp(names[role], call->role) == 0 && call->project[0])
             return role;
     return ROLE_NONE;
 }
@@ -77,19 +77,18 @@ static const struct route *find_route(const char *path)
     return NULL;
 }
 
-bool api_reads(const struct request *request)
+bool api_reads(const struct call *call)
 {
-    const struct route *route = find_route(request->path);
+    const struct route *route = find_route(call->path);
 
     return route && route->answer && route->role > ROLE_NONE;
 }
 
 /* Whether this caller may call this route this way; if not, says so. */
-static bool admit(const struct request *request, const struct route *route,
-                  struct response *response)
+static bool admit(const struct call *call, const struct route *route, struct response *response)
 {
-    bool is_get = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
-    enum role role = role_of(request);
+    bool is_get = strcmp(call->method, "GET") == 0 || strcmp(call->method, "HEAD") == 0;
+    enum role role = role_of(call);
 
     if (!route) {
         response_error(response, 404, "notFound", "There is no such path");
@@ -99,21 +98,21 @@ static bool admit(const struct request *request, const struct route *route,
         response_error(response, 401, "unauthorized", "A valid X-API-Key is required");
         return false;
     }
-    if (route->answer ? !is_get : strcmp(request->method, "POST") != 0) {
+    if (route->answer ? !is_get : strcmp(call->method, "POST") != 0) {
         response_add_header(response, "Allow", route->answer ? "GET, HEAD" : "POST");
         response_error(response, 405, "methodNotAllowed", "%s is called with %s", route->path,
                        route->answer ? "GET" : "POST");
         return false;
     }
     if (role < route->role) {
-        response_error(response, 403, "forbidden", "A key of role %s may not call %s",
-                       request->role, route->path);
+        response_error(response, 403, "forbidden", "A key of role %s may not call %s", call->role,
+                       route->path);
         return false;
     }
     return true;
 }
 
-static struct command *read_body(const struct request *request, const struct route *route,
+static struct command *read_body(const struct call *call, const struct route *route,
                                  struct json_document *document, struct response *response)
 {
     struct fields fields = {.object = json_root(document), .inside = ""};
@@ -124,10 +123,10 @@ static struct command *read_body(const struct request *request, const struct rou
         return NULL;
     }
     command = command_new(route->verb);
-    command->project = mem_strdup(request->project);
-    command->key_name = mem_strdup(request->key_name);
-    command->trace = mem_strdup(request->id);
-    route->body(&fields, request, command);
+    command->project = mem_strdup(call->project);
+    command->key_name = mem_strdup(call->key_name);
+    command->trace = mem_strdup(call->id);
+    route->body(&fields, call, command);
     if (fields_are_good(&fields))
         return command;
     fields_reply(&fields, response);
@@ -135,60 +134,57 @@ static struct command *read_body(const struct request *request, const struct rou
     return NULL;
 }
 
-static struct command *make_command(const struct request *request, const struct route *route,
+static struct command *make_command(const struct call *call, const struct route *route,
                                     struct response *response)
 {
     struct json_document *document;
     struct command *command;
     char why[200];
 
-    if (request->body_too_large) {
+    if (call->body_too_large) {
         response_error(response, 413, "bodyTooLarge", "The body is larger than 256 KiB");
         return NULL;
     }
-    document = json_parse(request->body.data ? request->body.data : "", request->body.len, why,
-                          sizeof why);
+    document = json_parse(call->body.data ? call->body.data : "", call->body.len, why, sizeof why);
     if (!document) {
         response_error(response, 400, "invalidJson", "The body is not valid JSON: %s", why);
         return NULL;
     }
-    command = read_body(request, route, document, response);
+    command = read_body(call, route, document, response);
     json_free(document);
     return command;
 }
 
-struct command *api_handle(const struct api *api, const struct request *request,
+struct command *api_handle(const struct api *api, const struct call *call,
                            struct response *response)
 {
-    const struct route *route = find_route(request->path);
+    const struct route *route = find_route(call->path);
 
-    if (!admit(request, route, response))
+    if (!admit(call, route, response))
         return NULL;
     if (!route->answer)
-        return make_command(request, route, response);
-    route->answer(api, request, response);
+        return make_command(call, route, response);
+    route->answer(api, call, response);
     return NULL;
 }
 
 /* Answers that change nothing */
 
-static void answer_health(const struct api *api, const struct request *request,
-                          struct response *response)
+static void answer_health(const struct api *api, const struct call *call, struct response *response)
 {
     struct json_writer *json = response_open();
 
     (void)api;
-    (void)request;
+    (void)call;
     json_put_string(json, "status", "ok");
     response_close(response, 200, json);
 }
 
-static void answer_ready(const struct api *api, const struct request *request,
-                         struct response *response)
+static void answer_ready(const struct api *api, const struct call *call, struct response *response)
 {
     struct json_writer *json;
 
-    (void)request;
+    (void)call;
     if (!api->is_ready) {
         response_retry_after(response, 1);
         response_error(response, 503, "databaseUnavailable", "The database is not available%s%s",
@@ -217,26 +213,25 @@ static void finish_reading(enum reader_status status, struct json_writer *json,
     response_error(response, 503, "databaseUnavailable", "The database is not available");
 }
 
-static void answer_list_stacks(const struct api *api, const struct request *request,
+static void answer_list_stacks(const struct api *api, const struct call *call,
                                struct response *response)
 {
     struct json_writer *json = response_open();
-    finish_reading(reader_list_stacks(api->reader, request->project, json), json, response);
+    finish_reading(reader_list_stacks(api->reader, call->project, json), json, response);
 }
 
-static void answer_status(const struct api *api, const struct request *request,
-                          struct response *response)
+static void answer_status(const struct api *api, const struct call *call, struct response *response)
 {
     struct json_writer *json = response_open();
 
     json_open_object(json, "key"); /* who asks, so that a page knows what it may offer */
-    json_put_string(json, "name", request->key_name);
-    json_put_string(json, "role", request->role);
+    json_put_string(json, "name", call->key_name);
+    json_put_string(json, "role", call->role);
     json_close_object(json);
-    finish_reading(reader_status_page(api->reader, request->project, json), json, response);
+    finish_reading(reader_status_page(api->reader, call->project, json), json, response);
 }
 
-static void answer_filtered(const struct api *api, const struct request *request,
+static void answer_filtered(const struct api *api, const struct call *call,
                             struct response *response,
                             enum reader_status (*read)(struct reader *reader, const char *project,
                                                        const struct reader_filter *filter,
@@ -246,42 +241,42 @@ static void answer_filtered(const struct api *api, const struct request *request
     struct reader_filter filter;
     struct json_writer *json;
 
-    if (!api_query_filter(request->query, &filter, &fields)) {
+    if (!api_query_filter(call->query, &filter, &fields)) {
         fields_reply(&fields, response);
     } else {
         json = response_open();
-        finish_reading(read(api->reader, request->project, &filter, json), json, response);
+        finish_reading(read(api->reader, call->project, &filter, json), json, response);
     }
     reader_filter_free(&filter);
 }
 
-static void answer_history(const struct api *api, const struct request *request,
+static void answer_history(const struct api *api, const struct call *call,
                            struct response *response)
 {
-    answer_filtered(api, request, response, reader_history);
+    answer_filtered(api, call, response, reader_history);
 }
 
-static void answer_capacity(const struct api *api, const struct request *request,
+static void answer_capacity(const struct api *api, const struct call *call,
                             struct response *response)
 {
     struct fields fields = {.inside = ""};
     struct json_writer *json;
     uint64_t target_s = API_TARGET_S;
 
-    if (!api_query_target(request->query, &target_s, &fields)) {
+    if (!api_query_target(call->query, &target_s, &fields)) {
         fields_reply(&fields, response);
         return;
     }
     json = response_open();
-    finish_reading(reader_capacity(api->reader, request->project, (double)target_s, json), json,
+    finish_reading(reader_capacity(api->reader, call->project, (double)target_s, json), json,
                    response);
 }
 
 /* The role `metrics` is that of nginx's loopback listener, and sees all projects. */
-static void answer_metrics(const struct api *api, const struct request *request,
+static void answer_metrics(const struct api *api, const struct call *call,
                            struct response *response)
 {
-    const char *project = strcmp(request->role, "metrics") == 0 ? NULL : request->project;
+    const char *project = strcmp(call->role, "metrics") == 0 ? NULL : call->project;
     struct buf text = {0};
 
     metrics_put(&text, project, api->is_ready);
@@ -291,8 +286,8 @@ static void answer_metrics(const struct api *api, const struct request *request,
     buf_free(&text);
 }
 
-static void answer_actions(const struct api *api, const struct request *request,
+static void answer_actions(const struct api *api, const struct call *call,
                            struct response *response)
 {
-    answer_filtered(api, request, response, reader_actions);
+    answer_filtered(api, call, response, reader_actions);
 }

@@ -18,10 +18,10 @@ struct api {
 };
 
 /* Whether api_handle() will read from the database for this request. */
-bool api_reads(const struct request *request);
+bool api_reads(const struct call *call);
 
 /* Either returns a command for the writer, or fills `response` and returns NULL. */
-struct command *api_handle(const struct api *api, const struct request *request,
+struct command *api_handle(const struct api *api, const struct call *call,
                            struct response *response);
 
 #endif

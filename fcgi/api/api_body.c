@@ -22,10 +22,10 @@ static void read_seconds(struct fields *fields, const char *name, int least, int
     *seconds = (int)number;
 }
 
-void api_body_none(struct fields *fields, const struct request *request, struct command *command)
+void api_body_none(struct fields *fields, const struct call *call, struct command *command)
 {
     (void)fields;
-    (void)request;
+    (void)call;
     (void)command;
 }
 
@@ -44,9 +44,9 @@ static void read_job(struct fields *fields, struct command *command)
 }
 
 /* The header Idempotency-Key: a quoted string (RFC 8941, as its draft wants) or bare. */
-static char *header_request_id(const struct request *request)
+static char *header_request_id(const struct call *call)
 {
-    const char *key = request->idempotency_key;
+    const char *key = call->idempotency_key;
     size_t len = strlen(key);
 
     if (len >= 2 && key[0] == '"' && key[len - 1] == '"')
@@ -54,10 +54,9 @@ static char *header_request_id(const struct request *request)
     return len ? mem_strdup(key) : NULL;
 }
 
-static void read_request_id(struct fields *fields, const struct request *request,
-                            struct command *command)
+static void read_request_id(struct fields *fields, const struct call *call, struct command *command)
 {
-    char *header = header_request_id(request);
+    char *header = header_request_id(call);
 
     fields_text(fields, "requestId", FIELD_NAME_MAX, &command->request_id);
     if (header && command->request_id && strcmp(header, command->request_id) != 0)
@@ -71,7 +70,7 @@ static void read_request_id(struct fields *fields, const struct request *request
     free(header);
 }
 
-void api_body_request(struct fields *fields, const struct request *request, struct command *command)
+void api_body_request(struct fields *fields, const struct call *call, struct command *command)
 {
     int64_t priority = 0;
     int purpose = PURPOSE_TEST;
@@ -84,7 +83,7 @@ void api_body_request(struct fields *fields, const struct request *request, stru
     read_job(fields, command);
     read_seconds(fields, "waitSeconds", 0, WAIT_MAX_S, &command->wait_s);
     read_seconds(fields, "leaseSeconds", 1, LEASE_MAX_S, &command->lease_s);
-    read_request_id(fields, request, command);
+    read_request_id(fields, call, command);
     fields_integer(fields, "priority", PRIORITY_MIN, PRIORITY_MAX, &priority);
     command->priority = (int)priority;
     fields_bool(fields, "supersede", &command->supersede);
@@ -105,20 +104,20 @@ static void read_lease_id(struct fields *fields, struct command *command)
     fields_lease_id(fields, "leaseId", &command->has_lease_id, command->lease_id, LEASE_ID_SIZE);
 }
 
-void api_body_mark(struct fields *fields, const struct request *request, struct command *command)
+void api_body_mark(struct fields *fields, const struct call *call, struct command *command)
 {
-    (void)request;
+    (void)call;
     read_stack_name(fields, command);
     fields_require(fields, "lastDeployedCommit");
     fields_text(fields, "lastDeployedCommit", FIELD_NAME_MAX, &command->commit);
     read_lease_id(fields, command);
 }
 
-void api_body_release(struct fields *fields, const struct request *request, struct command *command)
+void api_body_release(struct fields *fields, const struct call *call, struct command *command)
 {
     int outcome = OUTCOME_NONE;
 
-    (void)request;
+    (void)call;
     read_stack_name(fields, command);
     read_lease_id(fields, command);
     fields_word(fields, "outcome", words_find_outcome, &outcome);
@@ -127,61 +126,59 @@ void api_body_release(struct fields *fields, const struct request *request, stru
     read_seconds(fields, "holdSeconds", 1, HOLD_MAX_S, &command->lease_s);
 }
 
-void api_body_extend(struct fields *fields, const struct request *request, struct command *command)
+void api_body_extend(struct fields *fields, const struct call *call, struct command *command)
 {
-    (void)request;
+    (void)call;
     read_stack_name(fields, command);
     fields_require(fields, "leaseId");
     read_lease_id(fields, command);
     read_seconds(fields, "seconds", 1, LEASE_MAX_S, &command->lease_s);
 }
 
-void api_body_cancel(struct fields *fields, const struct request *request, struct command *command)
+void api_body_cancel(struct fields *fields, const struct call *call, struct command *command)
 {
     int64_t number = 0;
 
     fields_integer(fields, "requestNumber", 1, INT64_MAX, &number);
     command->request_number = (uint64_t)number;
-    read_request_id(fields, request, command);
+    read_request_id(fields, call, command);
     if (!number && !command->request_id)
         fields_require(fields, "requestId");
 }
 
 /* Administration */
 
-void api_body_stack(struct fields *fields, const struct request *request, struct command *command)
+void api_body_stack(struct fields *fields, const struct call *call, struct command *command)
 {
-    (void)request;
+    (void)call;
     read_stack_name(fields, command);
     fields_text(fields, "reason", FIELD_REASON_MAX, &command->reason);
 }
 
-void api_body_quarantine(struct fields *fields, const struct request *request,
-                         struct command *command)
+void api_body_quarantine(struct fields *fields, const struct call *call, struct command *command)
 {
-    api_body_stack(fields, request, command);
+    api_body_stack(fields, call, command);
     fields_text(fields, "owner", FIELD_NAME_MAX, &command->owner);
     fields_bool(fields, "revoke", &command->revoke);
 }
 
-void api_body_hold(struct fields *fields, const struct request *request, struct command *command)
+void api_body_hold(struct fields *fields, const struct call *call, struct command *command)
 {
-    api_body_quarantine(fields, request, command);
+    api_body_quarantine(fields, call, command);
     read_seconds(fields, "seconds", 1, HOLD_MAX_S, &command->lease_s);
 }
 
-void api_body_revoke(struct fields *fields, const struct request *request, struct command *command)
+void api_body_revoke(struct fields *fields, const struct call *call, struct command *command)
 {
-    api_body_stack(fields, request, command);
+    api_body_stack(fields, call, command);
     fields_integer(fields, "fence", 0, INT64_MAX, &command->fence);
 }
 
-void api_body_add_stacks(struct fields *fields, const struct request *request,
-                         struct command *command)
+void api_body_add_stacks(struct fields *fields, const struct call *call, struct command *command)
 {
     int64_t count = 0;
 
-    (void)request;
+    (void)call;
     fields_require(fields, "count");
     fields_integer(fields, "count", 1, 1000, &count);
     command->count = (uint32_t)count;
@@ -197,13 +194,13 @@ static bool is_prefix(const char *prefix)
     return len <= 63 && strspn(prefix, allowed) == len;
 }
 
-void api_body_update_project(struct fields *fields, const struct request *request,
+void api_body_update_project(struct fields *fields, const struct call *call,
                              struct command *command)
 {
     struct project_change *change = &command->change;
     const struct json_value *initial = json_member(fields->object, "initialCommit");
 
-    (void)request;
+    (void)call;
     fields_text(fields, "prefix", FIELD_NAME_MAX, &change->prefix);
     if (change->prefix && !is_prefix(change->prefix))
         fields_fail(fields, "prefix",

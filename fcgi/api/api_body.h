@@ -8,8 +8,7 @@
 #include "rules/command.h"
 
 /* Fills the command from the body; faults stay in `fields`. */
-typedef void api_body(struct fields *fields, const struct request *request,
-                      struct command *command);
+typedef void api_body(struct fields *fields, const struct call *call, struct command *command);
 
 api_body api_body_none;
 api_body api_body_request;

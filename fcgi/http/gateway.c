@@ -229,34 +229,33 @@ static const char *param(const FCGX_Request *fcgi, const char *name)
     return value && strlen(value) <= PARAM_MAX ? value : "";
 }
 
-static void read_body(FCGX_Request *fcgi, struct request *request)
+static void read_body(FCGX_Request *fcgi, struct call *call)
 {
     char chunk[8192];
     int len;
 
     while ((len = FCGX_GetStr(chunk, sizeof chunk, fcgi->in)) > 0) {
-        if (request->body.len + (size_t)len > GATEWAY_BODY_MAX)
-            request->body_too_large = true; /* but read on: an unread body costs a 502 */
-        else if (!request->body_too_large)
-            buf_append(&request->body, chunk, (size_t)len);
+        if (call->body.len + (size_t)len > GATEWAY_BODY_MAX)
+            call->body_too_large = true; /* but read on: an unread body costs a 502 */
+        else if (!call->body_too_large)
+            buf_append(&call->body, chunk, (size_t)len);
     }
 }
 
-static void copy_params(const FCGX_Request *fcgi, struct request *request)
+static void copy_params(const FCGX_Request *fcgi, struct call *call)
 {
     static const char *const names[] = {"REQUEST_METHOD",     "DOCUMENT_URI", "QUERY_STRING",
                                         "SO_PROJECT",         "SO_ROLE",      "SO_KEY_NAME",
                                         "SO_IDEMPOTENCY_KEY", "SO_REQUEST_ID"};
-    char **const fields[] = {&request->method,          &request->path, &request->query,
-                             &request->project,         &request->role, &request->key_name,
-                             &request->idempotency_key, &request->id};
+    char **const fields[] = {&call->method, &call->path,     &call->query,           &call->project,
+                             &call->role,   &call->key_name, &call->idempotency_key, &call->id};
     enum { COUNT = sizeof names / sizeof names[0] };
     size_t offsets[COUNT];
 
     for (size_t i = 0; i < COUNT; i++) {
         const char *value = param(fcgi, names[i]);
-        offsets[i] = request->texts.len;
-        buf_append(&request->texts, value, strlen(value) + 1);
+        offsets[i] = call->texts.len;
+        buf_append(&call->texts, value, strlen(value) + 1);
     }
     for (size_t i = 0; i < COUNT; i++)
         *fields[i] = request->texts.data + offsets[i];
@@ -264,10 +263,10 @@ static void copy_params(const FCGX_Request *fcgi, struct request *request)
 
 /* Lets libfcgi read one request from a readable connection. NULL: it has ended or broke the
  * protocol, and is closed. */
-static struct request *read_request(int fd)
+static struct call *read_call(int fd)
 {
     FCGX_Request fcgi;
-    struct request *request;
+    struct call *call;
     bool broken;
 
     FCGX_InitRequest(&fcgi, -1, 0); /* no listener: libfcgi must never accept by itself */
@@ -276,25 +275,25 @@ static struct request *read_request(int fd)
     fcgi.detached = 1;       /* or its close waits up to 2 s for nginx */
     if (FCGX_Accept_r(&fcgi) < 0)
         return NULL;
-    request = mem_zalloc(sizeof *request);
-    copy_params(&fcgi, request);
-    read_body(&fcgi, request);
-    request->client = (struct client){
+    call = mem_zalloc(sizeof *call);
+    copy_params(&fcgi, call);
+    read_body(&fcgi, call);
+    call->client = (struct client){
         .fd = fd, .request = (unsigned short)fcgi.requestId, .keep = fcgi.keepConnection != 0};
     broken = FCGX_GetError(fcgi.in) != 0;
     FCGX_Free(&fcgi, 0);
     if (!broken)
-        return request;
-    gateway_drop(request->client);
-    gateway_free(request);
+        return call;
+    gateway_drop(call->client);
+    gateway_free(call);
     return NULL;
 }
 
-struct request *gateway_next(struct gateway *gateway)
+struct call *gateway_next(struct gateway *gateway)
 {
     for (;;) {
         struct epoll_event event;
-        struct request *request;
+        struct call *call;
         int count = epoll_wait(gateway->epoll, &event, 1, -1);
 
         if (count < 0 && errno != EINTR) {
@@ -310,17 +309,17 @@ struct request *gateway_next(struct gateway *gateway)
             continue;
         }
         claim(gateway, event.data.fd);
-        request = read_request(event.data.fd);
-        if (request)
-            return request;
+        call = read_call(event.data.fd);
+        if (call)
+            return call;
     }
 }
 
-void gateway_free(struct request *request)
+void gateway_free(struct call *call)
 {
-    buf_free(&request->texts);
-    buf_free(&request->body);
-    free(request);
+    buf_free(&call->texts);
+    buf_free(&call->body);
+    free(call);
 }
 
 /* Answers */

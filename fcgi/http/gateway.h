@@ -1,5 +1,5 @@
 /*
- * gateway: the only user of libfcgi. Takes requests from nginx over FastCGI and answers them.
+ * gateway: the only user of libfcgi. Takes calls from nginx over FastCGI and answers them.
  *
  * Connections are kept between requests (fastcgi_keep_conn on); an idle one costs no thread.
  */
@@ -14,8 +14,8 @@
 
 #define GATEWAY_BODY_MAX (256 * 1024)
 
-/* One request, read to its end. Texts are never NULL. */
-struct request {
+/* One HTTP request, read to its end. Texts are never NULL. */
+struct call {
     struct client client;
     char *method;
     char *path;
@@ -39,8 +39,8 @@ void gateway_close(struct gateway *gateway);
 
 /* Blocks until a request is there; called by any number of threads. The caller owns the result
  * and frees it with gateway_free(). NULL: the gateway was stopped. */
-struct request *gateway_next(struct gateway *gateway);
-void gateway_free(struct request *request);
+struct call *gateway_next(struct gateway *gateway);
+void gateway_free(struct call *call);
 
 /* Accepts no new connections and closes the idle ones; gateway_next() hands out what still comes
  * in on open connections, until gateway_stop() makes it return NULL to every thread. */

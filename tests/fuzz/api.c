@@ -322,7 +322,7 @@ static void put_body(struct buf *out, const char *text)
     }
 }
 
-static void handle(unsigned number, const struct request *request)
+static void handle(unsigned number, const struct call *call)
 {
     struct host *host = &day.hosts[number];
     const struct api api = {.is_ready = host->is_ready, .refusal = ""};
@@ -331,9 +331,9 @@ static void handle(unsigned number, const struct request *request)
 
     day.callers[++day.caller_count] =
         (struct caller){.state = CALLER_WAITS,
-                        .is_request = strcmp(request->path, "/requestStack") == 0,
+                        .is_request = strcmp(call->path, "/requestStack") == 0,
                         .host = number};
-    command = api_handle(&api, request, &response);
+    command = api_handle(&api, call, &response);
     if (command) {
         command->client.fd = day.caller_count;
         command->has_client = true;
@@ -353,23 +353,23 @@ static void call(unsigned number, char letter, char *rest)
     static char key[] = "key";
     static char empty[] = "";
     const char *found = strchr(letters, letter);
-    struct request request = {.project = letter == 'n' ? empty : project,
-                              .role = roles[found ? found - letters : 4],
-                              .key_name = key,
-                              .idempotency_key = empty,
-                              .id = empty};
+    struct call call = {.project = letter == 'n' ? empty : project,
+                        .role = roles[found ? found - letters : 4],
+                        .key_name = key,
+                        .idempotency_key = empty,
+                        .id = empty};
 
-    request.method = strsep(&rest, " ");
-    request.query = rest ? strsep(&rest, " ") : empty;
-    request.path = strsep(&request.query, "?");
-    if (!request.query)
-        request.query = empty;
+    call.method = strsep(&rest, " ");
+    call.query = rest ? strsep(&rest, " ") : empty;
+    call.path = strsep(&call.query, "?");
+    if (!call.query)
+        call.query = empty;
     if (rest && *rest == '#')
-        request.idempotency_key = strsep(&rest, " ") + 1;
+        call.idempotency_key = strsep(&rest, " ") + 1;
     if (rest)
-        put_body(&request.body, rest);
-    handle(number, &request);
-    buf_free(&request.body);
+        put_body(&call.body, rest);
+    handle(number, &call);
+    buf_free(&call.body);
 }
 
 static void delete_or_make_project(void)

@@ -111,46 +111,45 @@ static void check_text(const char *text)
     check(text && strlen(text) <= PARAM_MAX);
 }
 
-static void take_request(struct request *request)
+static void take_request(struct call *call)
 {
     struct buf headers = {.data = (char *)answer_headers, .len = sizeof answer_headers - 1};
     struct buf body = {.data = (char *)answer_body, .len = sizeof answer_body - 1};
 
-    check_text(request->method);
-    check_text(request->path);
-    check_text(request->query);
-    check_text(request->project);
-    check_text(request->role);
-    check_text(request->key_name);
-    check_text(request->idempotency_key);
-    check_text(request->id);
-    check(request->body.len <= GATEWAY_BODY_MAX);
+    check_text(call->method);
+    check_text(call->path);
+    check_text(call->query);
+    check_text(call->project);
+    check_text(call->role);
+    check_text(call->key_name);
+    check_text(call->idempotency_key);
+    check_text(call->id);
+    check(call->body.len <= GATEWAY_BODY_MAX);
     if (expected.is_there) {
         bool fits = strlen(expected.query) <= PARAM_MAX;
         expected.is_there = false;
-        check(strcmp(request->method, "POST") == 0 && strcmp(request->path, expected.path) == 0);
-        check(strcmp(request->query, fits ? expected.query : "") == 0);
-        check(!request->body_too_large && request->body.len == expected.body.len);
-        check(!request->body.len ||
-              memcmp(request->body.data, expected.body.data, request->body.len) == 0);
+        check(strcmp(call->method, "POST") == 0 && strcmp(call->path, expected.path) == 0);
+        check(strcmp(call->query, fits ? expected.query : "") == 0);
+        check(!call->body_too_large && call->body.len == expected.body.len);
+        check(!call->body.len || memcmp(call->body.data, expected.body.data, call->body.len) == 0);
     }
-    if (strcmp(request->path, "/drop") == 0)
-        gateway_drop(request->client);
+    if (strcmp(call->path, "/drop") == 0)
+        gateway_drop(call->client);
     else
-        gateway_reply(gateway, request->client, &headers, &body, false);
-    gateway_free(request);
+        gateway_reply(gateway, call->client, &headers, &body, false);
+    gateway_free(call);
 }
 
 static void pump(void)
 {
-    struct request *request;
+    struct call *call;
     int idle_rounds = 0;
 
     is_gateway_at_it = true;
     while (idle_rounds < 3) { /* connecting, reading, and what was armed again */
         idle_rounds++;
-        while ((request = gateway_next(gateway)) != NULL) {
-            take_request(request);
+        while ((call = gateway_next(gateway)) != NULL) {
+            take_request(call);
             idle_rounds = 0;
         }
     }
