@@ -258,7 +258,7 @@ static void copy_params(const FCGX_Request *fcgi, struct call *call)
         buf_append(&call->texts, value, strlen(value) + 1);
     }
     for (size_t i = 0; i < COUNT; i++)
-        *fields[i] = request->texts.data + offsets[i];
+        *fields[i] = call->texts.data + offsets[i];
 }
 
 /* Lets libfcgi read one request from a readable connection. NULL: it has ended or broke the
