@@ -20,10 +20,11 @@ session_pid=
 # The one of database_host that answered.
 database_host=
 
-# As the program does it: with a CA the server must show a certificate for its name.
+# As the program does it: with a CA the server must show a certificate for its name, else there need be
+# none (MariaDB's client asks for one by default since 11.4, of a socket, too).
 tls_options()
 {
-    local ca=${config[database_tls_ca]}
+    local ca=$1
 
     if [[ $("$(client)" --version) == *MariaDB* ]]; then
         [[ -z $ca ]] && printf 'skip-ssl-verify-server-cert\n' || printf 'ssl-ca="%s"\nssl-verify-server-cert\n' "$ca"
@@ -42,9 +43,10 @@ client_options()
     [[ -z $password ]] || printf 'password="%s"\n' "${password//\"/\\\"}"
     if [[ $host == unix:* ]]; then
         printf 'socket="%s"\n' "${host#unix:}"
+        tls_options ''
     elif [[ $host =~ ^\[(.*)\](:([0-9]+))?$ || $host =~ ^([^:]*)(:([0-9]+))?$ ]]; then
         printf 'protocol=tcp\nhost=%s\nport=%s\n' "${BASH_REMATCH[1]}" "${BASH_REMATCH[3]:-3306}"
-        tls_options
+        tls_options "${config[database_tls_ca]}"
     else
         die "database_host: can't read \"$host\""
     fi
