@@ -171,14 +171,49 @@ host()
     done < <(sed -n '/^declare -A config=(/,/^)/s/^ *\[\(.*\)\]=\(.*\)$/\1=\2/p' "$root/scripts/orchestratorctl")
 }
 
-@test "the manual pages are well formed, and name every command" {
-    local word
+@test "the manual pages are well formed, and name every command and verb" {
+    local command verbs verb
     run mandoc -T lint -W warning "$root"/scripts/man/*
     echo "$output"
     [ "$status" -eq 0 ]
-    while IFS= read -r word; do
-        grep -qE "Cm $word( |$)" "$root/scripts/man/orchestratorctl.8" || { echo "$word is missing" && return 1; }
-    done < <(sed -n "/^main_help=/,/^'/s/^  \([a-z][a-z]*\)[ ,].*/\1/p" "$root/scripts/orchestratorctl")
+    while read -r command verbs; do
+        for verb in ${verbs:-''}; do
+            grep -qE "Cm $command(.*Cm $verb)?( |$)" "$root/scripts/man/orchestratorctl.8" || { echo "$command $verb is missing" && return 1; }
+            [ -z "$verb" ] || grep -qE "Cm $command .*Cm $verb( |$)" "$root/scripts/man/orchestratorctl.8" || { echo "$command $verb is missing" && return 1; }
+        done
+    done < <(ctl --commands)
+    while IFS='|' read -r command _; do
+        grep -qxF ".It Cm $command" "$root/scripts/man/ci-stack.1" || { echo "ci-stack $command is missing" && return 1; }
+    done < <(. "$root/scripts/ci-stack" && commands)
+}
+
+@test "each command and verb can be called, has a help of its own, and is completed" {
+    local command verbs verb words
+    . "$root/scripts/completion.bash"
+    complete_words() # WORD ...: what is offered for the last one
+    {
+        COMP_WORDS=("$root/scripts/orchestratorctl" "$@") COMP_CWORD=$#
+        _orchestratorctl
+        words=" ${COMPREPLY[*]} "
+    }
+    while read -r command verbs; do
+        run -0 ctl "$command" --help
+        [[ $output == "Usage: orchestratorctl $command"* ]]
+        complete_words "${command:0:2}"
+        [[ $words == *" $command "* ]]
+        for verb in $verbs; do
+            [[ $output == *"orchestratorctl $command $verb"* ]] || { echo "the help of $command does not tell of $verb" && return 1; }
+            grep -qE "^${command}_$verb\(\)" "$root"/scripts/ctl/*.sh || { echo "$command $verb does nothing" && return 1; }
+            complete_words "$command" "${verb:0:1}"
+            [[ $words == *" $verb "* ]]
+        done
+    done < <(ctl --commands)
+    complete_words stack hold test-1 --re
+    [ "$words" = ' --reason --revoke ' ]
+    complete_words -c x --json le
+    [ "$words" = ' lease ' ]
+    complete_words key create web ''
+    [ "$words" = ' ci viewer admin ' ]
 }
 
 @test "doctor compares the server around a path with a host of its own, and says what to add" {
