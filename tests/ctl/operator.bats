@@ -367,13 +367,13 @@ ctl_expires_one()
 @test "bash completes commands and verbs" {
     # shellcheck disable=SC1091
     . "$root/scripts/completion.bash"
-    COMP_WORDS=(orchestratorctl st) COMP_CWORD=1
+    COMP_WORDS=("$root/scripts/orchestratorctl" st) COMP_CWORD=1
     _orchestratorctl
     [ "${COMPREPLY[*]}" = 'status stack' ]
-    COMP_WORDS=(orchestratorctl -c file key ro) COMP_CWORD=4
+    COMP_WORDS=("$root/scripts/orchestratorctl" -c file key ro) COMP_CWORD=4
     _orchestratorctl
     [ "${COMPREPLY[*]}" = rotate ]
-    COMP_WORDS=(orchestratorctl key create shop '') COMP_CWORD=4
+    COMP_WORDS=("$root/scripts/orchestratorctl" key create shop '') COMP_CWORD=4
     _orchestratorctl
     [ "${COMPREPLY[*]}" = 'ci viewer admin' ]
 }

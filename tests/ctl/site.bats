@@ -212,8 +212,6 @@ host()
     [ "$words" = ' --reason --revoke ' ]
     complete_words -c x --json le
     [ "$words" = ' lease ' ]
-    complete_words key create web ''
-    [ "$words" = ' ci viewer admin ' ]
 }
 
 @test "doctor compares the server around a path with a host of its own, and says what to add" {
