@@ -2,6 +2,7 @@
 #include "api/api_body.h"
 
 #include "base/buf.h"
+#include "base/hex.h"
 #include "base/text.h"
 #include "base/times.h"
 #include "rules/pool.h"
@@ -216,13 +217,6 @@ void api_body_update_project(struct fields *fields, const struct call *call,
 
 /* Queries */
 
-static int hex(char digit)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *at = digit ? strchr(digits, digit | 0x20) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
 /* Undoes percent-encoding and `+` in place. false: broken, or a NUL. */
 static bool decode(char *text)
 {
@@ -232,11 +226,10 @@ static bool decode(char *text)
         if (*from == '+') {
             *to++ = ' ';
         } else if (*from == '%') {
-            int high = hex(from[1]);
-            int low = high < 0 ? -1 : hex(from[2]);
-            if (low < 0 || (high == 0 && low == 0))
+            uint8_t byte;
+            if (!hex_read(from + 1, &byte, 1) || byte == 0)
                 return false;
-            *to++ = (char)(high << 4 | low);
+            *to++ = (char)byte;
             from += 2;
         } else {
             *to++ = *from;

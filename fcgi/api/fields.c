@@ -2,6 +2,7 @@
 #include "api/fields.h"
 
 #include "base/buf.h"
+#include "base/hex.h"
 #include "base/text.h"
 
 #include <stdarg.h>
@@ -148,17 +149,6 @@ void fields_units(struct fields *fields, const char *name, struct manifest **uni
     free(list);
 }
 
-static int hex_digit(char digit)
-{
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    if (digit >= 'a' && digit <= 'f')
-        return digit - 'a' + 10;
-    if (digit >= 'A' && digit <= 'F')
-        return digit - 'A' + 10;
-    return -1;
-}
-
 void fields_lease_id(struct fields *fields, const char *name, bool *given, uint8_t *lease_id,
                      size_t size)
 {
@@ -167,15 +157,8 @@ void fields_lease_id(struct fields *fields, const char *name, bool *given, uint8
     if (!value)
         return;
     *given = true;
-    for (size_t i = 0; i < size && value->length == 2 * size; i++) {
-        int high = hex_digit(value->string[2 * i]);
-        int low = hex_digit(value->string[2 * i + 1]);
-        if (high < 0 || low < 0) {
-            memset(lease_id, 0, size);
-            return;
-        }
-        lease_id[i] = (uint8_t)(high << 4 | low);
-    }
+    if (value->length != 2 * size || !hex_read(value->string, lease_id, size))
+        memset(lease_id, 0, size);
 }
 
 bool fields_object(struct fields *fields, const char *name, struct fields *members)

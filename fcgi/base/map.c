@@ -3,18 +3,26 @@
 
 #include "base/buf.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 static size_t home(const struct map *map, uint64_t key)
 {
     return (size_t)((key * 0x9e3779b97f4a7c15u) >> 20) & (map->size - 1);
 }
 
-static struct map_slot *find(const struct map *map, uint64_t key)
+static bool is_at(const struct map_slot *slot, uint64_t key, const char *name)
+{
+    return slot->key == key && (!name || strcmp(slot->name, name) == 0);
+}
+
+/* Where the key is, or would be. */
+static struct map_slot *find(const struct map *map, uint64_t key, const char *name)
 {
     size_t at = home(map, key);
 
-    while (map->slots[at].value && map->slots[at].key != key)
+    while (map->slots[at].value && !is_at(&map->slots[at], key, name))
         at = (at + 1) & (map->size - 1);
     return &map->slots[at];
 }
@@ -27,30 +35,30 @@ static void grow(struct map *map)
     map->slots = mem_zalloc(map->size * sizeof *map->slots);
     for (size_t i = 0; i < old.size; i++)
         if (old.slots[i].value)
-            *find(map, old.slots[i].key) = old.slots[i];
+            *find(map, old.slots[i].key, old.slots[i].name) = old.slots[i];
     free(old.slots);
 }
 
-void *map_get(const struct map *map, uint64_t key)
+static void *get(const struct map *map, uint64_t key, const char *name)
 {
-    return map->size ? find(map, key)->value : NULL;
+    return map->size ? find(map, key, name)->value : NULL;
 }
 
-void map_put(struct map *map, uint64_t key, void *value)
+static void put(struct map *map, uint64_t key, const char *name, void *value)
 {
     struct map_slot *slot;
 
     if ((map->count + 1) * 4 > map->size * 3)
         grow(map);
-    slot = find(map, key);
+    slot = find(map, key, name);
     if (!slot->value)
         map->count++;
-    *slot = (struct map_slot){.key = key, .value = value};
+    *slot = (struct map_slot){.key = key, .name = name, .value = value};
 }
 
-void *map_remove(struct map *map, uint64_t key)
+static void *take(struct map *map, uint64_t key, const char *name)
 {
-    struct map_slot *slot = map->size ? find(map, key) : NULL;
+    struct map_slot *slot = map->size ? find(map, key, name) : NULL;
     void *value;
     size_t hole;
 
@@ -70,6 +78,41 @@ void *map_remove(struct map *map, uint64_t key)
     map->slots[hole].value = NULL;
     map->count--;
     return value;
+}
+
+void *map_get(const struct map *map, uint64_t key)
+{
+    return get(map, key, NULL);
+}
+
+void map_put(struct map *map, uint64_t key, void *value)
+{
+    put(map, key, NULL, value);
+}
+
+void *map_remove(struct map *map, uint64_t key)
+{
+    return take(map, key, NULL);
+}
+
+static uint64_t hash(const char *name)
+{
+    return mem_hash(name, strlen(name));
+}
+
+void *map_get_named(const struct map *map, const char *name)
+{
+    return get(map, hash(name), name);
+}
+
+void map_put_named(struct map *map, const char *name, void *value)
+{
+    put(map, hash(name), name, value);
+}
+
+void *map_remove_named(struct map *map, const char *name)
+{
+    return take(map, hash(name), name);
 }
 
 void map_free(struct map *map)

@@ -1,4 +1,7 @@
-/* map: 64-bit keys to pointers; open addressing. One thread at a time. */
+/*
+ * map: 64-bit keys, or names, to pointers; open addressing. One map has keys of one kind. One
+ * thread at a time.
+ */
 #ifndef MAP_H
 #define MAP_H
 
@@ -6,8 +9,9 @@
 #include <stdint.h>
 
 struct map_slot {
-    uint64_t key;
-    void *value; /* NULL: free */
+    uint64_t key;     /* with a name: its hash */
+    const char *name; /* NULL in a map of numbers */
+    void *value;      /* NULL: free */
 };
 
 struct map {
@@ -20,6 +24,11 @@ void *map_get(const struct map *map, uint64_t key);       /* NULL: not there */
 void map_put(struct map *map, uint64_t key, void *value); /* replaces; value isn't NULL */
 void *map_remove(struct map *map, uint64_t key);          /* what was there, or NULL */
 void map_free(struct map *map);                           /* not the values */
+
+/* The same by name. The map keeps the pointer: the name lives as long as its value does. */
+void *map_get_named(const struct map *map, const char *name);
+void map_put_named(struct map *map, const char *name, void *value);
+void *map_remove_named(struct map *map, const char *name);
 
 /* Walks over all values: start with *at = 0; NULL at the end. Don't change the map meanwhile. */
 void *map_next(const struct map *map, size_t *at);

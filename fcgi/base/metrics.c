@@ -20,8 +20,7 @@ struct histogram {
 };
 
 struct project_metrics {
-    struct project_metrics *next;      /* of all, the newest first */
-    struct project_metrics *next_same; /* another name with the same hash */
+    struct project_metrics *next; /* of all, the newest first */
     char *name;
     uint64_t grants;
     uint64_t new_stacks;
@@ -48,7 +47,7 @@ static const char *const *end_names;
 static size_t end_count;
 static uint64_t parked;
 static struct project_metrics *projects;
-static struct map projects_by_name; /* by hash; linked by next_same */
+static struct map projects_by_name;
 
 static void observe(struct histogram *histogram, double value)
 {
@@ -106,18 +105,13 @@ void metrics_set_parked(size_t count)
 
 static struct project_metrics *find_project(const char *name)
 {
-    uint64_t hash = mem_hash(name, strlen(name));
-    struct project_metrics *first = map_get(&projects_by_name, hash);
-    struct project_metrics *project = first;
+    struct project_metrics *project = map_get_named(&projects_by_name, name);
 
-    while (project && strcmp(project->name, name) != 0)
-        project = project->next_same;
     if (project)
         return project;
     project = mem_zalloc(sizeof *project);
-    project->next_same = first;
-    map_put(&projects_by_name, hash, project);
     project->name = mem_strdup(name);
+    map_put_named(&projects_by_name, project->name, project);
     project->wait = (struct histogram){.bounds = patient, .bound_count = BUCKETS_MAX};
     project->hold = (struct histogram){.bounds = lasting, .bound_count = BUCKETS_MAX};
     project->next = projects;

@@ -1,6 +1,8 @@
 /* text: checks of characters. No state; any thread. */
 #include "base/text.h"
 
+#include "base/hex.h"
+
 #include <stdint.h>
 #include <string.h>
 
@@ -42,16 +44,11 @@ bool text_is_utf8(const char *text, size_t len)
 
 static unsigned escape_value(const char *digits, size_t left)
 {
-    static const char hex[] = "0123456789abcdef";
-    unsigned value = 0;
+    uint8_t bytes[2];
 
-    for (size_t i = 0; i < 4; i++) {
-        const char *at = i < left ? memchr(hex, digits[i] | 0x20, 16) : NULL;
-        if (!at)
-            return 0; /* a syntax error, which yajl finds itself */
-        value = value * 16 + (unsigned)(at - hex);
-    }
-    return value;
+    if (left < 4 || !hex_read(digits, bytes, 2))
+        return 0; /* a syntax error, which yajl finds itself */
+    return (unsigned)(bytes[0] << 8 | bytes[1]);
 }
 
 /* A scan outside of strings; gives the byte after it, or sets `*fault`. */

@@ -1,23 +1,11 @@
 /* sql: see sql.h. */
 #include "database/sql.h"
 
+#include "base/hex.h"
 #include "base/times.h"
 
 #include <stdbool.h>
 #include <string.h>
-
-static void add_hex(struct buf *sql, const void *bytes, size_t len)
-{
-    static const char digits[] = "0123456789abcdef";
-    const unsigned char *at = bytes;
-    char pair[2];
-
-    for (size_t i = 0; i < len; i++) {
-        pair[0] = digits[at[i] >> 4];
-        pair[1] = digits[at[i] & 15];
-        buf_append(sql, pair, 2);
-    }
-}
 
 static void add_quoted(struct buf *sql, const char *text, size_t len)
 {
@@ -52,7 +40,7 @@ void sql_text(struct buf *sql, const char *text)
 void sql_bytes(struct buf *sql, const void *bytes, size_t len)
 {
     buf_puts(sql, "x'");
-    add_hex(sql, bytes, len);
+    hex_put(sql, bytes, len);
     buf_puts(sql, "'");
 }
 

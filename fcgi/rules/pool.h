@@ -110,8 +110,7 @@ struct lease {
     int64_t estimate_s;
     struct lease *previous; /* list of its priority, in the order of the queue */
     struct lease *next;
-    struct lease *next_dirty;   /* also links the ended ones */
-    struct lease *next_same_id; /* other leases whose requestId hashes alike */
+    struct lease *next_dirty; /* also links the ended ones */
 };
 
 /* Of a lease all that changes does so together; what the caller said of itself never does. */
@@ -148,7 +147,7 @@ struct pool {
     uint32_t reserved_new; /* during one match: new stacks due to requests of other programs */
 
     struct map leases;   /* live ones by number */
-    struct map requests; /* live ones by hash of their requestId */
+    struct map requests; /* live ones by requestId */
     struct lease *queue_first[PRIORITY_COUNT];
     struct lease *queue_last[PRIORITY_COUNT];
     uint32_t waiting_count;

@@ -38,11 +38,6 @@ static void queue_remove(struct pool *pool, struct lease *lease)
     pool->waiting_count--;
 }
 
-static uint64_t hash_request(const char *request_id)
-{
-    return mem_hash(request_id, strlen(request_id));
-}
-
 struct lease *pool_lease(const struct pool *pool, uint64_t number)
 {
     return map_get(&pool->leases, number);
@@ -59,39 +54,21 @@ struct lease *pool_ended_request(const struct pool *pool, const char *request_id
 
 struct lease *pool_request(const struct pool *pool, const char *request_id)
 {
-    struct lease *lease = map_get(&pool->requests, hash_request(request_id));
-
-    while (lease && strcmp(lease->request_id, request_id) != 0)
-        lease = lease->next_same_id;
-    return lease;
+    return map_get_named(&pool->requests, request_id);
 }
 
 static void index_lease(struct pool *pool, struct lease *lease)
 {
     map_put(&pool->leases, lease->number, lease);
-    if (lease->request_id) {
-        uint64_t hash = hash_request(lease->request_id);
-        lease->next_same_id = map_get(&pool->requests, hash);
-        map_put(&pool->requests, hash, lease);
-    }
+    if (lease->request_id)
+        map_put_named(&pool->requests, lease->request_id, lease);
 }
 
 static void unindex_lease(struct pool *pool, struct lease *lease)
 {
     map_remove(&pool->leases, lease->number);
-    if (lease->request_id) {
-        uint64_t hash = hash_request(lease->request_id);
-        struct lease *first = map_get(&pool->requests, hash);
-        struct lease **link = &first;
-
-        while (*link != lease)
-            link = &(*link)->next_same_id;
-        *link = lease->next_same_id;
-        if (first)
-            map_put(&pool->requests, hash, first);
-        else
-            map_remove(&pool->requests, hash);
-    }
+    if (lease->request_id)
+        map_remove_named(&pool->requests, lease->request_id);
 }
 
 void pool_add_lease(struct pool *pool, struct lease *lease)

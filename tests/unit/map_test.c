@@ -1,7 +1,10 @@
 /* map: against a list that does the same the slow way. */
 #include "unit.h"
 
+#include "base/buf.h"
 #include "base/map.h"
+
+#include <string.h>
 
 #define KEYS 300
 
@@ -110,5 +113,28 @@ static void test_empty(void **state)
     assert_null(map_get(&map, 7));
 }
 
+/* Two names of one 64-bit hash, among others. */
+static void test_names(void **state)
+{
+    static const char *const names[] = {"8yn0iYCKYHlIj4-BwPqk", "GReLUrM4wMqfg9yzV3KQ", "", "a"};
+    struct map map = {0};
+
+    (void)state;
+    assert_int_equal(mem_hash(names[0], strlen(names[0])), mem_hash(names[1], strlen(names[1])));
+    for (size_t i = 0; i < COUNT(names); i++) {
+        assert_null(map_get_named(&map, names[i]));
+        map_put_named(&map, names[i], value_of(i));
+    }
+    assert_int_equal(map.count, COUNT(names));
+    for (size_t i = 0; i < COUNT(names); i++) {
+        assert_ptr_equal(map_remove_named(&map, names[i]), value_of(i));
+        assert_null(map_get_named(&map, names[i]));
+        for (size_t j = i + 1; j < COUNT(names); j++)
+            assert_ptr_equal(map_get_named(&map, names[j]), value_of(j));
+    }
+    map_free(&map);
+}
+
 UNIT_MAIN(cmocka_unit_test(test_empty), cmocka_unit_test(test_numbers_in_a_row),
-          cmocka_unit_test(test_random_keys), cmocka_unit_test(test_keys_that_collide))
+          cmocka_unit_test(test_random_keys), cmocka_unit_test(test_keys_that_collide),
+          cmocka_unit_test(test_names))

@@ -1,0 +1,38 @@
+/* hex: see hex.h. */
+#include "base/hex.h"
+
+void hex_put(struct buf *out, const void *bytes, size_t len)
+{
+    static const char digits[] = "0123456789abcdef";
+    const unsigned char *at = bytes;
+    char pair[2];
+
+    for (size_t i = 0; i < len; i++) {
+        pair[0] = digits[at[i] >> 4];
+        pair[1] = digits[at[i] & 15];
+        buf_append(out, pair, 2);
+    }
+}
+
+int hex_digit(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    if (digit >= 'a' && digit <= 'f')
+        return digit - 'a' + 10;
+    if (digit >= 'A' && digit <= 'F')
+        return digit - 'A' + 10;
+    return -1;
+}
+
+bool hex_read(const char *digits, uint8_t *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        int high = hex_digit(digits[2 * i]);
+        int low = high < 0 ? -1 : hex_digit(digits[2 * i + 1]);
+        if (low < 0)
+            return false;
+        bytes[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}

@@ -1,0 +1,19 @@
+/* hex: bytes as hexadecimal digits. Written in lower case; both cases are read. */
+#ifndef HEX_H
+#define HEX_H
+
+#include "base/buf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+void hex_put(struct buf *out, const void *bytes, size_t len);
+
+/* What one digit stands for; -1: it is none. */
+int hex_digit(char digit);
+
+/* Reads 2 * len digits. false: one of them is none; `bytes` then hold nothing of use. */
+bool hex_read(const char *digits, uint8_t *bytes, size_t len);
+
+#endif
