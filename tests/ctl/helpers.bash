@@ -3,7 +3,7 @@
 
 root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 # Short, because a deep one is a case of its own.
-instance=/tmp/stack-orchestrator-test-$(id -u)-$$
+instance=${TMPDIR:-/tmp}/instance-$$
 
 start_instance()
 {

@@ -266,7 +266,7 @@ ctl_expires_one()
             "$(command -v "$name")" "$(command -v "$name")" "$(command -v "$name")" >"$BATS_TEST_TMPDIR/bin/$name"
         chmod +x "$BATS_TEST_TMPDIR/bin/$name"
     done
-    PATH=$BATS_TEST_TMPDIR/bin:$PATH run ctl restore "$backup"
+    PATH=$BATS_TEST_TMPDIR/bin:$PATH TMPDIR=$BATS_TEST_TMPDIR run ctl restore "$backup"
     [ "$status" -eq 137 ]
     [ -n "$(database 'SHOW TABLES')" ]
     run ctl backup "$BATS_TEST_TMPDIR/half.tar.gz"

@@ -78,7 +78,7 @@ compiled_with()
 @test "returns and indirect jumps land where they may: CET, or BTI and PAC" {
     local objects marked
 
-    objects=$(printf '%s\n' "$objects_dir"/*.o | wc -l)
-    marked=$(readelf --wide --notes "$objects_dir"/*.o | grep -cE 'x86 feature: IBT, SHSTK|AArch64 feature: BTI, PAC')
+    objects=$(printf '%s\n' "$objects_dir"/{,*/}*.o | wc -l)
+    marked=$(readelf --wide --notes "$objects_dir"/{,*/}*.o | grep -cE 'x86 feature: IBT, SHSTK|AArch64 feature: BTI, PAC')
     ((objects > 30 && marked == objects))
 }
