@@ -27,6 +27,14 @@ REQUEST_GRACE = 3
 PARTS = ("program", "nginx", "database")
 
 
+def remove_clocks():
+    """Of programs that were killed, libfaketime leaves its shared memory."""
+    for path in glob.glob("/dev/shm/*faketime_*_*"):
+        if not os.path.exists("/proc/" + path.rsplit("_", 1)[1]):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+
 class Proxy:
     """A process of its own; ends with us."""
 
@@ -102,6 +110,7 @@ class Rig(Instance):
             for link in self.links.values():
                 link.stop()
             self.links = {}
+            remove_clocks()
 
     def mount_disk(self):
         """Moves the database's data to a file system of its own, if that may be done."""
