@@ -1,30 +1,10 @@
 /* figures: see figures.h. No shared state; any thread. */
 #include "read/figures.h"
 
-#include "base/buf.h"
-#include "read/sample.h"
-
-#include <stdlib.h>
-
-struct figures {
-    uint64_t states[LEASE_SUPERSEDED + 1];
-    uint64_t requests;
-    uint64_t granted;
-    uint64_t same_content;
-    struct sample waits;
-    struct sample holds;
-};
-
-struct figures *figures_new(void)
-{
-    return mem_zalloc(sizeof(struct figures));
-}
-
 void figures_free(struct figures *figures)
 {
     sample_free(&figures->waits);
     sample_free(&figures->holds);
-    free(figures);
 }
 
 void figures_add(struct figures *figures, int state, int64_t wait_us, int64_t hold_us,

@@ -3,14 +3,21 @@
 #define FIGURES_H
 
 #include "base/json.h"
+#include "read/sample.h"
 #include "rules/words.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-struct figures;
+struct figures { /* {0}: of nothing */
+    uint64_t states[LEASE_SUPERSEDED + 1];
+    uint64_t requests;
+    uint64_t granted;
+    uint64_t same_content;
+    struct sample waits;
+    struct sample holds;
+};
 
-struct figures *figures_new(void);
 void figures_free(struct figures *figures);
 
 /* One ended request; -1 where a time doesn't apply. */

@@ -15,7 +15,7 @@ struct status_page {
     uint32_t stacks;
     double mean_hold_s;
     uint32_t position; /* in the queue, of the latest row */
-    struct figures *figures;
+    struct figures figures;
 };
 
 /* The project */
@@ -250,7 +250,7 @@ static void visit(void *context, const struct database_row *row)
         put_queued(status, row);
         break;
     case SET_ENDED:
-        count_ended(status->figures, row);
+        count_ended(&status->figures, row);
         break;
     case SET_COUNT:
         break;
@@ -260,7 +260,7 @@ static void visit(void *context, const struct database_row *row)
 enum reader_status reader_status_page(struct reader *reader, const char *project,
                                       struct json_writer *json)
 {
-    struct status_page status = {.page.json = json, .open_set = -1, .figures = figures_new()};
+    struct status_page status = {.page.json = json, .open_set = -1};
     struct buf *sql = reader_start_sql(reader, project);
     enum reader_status outcome;
 
@@ -270,7 +270,7 @@ enum reader_status reader_status_page(struct reader *reader, const char *project
     add_ended_sql(sql, project);
     outcome = reader_run(reader, visit, &status.page);
     open_arrays(&status, SET_COUNT);
-    figures_put(status.figures, json, "last24Hours");
-    figures_free(status.figures);
+    figures_put(&status.figures, json, "last24Hours");
+    figures_free(&status.figures);
     return outcome;
 }

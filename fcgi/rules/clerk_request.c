@@ -146,7 +146,7 @@ void clerk_request_disconnect(const struct clerk *clerk, struct pool *pool, stru
 
 static void take_back(const struct clerk *clerk, struct pool *pool, struct lease *lease)
 {
-    pool_untouch(lease);
+    pool_restore_branch(lease);
     if (lease->request_id && lease->purpose == PURPOSE_TEST) {
         pool_requeue(pool, lease);
         clerk_request_disconnect(clerk, pool, lease, false);

@@ -214,7 +214,7 @@ void pool_touch_lease(struct pool *pool, struct lease *lease);
 /* waiting → active: the stack is the lease's until it ends. */
 void pool_activate(struct pool *pool, struct lease *lease, struct stack *stack, bool is_new);
 /* Before a grant that nobody heard of is taken back: the stack's branch is what it was. */
-void pool_untouch(struct lease *lease);
+void pool_restore_branch(struct lease *lease);
 /* active → waiting, at its old place; the stack is free again and runs what it ran. */
 void pool_requeue(struct pool *pool, struct lease *lease);
 /* Ends a lease: it leaves the pool (its memory stays until pool_settle). */

@@ -162,7 +162,7 @@ static void return_stack(struct pool *pool, struct stack *stack)
     pool_move_stack(pool, stack, state);
 }
 
-void pool_untouch(struct lease *lease)
+void pool_restore_branch(struct lease *lease)
 {
     if (lease->previous_branch || lease->is_new)
         mem_replace(&lease->stack->branch, lease->previous_branch);
@@ -223,10 +223,8 @@ void pool_end_lease(struct pool *pool, struct lease *lease, enum lease_state sta
             pool_set_content(pool, lease->stack, NULL);
         return_stack(pool, lease->stack);
     }
-    if (lease->units)
-        lease->units->uses--, pool_touch_manifest(pool, lease->units);
-    if (lease->stack_content)
-        lease->stack_content->uses--, pool_touch_manifest(pool, lease->stack_content);
+    pool_end_use(pool, lease->units);
+    pool_end_use(pool, lease->stack_content);
     lease->state = state;
     lease->outcome = outcome;
     lease->ended_at = pool->now;

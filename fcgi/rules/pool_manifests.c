@@ -4,7 +4,8 @@
 
 #include "base/buf.h"
 
-void pool_touch_manifest(struct pool *pool, struct manifest *manifest)
+/* Whether its row must be written or deleted is looked at once the batch is written. */
+static void touch(struct pool *pool, struct manifest *manifest)
 {
     if (manifest->touched)
         return;
@@ -26,7 +27,7 @@ void pool_add_manifest(struct pool *pool, struct manifest *manifest)
     }
     map_put(&pool->manifests, manifest->hash, manifest);
     if (manifest->uses == 0) /* who ended its last lease was not us */
-        pool_touch_manifest(pool, manifest);
+        touch(pool, manifest);
 }
 
 struct manifest *pool_use_manifest(struct pool *pool, struct manifest *manifest)
@@ -34,16 +35,19 @@ struct manifest *pool_use_manifest(struct pool *pool, struct manifest *manifest)
     if (!manifest)
         return NULL;
     if (manifest->uses++ == 0)
-        pool_touch_manifest(pool, manifest);
+        touch(pool, manifest);
     return manifest_ref(manifest);
+}
+
+void pool_end_use(struct pool *pool, struct manifest *manifest)
+{
+    if (manifest && --manifest->uses == 0)
+        touch(pool, manifest);
 }
 
 void pool_drop_manifest(struct pool *pool, struct manifest *manifest)
 {
-    if (!manifest)
-        return;
-    if (--manifest->uses == 0)
-        pool_touch_manifest(pool, manifest);
+    pool_end_use(pool, manifest);
     manifest_unref(manifest);
 }
 
