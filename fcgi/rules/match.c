@@ -141,7 +141,7 @@ bool match_next(const struct pool *pool, struct match *match)
     if (!match->stack && !match->number)
         return false;
     match->lease = window[match->passed_count];
-    memcpy(match->passed, window, match->passed_count * sizeof *window);
+    memcpy(match->passed, window, match->passed_count * sizeof(struct lease *));
     return true;
 }
 
