@@ -9,7 +9,9 @@
 #include "rules/command.h"
 #include "rules/pool.h"
 
-/* A call that waits for the request. Sets the end of its wait. */
+/* A call that waits for the request: gets a number, and its wait an end. The number begins at the
+ * time of that end: so not even a request that takes the lease number of one whose COMMIT was lost
+ * has a call of the same number. */
 void clerk_call_wait(const struct pool *pool, struct lease *lease, struct command *command);
 /* A caller shows that it has the grant, so earlier calls that reached nobody don't matter. */
 void clerk_call_note_heard(struct lease *lease);

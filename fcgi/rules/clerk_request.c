@@ -159,7 +159,7 @@ void clerk_hang_up(const struct clerk *clerk, struct pool *pool, struct command 
 {
     struct lease *lease = pool_lease(pool, command->request_number);
 
-    if (!lease || lease->wait_until != command->wait_until)
+    if (!lease || lease->call_no != command->call_no)
         return; /* another call came after the one that nobody hears of */
     if (lease->state == LEASE_ACTIVE)
         take_back(clerk, pool, lease);

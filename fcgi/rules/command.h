@@ -127,8 +127,8 @@ struct command {
     char *reason;
     char *owner;
     bool revoke;
-    int64_t wait_until; /* the lease's, as this call set it; VERB_HANG_UP: as the call of which
-                         * nobody hears did, and without effect if another came since */
+    int64_t call_no; /* the lease's, as this call set it; VERB_HANG_UP: that of the call of which
+                      * nobody hears, without effect if another came since */
     int64_t fence;      /* -1: any */
     uint32_t count;
     struct project_change change;

@@ -81,7 +81,8 @@ struct lease {
     int64_t asked_at;
 
     uint64_t instance;  /* program that holds the waiting connection; 0: nobody is connected */
-    int64_t wait_until; /* also tells calls apart: each of those about the request sets another */
+    int64_t wait_until;
+    int64_t call_no; /* of the latest call about it: see clerk_call.h */
     int64_t place_until;
     bool timed_out;
 

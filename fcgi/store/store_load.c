@@ -61,6 +61,7 @@ static void load_lease(struct loading *loading, const struct database_row *row)
 
     table_read(&table_lease, row, &references, lease);
     lease->renewed_at = lease->granted_at;
+    lease->wait_until = lease->call_no; /* one column for both: they differ by a few microseconds */
     if (lease->state == LEASE_ACTIVE && !lease->stack) {
         log_error("database: lease %llu has no stack", (unsigned long long)lease->number);
         loading->broken = true;

@@ -1,256 +1,160 @@
-/* batch: what comes in between two transactions; batch_run carries one out. */
-#include "write/batch_private.h"
+/* batch: see batch.h. */
+#include "write/batch.h"
 
 #include "base/buf.h"
-#include "base/log.h"
 #include "base/metrics.h"
 #include "base/times.h"
+#include "write/batch_private.h"
 
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/random.h>
 
-/* How long after an outage of the database silent instances are not taken for dead. */
-#define OUTAGE_ECHO_MS 5000
+#define TRIES_MAX   10
+#define RECONNECT_S 5   /* for an answer that is due: did the COMMIT happen? */
+#define BATCH_MAX   512 /* commands */
 
-#define LOADS_A_WATCH 16 /* projects that are looked at for the first time, per watch */
-
-/* Setting up */
-
-struct batch *batch_new(const struct config *config, struct gateway *gateway, int waker)
+static void add_desk(struct batch *batch, struct desk *desk)
 {
-    struct batch *batch = mem_zalloc(sizeof *batch);
-    size_t end_count;
-    const char *const *ends = words_lease_ends(&end_count);
-
-    metrics_name_ends(ends, end_count);
-    batch->store = store_new(config);
-    batch->clerk = (struct clerk){.instance = store_instance(batch->store),
-                                  .request_grace_us = config->request_grace_s * TIMES_SECOND,
-                                  .startup_grace_us = config->startup_grace_s * TIMES_SECOND};
-    batch->waiting_per_project_max = (uint32_t)config->max_waiting_per_project;
-    batch->waiting_max = (uint32_t)config->max_waiting;
-    batch->answers.gateway = gateway;
-    batch->answers.parking = parking_new(waker);
-    if (batch->answers.parking)
-        return batch;
-    store_free(batch->store);
-    free(batch);
-    return NULL;
+    if (desk->in_batch)
+        return;
+    desk->in_batch = true;
+    batch->desks = mem_realloc(batch->desks, (batch->count + 1) * sizeof(struct desk *));
+    batch->desks[batch->count++] = desk;
 }
 
-void batch_free(struct batch *batch)
+/* How many commands it took. */
+static size_t gather(struct batch *batch)
 {
-    struct command *command;
+    struct office *office = batch->office;
+    bool alone = office->alone > 0;
+    size_t most = alone ? 1 : BATCH_MAX;
+    struct desk *desk;
+    size_t count;
 
-    command_list_put_back(&batch->pending, &batch->later);
-    while ((command = command_list_pop(&batch->pending)) != NULL)
-        command_free(command);
-    projects_free(&batch->projects);
-    parking_free(batch->answers.parking);
-    store_free(batch->store);
-    free(batch->members);
-    free((void *)batch->clerk.others);
-    free(batch);
-}
-
-void batch_leave(struct batch *batch)
-{
-    store_leave(batch->store);
-}
-
-bool batch_connect(struct batch *batch)
-{
-    struct database_time reconnected = {0};
-
-    if (store_connect(batch->store, &reconnected) != DATABASE_OK)
-        return false;
-    if (reconnected.said) {
-        database_clock_forget(&batch->clock);
-        database_clock_take(&batch->clock, &reconnected);
-        batch->clerk.up_since = reconnected.said;
-        batch->connected_ms = times_monotonic_ms();
+    for (count = 0; office->pending.first && count < most; count++) {
+        struct command *command = command_list_pop(&office->pending);
+        desk = desks_get(&office->desks, command->project);
+        command_list_push(&desk->commands, command);
+        add_desk(batch, desk);
     }
-    return true;
+    if (alone)
+        office->alone--;
+    while ((!alone || batch->count == 0) && (desk = desks_next_due(&office->desks)) != NULL)
+        add_desk(batch, desk);
+    return count;
 }
 
-void batch_disconnect(struct batch *batch)
+static enum database_status commit(struct batch *batch)
 {
-    store_disconnect(batch->store);
+    struct pool **pools = mem_alloc((batch->count + 1) * sizeof(struct pool *));
+    enum database_status status;
+
+    for (size_t i = 0; i < batch->count; i++)
+        pools[i] = batch->desks[i]->pool;
+    batch->committing = true;
+    status = store_commit(batch->office->store, pools, batch->count);
+    free(pools);
+    return status;
 }
 
-bool batch_improve(struct batch *batch)
+static enum database_status attempt(struct batch *batch)
 {
-    if (!store_fail_back(batch->store))
-        return false;
-    database_clock_forget(&batch->clock);
-    return true;
+    enum database_status status;
+
+    batch->committing = false;
+    status = batch_prepare(batch);
+    if (status == DATABASE_OK)
+        status = batch_decide(batch);
+    if (status == DATABASE_OK)
+        status = commit(batch);
+    return status;
 }
 
-const char *batch_refusal(const struct batch *batch)
+/* After the connection broke: has the COMMIT happened? DATABASE_OK: yes. DATABASE_RETRY: no. */
+static enum database_status ask_fate(const struct batch *batch)
 {
-    return store_refusal(batch->store);
+    const char **names;
+    enum database_status status;
+    bool committed = false;
+
+    if (!batch->committing)
+        return DATABASE_RETRY;
+    names = batch_names(batch);
+    status = store_was_committed(batch->office->store, names, batch->count, &committed);
+    free(names);
+    if (status != DATABASE_OK)
+        return DATABASE_LOST;
+    return committed ? DATABASE_OK : DATABASE_RETRY;
 }
 
-/* Work */
-
-void batch_add(struct batch *batch, struct command_list commands)
+/* The same, connecting first. DATABASE_LOST: it can't be learned in time. */
+static enum database_status reconnect(struct batch *batch)
 {
-    struct command *command;
+    int64_t until_ms = times_monotonic_ms() + RECONNECT_S * 1000;
 
-    while ((command = command_list_pop(&commands)) != NULL)
-        command_list_push(&batch->pending, command);
-}
+    for (;;) {
+        enum database_status status = DATABASE_LOST;
 
-void batch_hang_up(struct batch *batch, const struct project *project, uint64_t number,
-                   int64_t wait_until)
-{
-    struct command *command = command_new(VERB_HANG_UP);
-
-    command->project = mem_strdup(project->name);
-    command->request_number = number;
-    command->wait_until = wait_until;
-    command_list_push_first(&batch->pending, command);
-}
-
-/* Tells a parked client an error, whatever an unknown COMMIT may have given it meanwhile. */
-static void turn_away(struct batch *batch, struct project *project, uint64_t number,
-                      enum result result)
-{
-    int64_t wait_until = parking_get(&project->lot, number)->wait_until;
-
-    answers_number(&batch->answers, project, number, result);
-    batch_hang_up(batch, project, number, wait_until);
-}
-
-void batch_wait(struct batch *batch, int64_t timeout_ms)
-{
-    const struct parked *gone;
-
-    parking_wait(batch->answers.parking, timeout_ms);
-    while ((gone = parking_next_gone(batch->answers.parking)) != NULL) {
-        struct project *project = gone->owner;
-        struct client client;
-
-        batch_hang_up(batch, project, gone->number, gone->wait_until);
-        parking_take(batch->answers.parking, &project->lot, gone->number, &client);
-        gateway_drop(client);
+        if (contact_connect(batch->office) == CONTACT_OK)
+            status = ask_fate(batch);
+        if (status != DATABASE_LOST)
+            return status;
+        /* With nothing in doubt nobody need wait for the answer. */
+        if (!batch->committing || times_monotonic_ms() > until_ms)
+            return DATABASE_LOST;
+        poll(NULL, 0, 100);
     }
 }
 
-bool batch_has_work(const struct batch *batch)
+/* With jitter, so that two hosts don't meet again and again. */
+static void wait_a_little(int try)
 {
-    return batch->pending.first || batch->projects.due_count > 0;
+    unsigned char jitter = 0;
+
+    if (getrandom(&jitter, 1, 0) == 1)
+        poll(NULL, 0, 1 + jitter % (5 * (try + 1)));
 }
 
-int64_t batch_deadline_ms(const struct batch *batch)
+static enum database_status try_until_known(struct batch *batch)
 {
-    return batch->projects.deadline_ms;
-}
+    enum database_status status = DATABASE_RETRY;
 
-/* What is remembered of it no longer holds: its next batch reads it anew, or finds that the
- * database has it no more, and says so to those who are parked. */
-static void doubt(struct batch *batch, struct project *project)
-{
-    project_forget(project);
-    project->deadline_ms = 0;
-    projects_note(&batch->projects, project);
-}
-
-static void find_deleted(struct batch *batch)
-{
-    struct project *project;
-
-    for (size_t at = 0; (project = projects_next(&batch->projects, &at)) != NULL;)
-        if (project->watched != batch->watches && (project->pool || project->lot.count > 0))
-            doubt(batch, project);
-}
-
-enum database_status batch_find_others(struct batch *batch)
-{
-    bool was_away = times_monotonic_ms() - batch->connected_ms < OUTAGE_ECHO_MS;
-    struct store_others others;
-    enum database_status status = store_find_others(batch->store, was_away, &others);
-
-    if (status == DATABASE_OK) {
-        free((void *)batch->clerk.others);
-        batch->clerk.others = others.instances;
-        batch->clerk.other_count = others.count;
-    } else {
-        free(others.instances);
+    for (int try = 0; try < TRIES_MAX && batch->count > 0; try++) {
+        status = attempt(batch);
+        if (status == DATABASE_LOST)
+            status = reconnect(batch);
+        else if (status == DATABASE_RETRY)
+            store_rollback(batch->office->store);
+        if (status != DATABASE_RETRY)
+            break;
+        batch_forget_pools(batch);
+        wait_a_little(try);
     }
     return status;
 }
 
-static void compare_versions(struct batch *batch, const struct store_watch *watch)
+enum contact_status batch_run(struct office *office)
 {
-    size_t loads = 0;
+    struct batch batch = {.office = office};
+    int64_t started_us = times_monotonic_us();
+    enum database_status status;
+    size_t count;
 
-    for (size_t i = 0; i < watch->count; i++) {
-        const struct store_version *row = &watch->versions[i];
-        struct project *project = projects_get(&batch->projects, row->name);
-
-        project->watched = batch->watches;
-        if (project->pool ? project->pool->version != row->version || project->pool->id != row->id
-                          : loads++ < LOADS_A_WATCH)
-            doubt(batch, project);
+    if (!office_find_work(office))
+        return CONTACT_OK;
+    count = gather(&batch);
+    status = try_until_known(&batch);
+    if (status == DATABASE_OK && batch.count == 0)
+        wait_a_little(0); /* another host is at all of them */
+    if (status == DATABASE_OK) {
+        metrics_count_batch(count, times_monotonic_us() - started_us);
+        batch_settle(&batch);
+    } else if (status == DATABASE_LOST) {
+        batch_give_up(&batch);
+    } else if (batch.count > 0) {
+        batch_isolate(&batch);
     }
-}
-
-bool batch_watch(struct batch *batch, bool *together)
-{
-    struct store_watch watch;
-    enum database_status status = store_watch(batch->store, &watch);
-
-    batch->watches++;
-    database_clock_take(&batch->clock, &watch.now);
-    compare_versions(batch, &watch);
-    free(watch.versions);
-    if (status == DATABASE_OK)
-        find_deleted(batch);
-    if (status == DATABASE_OK)
-        status = batch_find_others(batch);
-    *together = batch->clerk.other_count > 0 && parking_count(batch->answers.parking) > 0;
-    return status == DATABASE_OK;
-}
-
-bool batch_purge(struct batch *batch, int history_days, bool *more)
-{
-    return store_purge(batch->store, history_days, more) != DATABASE_LOST;
-}
-
-void batch_refuse(struct batch *batch)
-{
-    struct command_list own = {0}; /* must be done once the database is back */
-    struct command *command;
-    struct parked *over;
-
-    while ((command = command_list_pop(&batch->pending)) != NULL) {
-        if (!command->has_client) {
-            command_list_push(&own, command);
-            continue;
-        }
-        answers_command(&batch->answers, NULL, command, RESULT_NO_DATABASE);
-        command_free(command);
-    }
-    batch->pending = own;
-    batch->alone = 0;
-    while ((over = projects_next_over(&batch->projects, times_monotonic_ms())) != NULL)
-        turn_away(batch, over->owner, over->number, RESULT_NO_DATABASE);
-}
-
-void batch_drain(struct batch *batch)
-{
-    struct project *project;
-
-    if (batch->answers.draining)
-        return;
-    batch->answers.draining = true;
-    for (size_t at = 0; (project = projects_next(&batch->projects, &at)) != NULL;) {
-        size_t count;
-        uint64_t *numbers = project_parked_numbers(project, &count);
-        for (size_t i = 0; i < count; i++)
-            turn_away(batch, project, numbers[i], RESULT_SHUTTING_DOWN);
-        free(numbers);
-    }
+    free(batch.desks);
+    return status == DATABASE_LOST ? CONTACT_LOST : CONTACT_OK;
 }

@@ -12,13 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct desk;
+
 struct parked {
     struct client client;
     struct map *lot;
     uint64_t number;     /* of the request */
-    int64_t wait_until;  /* the lease's, by which it is still this client's */
+    int64_t call_no;     /* of the call: while the lease has it, this client is who waits */
     int64_t deadline_ms; /* monotonic; when its wait is over even if the database is away */
-    void *owner;
+    struct desk *desk;   /* who keeps it */
 };
 
 struct parking;

@@ -19,6 +19,8 @@
 #include "base/notify.h"
 #include "base/times.h"
 #include "write/batch.h"
+#include "write/contact.h"
+#include "write/office.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -35,11 +37,11 @@
 #define RECONNECT_MS      200
 #define PURGE_MS          10000
 #define PURGE_MORE_MS     500
-#define IMPROVE_MS        10000
-#define IMPROVE_MOST_MS   3600000
+#define FAIL_BACK_MS      10000
+#define FAIL_BACK_MOST_MS 3600000
 
 struct writer {
-    struct batch *batch;
+    struct office *office;
     int history_days;
     pthread_t thread;
     int waker;
@@ -55,8 +57,8 @@ struct writer {
     int64_t watch_at_ms;
     int64_t purge_at_ms;
     int64_t reconnect_at_ms;
-    int64_t improve_at_ms;
-    int64_t improve_pause_ms;
+    int64_t fail_back_at_ms;
+    int64_t fail_back_pause_ms;
 };
 
 static void wake(struct writer *writer)
@@ -104,55 +106,62 @@ static int64_t next_wait_ms(const struct writer *writer, int64_t now_ms)
 
     if (!atomic_load(&writer->ready)) /* nothing else can be done until then */
         return writer->reconnect_at_ms > now_ms ? writer->reconnect_at_ms - now_ms : 0;
-    if (batch_has_work(writer->batch))
+    if (office_has_work(writer->office))
         return 0;
     at_ms = soonest(at_ms, writer->purge_at_ms);
-    at_ms = soonest(at_ms, writer->improve_at_ms);
-    at_ms = soonest(at_ms, batch_deadline_ms(writer->batch));
+    at_ms = soonest(at_ms, writer->fail_back_at_ms);
+    at_ms = soonest(at_ms, office_deadline_ms(writer->office));
     return at_ms > now_ms ? at_ms - now_ms : 0;
 }
 
-/* Hosts of one cluster should write to the same server, the first of their list that is well: not
- * for safety, but or they meet in conflicts. A silent one holds us up, so we look for it the more
- * rarely; and the more often it was left again. */
-static void improve(struct writer *writer)
+/* To avoid conflicts, not for safety, the hosts of a cluster should write to the same server: the
+ * first of their list that is well. A silent server holds us up, so the longer the last look took,
+ * and the more often a server was left again, the later the next one. */
+static void fail_back(struct writer *writer)
 {
     int64_t began_ms = times_monotonic_ms();
     int64_t ended_ms;
 
-    if (batch_improve(writer->batch) && writer->improve_pause_ms < IMPROVE_MOST_MS)
-        writer->improve_pause_ms *= 2;
+    if (contact_fail_back(writer->office) && writer->fail_back_pause_ms < FAIL_BACK_MOST_MS)
+        writer->fail_back_pause_ms *= 2;
     ended_ms = times_monotonic_ms();
-    writer->improve_at_ms = ended_ms + writer->improve_pause_ms + 100 * (ended_ms - began_ms);
+    writer->fail_back_at_ms = ended_ms + writer->fail_back_pause_ms + 100 * (ended_ms - began_ms);
 }
 
-/* What a healthy database allows. false: it was lost. */
-static bool work(struct writer *writer, int64_t now_ms)
+/* What a healthy database allows. */
+static enum contact_status work(struct writer *writer, int64_t now_ms)
 {
     bool together = false;
+    bool more = false;
 
     if (now_ms >= writer->watch_at_ms) {
-        if (!batch_watch(writer->batch, &together))
-            return false;
+        if (contact_watch(writer->office, &together) == CONTACT_LOST)
+            return CONTACT_LOST;
         writer->watch_at_ms = now_ms + (together ? WATCH_TOGETHER_MS : WATCH_ALONE_MS);
     }
-    if (!batch_run(writer->batch))
-        return false;
+    if (batch_run(writer->office) == CONTACT_LOST)
+        return CONTACT_LOST;
     if (now_ms >= writer->purge_at_ms) {
-        bool more = false;
-        if (!batch_purge(writer->batch, writer->history_days, &more))
-            return false;
+        if (contact_purge(writer->office, writer->history_days, &more) == CONTACT_LOST)
+            return CONTACT_LOST;
         writer->purge_at_ms = now_ms + (more ? PURGE_MORE_MS : PURGE_MS);
     }
-    if (now_ms >= writer->improve_at_ms)
-        improve(writer);
-    return true;
+    if (now_ms >= writer->fail_back_at_ms)
+        fail_back(writer);
+    return CONTACT_OK;
+}
+
+static enum contact_status connect_and_work(struct writer *writer, int64_t now_ms)
+{
+    if (contact_connect(writer->office) == CONTACT_LOST)
+        return CONTACT_LOST;
+    return work(writer, now_ms);
 }
 
 static void keep_refusal(struct writer *writer)
 {
     pthread_mutex_lock(&writer->lock);
-    snprintf(writer->refusal, sizeof writer->refusal, "%s", batch_refusal(writer->batch));
+    snprintf(writer->refusal, sizeof writer->refusal, "%s", store_refusal(writer->office->store));
     pthread_mutex_unlock(&writer->lock);
 }
 
@@ -161,25 +170,25 @@ static void turn(struct writer *writer)
     int64_t now_ms = times_monotonic_ms();
     bool ready;
 
-    batch_wait(writer->batch, next_wait_ms(writer, now_ms));
-    batch_add(writer->batch, empty_inbox(writer));
+    office_wait(writer->office, next_wait_ms(writer, now_ms));
+    office_add(writer->office, empty_inbox(writer));
     if (atomic_load(&writer->draining))
-        batch_drain(writer->batch);
+        office_drain(writer->office);
     now_ms = times_monotonic_ms();
     ready = atomic_load(&writer->ready);
     if (!ready && now_ms < writer->reconnect_at_ms && !atomic_load(&writer->stopping)) {
-        batch_refuse(writer->batch);
+        office_refuse(writer->office);
         return;
     }
-    ready = batch_connect(writer->batch) && work(writer, now_ms);
+    ready = connect_and_work(writer, now_ms) == CONTACT_OK;
     if (!ready) /* a server that was restarted, or cut an idle connection, is there at once */
-        ready = batch_connect(writer->batch) && work(writer, now_ms);
+        ready = connect_and_work(writer, now_ms) == CONTACT_OK;
     atomic_store(&writer->ready, ready);
     if (!ready) {
-        batch_disconnect(writer->batch);
-        batch_refuse(writer->batch);
+        store_disconnect(writer->office->store);
+        office_refuse(writer->office);
         writer->reconnect_at_ms = now_ms + RECONNECT_MS;
-        writer->improve_at_ms = now_ms + writer->improve_pause_ms;
+        writer->fail_back_at_ms = now_ms + writer->fail_back_pause_ms;
         keep_refusal(writer);
     }
 }
@@ -193,7 +202,7 @@ static bool is_done(struct writer *writer)
     pthread_mutex_lock(&writer->lock);
     empty = writer->inbox.first == NULL;
     pthread_mutex_unlock(&writer->lock);
-    return empty && (!atomic_load(&writer->ready) || !batch_has_work(writer->batch));
+    return empty && (!atomic_load(&writer->ready) || !office_has_work(writer->office));
 }
 
 static void *run(void *context)
@@ -204,7 +213,7 @@ static void *run(void *context)
         turn(writer);
         notify_alive();
     }
-    batch_leave(writer->batch);
+    store_leave(writer->office->store);
     return NULL;
 }
 
@@ -213,11 +222,11 @@ struct writer *writer_start(const struct config *config, struct gateway *gateway
     struct writer *writer = mem_zalloc(sizeof *writer);
 
     writer->history_days = config->history_days;
-    writer->improve_pause_ms = IMPROVE_MS;
+    writer->fail_back_pause_ms = FAIL_BACK_MS;
     pthread_mutex_init(&writer->lock, NULL);
     writer->waker = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    writer->batch = writer->waker < 0 ? NULL : batch_new(config, gateway, writer->waker);
-    if (!writer->batch || pthread_create(&writer->thread, NULL, run, writer) != 0) {
+    writer->office = writer->waker < 0 ? NULL : office_new(config, gateway, writer->waker);
+    if (!writer->office || pthread_create(&writer->thread, NULL, run, writer) != 0) {
         log_error("cannot start the writer's thread");
         return NULL;
     }
@@ -247,7 +256,7 @@ void writer_stop(struct writer *writer)
     atomic_store(&writer->stopping, true);
     wake(writer);
     pthread_join(writer->thread, NULL);
-    batch_free(writer->batch);
+    office_free(writer->office);
     close(writer->waker);
     pthread_mutex_destroy(&writer->lock);
     free(writer);

@@ -292,7 +292,7 @@ static void check_stack_row(const struct stack *row, const struct stack *stack)
 static void check_lease_row(const struct lease *row, const struct lease *lease)
 {
     check(row->state == lease->state && row->passed_over == lease->passed_over);
-    check(row->instance == lease->instance && row->wait_until == lease->wait_until);
+    check(row->instance == lease->instance && row->call_no == lease->call_no);
     check(row->place_until == lease->place_until && row->timed_out == lease->timed_out);
     check(row->is_protected == lease->is_protected && row->fence == lease->fence);
     check(row->granted_at == lease->granted_at && row->expires_at == lease->expires_at);

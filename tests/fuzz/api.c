@@ -1,6 +1,6 @@
 /*
  * api: a day in the life of two hosts, as the input tells it. Everything from a request's fields to
- * its answer is the program's own (api, batch, clerk, match, pool, answers, reply); the database,
+ * its answer is the program's own (api, batch, clerk, match, pool, delivery, render); the database,
  * the connections and the clock are doubles that fail when the input says so.
  *
  * A line is one event:
@@ -26,14 +26,14 @@
 #include "api/api.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "write/batch_private.h"
+#include "write/batch.h"
 
 #define CALLERS_MAX 60
 #define TOLD_MAX    64
 #define STACKS_SEEN 64
 
 struct host {
-    struct batch *batch;
+    struct office *office;
     struct command_list inbox;
     bool is_ready;
     int64_t reconnect_at_us;
@@ -195,20 +195,20 @@ static void start_host(unsigned number)
                                   .startup_grace_s = 60};
 
     world.host = number;
-    day.hosts[number] = (struct host){.batch = batch_new(&config, NULL, -1)};
+    day.hosts[number] = (struct host){.office = office_new(&config, NULL, -1)};
 }
 
 static void free_host(struct host *host)
 {
-    batch_add(host->batch, host->inbox);
-    batch_free(host->batch);
+    office_add(host->office, host->inbox);
+    office_free(host->office);
 }
 
 static void kill_host(unsigned number)
 {
     struct host *host = &day.hosts[number];
 
-    if (batch_has_work(host->batch) || host->batch->later.first)
+    if (office_has_work(host->office) || host->office->later.first)
         day.may_be_untold = true;
     for (int i = 1; i <= day.caller_count; i++)
         if (day.callers[i].host == number && day.callers[i].state == CALLER_WAITS)
@@ -219,7 +219,7 @@ static void kill_host(unsigned number)
 
 static struct pool *pool_of(const struct host *host)
 {
-    return projects_get(&host->batch->projects, WORLD_PROJECT)->pool;
+    return desks_get(&host->office->desks, WORLD_PROJECT)->pool;
 }
 
 /* Who was told of a grant has it until it ends: it doesn't go back into the queue. */
@@ -253,10 +253,11 @@ static bool work(struct host *host)
 {
     bool together;
 
-    if (!batch_connect(host->batch) || !batch_watch(host->batch, &together) ||
-        !batch_run(host->batch))
+    if (contact_connect(host->office) == CONTACT_LOST ||
+        contact_watch(host->office, &together) == CONTACT_LOST ||
+        batch_run(host->office) == CONTACT_LOST)
         return false;
-    batch_improve(host->batch);
+    contact_fail_back(host->office);
     return true;
 }
 
@@ -264,23 +265,23 @@ static void turn(struct host *host)
 {
     const struct pool *pool;
 
-    batch_wait(host->batch, 0);
-    batch_add(host->batch, host->inbox);
+    office_wait(host->office, 0);
+    office_add(host->office, host->inbox);
     host->inbox = (struct command_list){0};
     if (!host->is_ready && world.now_us < host->reconnect_at_us) {
-        batch_refuse(host->batch);
+        office_refuse(host->office);
         return;
     }
     host->is_ready = work(host);
     if (!host->is_ready)
         host->is_ready = work(host);
     if (!host->is_ready) {
-        batch_refuse(host->batch);
+        office_refuse(host->office);
         host->reconnect_at_us = world.now_us + 200000;
     }
     pool = pool_of(host);
     if (pool)
-        check_pool(&host->batch->clerk, pool, true);
+        check_pool(&host->office->clerk, pool, true);
     check_rows();
     check_told();
 }
@@ -455,9 +456,9 @@ static bool may_be_known(const struct lease *lease)
 static bool is_parked(const struct lease *lease)
 {
     for (unsigned i = 0; i < WORLD_HOSTS; i++) {
-        struct batch *batch = day.hosts[i].batch;
-        if (batch->clerk.instance == lease->instance)
-            return parking_get(&projects_get(&batch->projects, WORLD_PROJECT)->lot, lease->number);
+        struct office *office = day.hosts[i].office;
+        if (office->clerk.instance == lease->instance)
+            return parking_get(&desks_get(&office->desks, WORLD_PROJECT)->lot, lease->number);
     }
     return false; /* that of a program which is no more */
 }
@@ -478,7 +479,7 @@ static void check_leases_left(void)
 static bool anybody_works(void)
 {
     for (unsigned i = 0; i < WORLD_HOSTS; i++)
-        if (batch_has_work(day.hosts[i].batch))
+        if (office_has_work(day.hosts[i].office))
             return true;
     return false;
 }
@@ -494,7 +495,7 @@ static void end_day(void)
     if (!world.is_deleted)
         check_leases_left();
     for (unsigned i = 0; i < WORLD_HOSTS; i++)
-        batch_drain(day.hosts[i].batch);
+        office_drain(day.hosts[i].office);
     do {
         turn_all(3, TIMES_SECOND);
     } while (anybody_works());

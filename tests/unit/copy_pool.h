@@ -65,6 +65,7 @@ static inline void copy_lease(struct pool *pool, struct map *manifests, const st
                            .asked_at = lease->asked_at,
                            .instance = lease->instance,
                            .wait_until = lease->wait_until,
+                           .call_no = lease->call_no,
                            .place_until = lease->place_until,
                            .timed_out = lease->timed_out,
                            .is_protected = lease->is_protected,

@@ -16,7 +16,7 @@
 #include "rules/clerk_private.h"
 #include "rules/command.h"
 #include "rules/pool.h"
-#include "write/reply.h"
+#include "write/render.h"
 
 #include <string.h>
 
@@ -40,7 +40,7 @@ struct told {
     uint32_t position;
     const char *field;
     enum stack_state stack_state;
-    int64_t wait_until; /* of the lease, by which our own commands know the call */
+    int64_t call_no; /* by which our own commands know the call */
     uint8_t lease_id[LEASE_ID_SIZE];
 };
 
@@ -115,7 +115,7 @@ static inline enum result final_result(const struct command *command)
 
     if (command->answer.result != RESULT_WAITING)
         return command->answer.result;
-    return lease->asker == command ? reply_result_of(lease) : RESULT_REPLACED;
+    return lease->asker == command ? render_result_of(lease) : RESULT_REPLACED;
 }
 
 static inline struct told tell(const struct command *command)
@@ -132,7 +132,7 @@ static inline struct told tell(const struct command *command)
         told.changed_units = lease->changed_units;
         told.expires_at = lease->expires_at;
         told.position = lease->position;
-        told.wait_until = lease->wait_until;
+        told.call_no = lease->call_no;
         memcpy(told.lease_id, lease->lease_id, LEASE_ID_SIZE);
         stack = stack ? stack : lease->stack;
     }
@@ -303,7 +303,7 @@ static inline struct command *about(enum verb verb, const struct told *told)
     struct command *command = command_new(verb);
 
     command->request_number = told->lease;
-    command->wait_until = told->wait_until;
+    command->call_no = told->call_no;
     return command;
 }
 

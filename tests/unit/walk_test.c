@@ -18,7 +18,7 @@ struct memo {
     bool has_request_id;
     uint64_t instance;
     int64_t due;
-    int64_t wait_until;
+    int64_t call_no;
     uint32_t stack;
     uint64_t fence;
     uint32_t passed_over;
@@ -74,7 +74,7 @@ static void remember(struct walk *walk)
                               .has_request_id = lease->request_id != NULL,
                               .instance = lease->instance,
                               .due = lease_is_due(&scene->clerk, scene->pool, lease),
-                              .wait_until = lease->wait_until,
+                              .call_no = lease->call_no,
                               .stack = lease->stack ? lease->stack->number : 0,
                               .fence = lease->fence,
                               .passed_over = lease->passed_over};
@@ -164,7 +164,7 @@ static struct command *by_number(struct walk *walk, enum verb verb)
 
     command->request_number = memo ? memo->number : below(walk, 20);
     if (memo)
-        command->wait_until = memo->wait_until + (maybe(walk, 5) ? 1 : 0);
+        command->call_no = memo->call_no + (maybe(walk, 5) ? 1 : 0);
     return command;
 }
 

@@ -1,6 +1,6 @@
 /* reply: what came of a command, as status and JSON (RFC 9110 for the statuses). */
-#ifndef REPLY_H
-#define REPLY_H
+#ifndef RENDER_H
+#define RENDER_H
 
 #include "http/response.h"
 #include "rules/command.h"
@@ -8,14 +8,14 @@
 
 /* The answer to a command; for a request also the answer of the lease that it made.
  * `pool` may be NULL for results that come without one. Writer's thread. */
-void reply_command(const struct pool *pool, const struct command *command,
-                   struct response *response);
+void render_command(const struct pool *pool, const struct command *command,
+                    struct response *response);
 
 /* The answer to a parked request, whose command is long gone. */
-void reply_request(const struct pool *pool, const struct lease *lease, enum result result,
-                   struct response *response);
+void render_request(const struct pool *pool, const struct lease *lease, enum result result,
+                    struct response *response);
 
 /* How the wait for a lease ended, going by its state. RESULT_WAITING: it hasn't. */
-enum result reply_result_of(const struct lease *lease);
+enum result render_result_of(const struct lease *lease);
 
 #endif

@@ -1,5 +1,5 @@
 /* reply: the only place where results become HTTP statuses. */
-#include "write/reply.h"
+#include "write/render.h"
 
 #include "base/times.h"
 
@@ -77,8 +77,8 @@ static void put_units(struct json_writer *json, const struct lease *lease)
     }
 }
 
-static void reply_granted(const struct pool *pool, const struct lease *lease,
-                          struct response *response)
+static void render_granted(const struct pool *pool, const struct lease *lease,
+                           struct response *response)
 {
     struct json_writer *json = response_open();
 
@@ -96,7 +96,7 @@ static void reply_granted(const struct pool *pool, const struct lease *lease,
     response_close(response, 200, json);
 }
 
-static void reply_wait_over(const struct lease *lease, struct response *response)
+static void render_wait_over(const struct lease *lease, struct response *response)
 {
     struct json_writer *json =
         response_open_error("noStackAvailable", "No stack became available within the wait");
@@ -111,7 +111,7 @@ static void reply_wait_over(const struct lease *lease, struct response *response
     response_close_error(response, 503, json);
 }
 
-enum result reply_result_of(const struct lease *lease)
+enum result render_result_of(const struct lease *lease)
 {
     switch (lease->state) {
     case LEASE_WAITING:
@@ -132,17 +132,17 @@ enum result reply_result_of(const struct lease *lease)
     return RESULT_CANCELLED;
 }
 
-void reply_request(const struct pool *pool, const struct lease *lease, enum result result,
-                   struct response *response)
+void render_request(const struct pool *pool, const struct lease *lease, enum result result,
+                    struct response *response)
 {
     struct command command = {.verb = VERB_REQUEST, .answer = {.result = result, .lease = lease}};
-    reply_command(pool, &command, response);
+    render_command(pool, &command, response);
 }
 
 /* Done */
 
-static void reply_stacks_added(const struct pool *pool, const struct command *command,
-                               struct response *response)
+static void render_stacks_added(const struct pool *pool, const struct command *command,
+                                struct response *response)
 {
     struct json_writer *json = response_open();
     char text[128];
@@ -158,8 +158,8 @@ static void reply_stacks_added(const struct pool *pool, const struct command *co
     response_close(response, 200, json);
 }
 
-static void reply_extended(const struct pool *pool, const struct command *command,
-                           struct response *response)
+static void render_extended(const struct pool *pool, const struct command *command,
+                            struct response *response)
 {
     struct json_writer *json = response_open();
 
@@ -168,8 +168,8 @@ static void reply_extended(const struct pool *pool, const struct command *comman
     response_close(response, 200, json);
 }
 
-static void reply_done(const struct pool *pool, const struct command *command,
-                       struct response *response)
+static void render_done(const struct pool *pool, const struct command *command,
+                        struct response *response)
 {
     const struct stack *stack = command->answer.stack;
     char name[128];
@@ -183,7 +183,7 @@ static void reply_done(const struct pool *pool, const struct command *command,
         response_message(response, "Stack %s released", name);
         break;
     case VERB_EXTEND:
-        reply_extended(pool, command, response);
+        render_extended(pool, command, response);
         break;
     case VERB_CANCEL:
         response_message(response, "Request cancelled");
@@ -208,7 +208,7 @@ static void reply_done(const struct pool *pool, const struct command *command,
         response_message(response, "Lease of stack %s revoked", name);
         break;
     case VERB_ADD_STACKS:
-        reply_stacks_added(pool, command, response);
+        render_stacks_added(pool, command, response);
         break;
     case VERB_UPDATE_PROJECT:
         response_message(response, "Project %s updated", pool->name);
@@ -222,7 +222,7 @@ static void reply_done(const struct pool *pool, const struct command *command,
 
 /* Errors */
 
-static void reply_request_ended(const struct command *command, struct response *response)
+static void render_request_ended(const struct command *command, struct response *response)
 {
     const struct past_request *past = &command->past;
     struct json_writer *json = response_open_error(
@@ -234,7 +234,7 @@ static void reply_request_ended(const struct command *command, struct response *
     response_close_error(response, 409, json);
 }
 
-static void reply_mismatch(const struct command *command, struct response *response)
+static void render_mismatch(const struct command *command, struct response *response)
 {
     struct json_writer *json =
         response_open_error("requestMismatch", "This requestId was first sent with other contents");
@@ -243,7 +243,7 @@ static void reply_mismatch(const struct command *command, struct response *respo
     response_close_error(response, 422, json);
 }
 
-static void reply_invalid_state(const struct command *command, struct response *response)
+static void render_invalid_state(const struct command *command, struct response *response)
 {
     const struct answer *answer = &command->answer;
     struct json_writer *json;
@@ -290,7 +290,7 @@ static const struct error_text errors[] = {
     [RESULT_SHUTTING_DOWN] = {503, "shuttingDown", "The service is restarting"},
 };
 
-static void reply_error(const struct command *command, struct response *response)
+static void render_error(const struct command *command, struct response *response)
 {
     const struct error_text *error = &errors[command->answer.result];
 
@@ -302,8 +302,8 @@ static void reply_error(const struct command *command, struct response *response
     response_error(response, error->status, error->code, "%s", error->message);
 }
 
-void reply_command(const struct pool *pool, const struct command *command,
-                   struct response *response)
+void render_command(const struct pool *pool, const struct command *command,
+                    struct response *response)
 {
     const struct answer *answer = &command->answer;
     char name[128];
@@ -311,22 +311,22 @@ void reply_command(const struct pool *pool, const struct command *command,
     switch (answer->result) {
     case RESULT_DONE:
     case RESULT_NO_EFFECT:
-        reply_done(pool, command, response);
+        render_done(pool, command, response);
         break;
     case RESULT_GRANTED:
-        reply_granted(pool, answer->lease, response);
+        render_granted(pool, answer->lease, response);
         break;
     case RESULT_WAIT_OVER:
-        reply_wait_over(answer->lease, response);
+        render_wait_over(answer->lease, response);
         break;
     case RESULT_REQUEST_ENDED:
-        reply_request_ended(command, response);
+        render_request_ended(command, response);
         break;
     case RESULT_REQUEST_MISMATCH:
-        reply_mismatch(command, response);
+        render_mismatch(command, response);
         break;
     case RESULT_INVALID_STATE:
-        reply_invalid_state(command, response);
+        render_invalid_state(command, response);
         break;
     case RESULT_NO_MORE_STACK:
         response_message(response, "No more stack");
@@ -336,7 +336,7 @@ void reply_command(const struct pool *pool, const struct command *command,
         response_message(response, "Stack %s is deleted once its job gives it back", name);
         break;
     default:
-        reply_error(command, response);
+        render_error(command, response);
         break;
     }
 }

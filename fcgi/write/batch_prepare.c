@@ -1,0 +1,180 @@
+/* batch_prepare: the rows of a batch's projects, and the pools that go with them. Writer's thread.
+ */
+#include "write/batch_private.h"
+
+#include "base/buf.h"
+#include "base/times.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The project's row, if it could be locked. */
+static const struct store_project *find_row(const struct store_begin *begin, const char *name)
+{
+    for (size_t i = 0; i < begin->project_count; i++)
+        if (strcmp(begin->projects[i].name, name) == 0)
+            return &begin->projects[i];
+    return NULL;
+}
+
+/* A parked client whose request is no longer what it was: another host or the administrator's
+ * tool changed it. */
+static enum database_status reconcile_one(struct office *office, struct desk *desk, uint64_t number)
+{
+    const struct parked *parked = parking_get(&desk->lot, number);
+    struct lease *lease = pool_lease(desk->pool, number);
+    struct past_request past;
+    enum database_status status;
+
+    if (lease && lease->call_no != parked->call_no) {
+        delivery_number(&office->delivery, desk, number, RESULT_REPLACED);
+    } else if (lease && lease->state == LEASE_ACTIVE) {
+        delivery_parked(&office->delivery, desk, lease, RESULT_GRANTED);
+    } else if (lease && lease->instance == 0) {
+        lease->instance = office->clerk.instance; /* we were taken for dead */
+        pool_touch_lease(desk->pool, lease);
+        pool_due_at(desk->pool, lease->wait_until);
+    } else if (!lease) {
+        status = store_find_ended(office->store, desk->pool, number, &past);
+        if (status != DATABASE_OK)
+            return status;
+        delivery_number(&office->delivery, desk, number,
+                        !past.number || past.state == LEASE_ABANDONED ||
+                                past.state == LEASE_TIMED_OUT
+                            ? RESULT_SHUTTING_DOWN
+                        : past.state == LEASE_SUPERSEDED ? RESULT_SUPERSEDED
+                                                         : RESULT_CANCELLED);
+    }
+    return DATABASE_OK;
+}
+
+static enum database_status reconcile(struct office *office, struct desk *desk)
+{
+    size_t count;
+    uint64_t *numbers = desk_parked_numbers(desk, &count);
+    enum database_status status = DATABASE_OK;
+
+    for (size_t i = 0; i < count && status == DATABASE_OK; i++)
+        status = reconcile_one(office, desk, numbers[i]);
+    free(numbers);
+    return status;
+}
+
+/* Makes the remembered pool what the database has, under the row lock. */
+static enum database_status refresh_pool(struct office *office, struct desk *desk,
+                                         const struct store_project *row, int64_t now)
+{
+    enum database_status status = DATABASE_OK;
+
+    if (desk->pool && desk->pool->id != row->id)
+        delivery_no_parked(&office->delivery, desk); /* another project of the same name */
+    if (desk->pool && (desk->pool->id != row->id || desk->pool->version != row->version))
+        desk_forget(desk);
+    if (desk->pool) {
+        desk->pool->now = now;
+        return DATABASE_OK;
+    }
+    desk->pool = pool_new(row->id, row->name);
+    desk->pool->version = row->version;
+    desk->pool->now = now;
+    status = store_load(office->store, desk->pool);
+    if (status == DATABASE_OK)
+        status = contact_find_others(office);
+    if (status == DATABASE_OK)
+        status = reconcile(office, desk);
+    return status;
+}
+
+static void remove_desk(struct batch *batch, size_t at)
+{
+    batch->desks[at]->in_batch = false;
+    batch->desks[at] = batch->desks[--batch->count];
+}
+
+const char **batch_names(const struct batch *batch)
+{
+    const char **names = mem_alloc((batch->count + 1) * sizeof(char *));
+
+    for (size_t i = 0; i < batch->count; i++)
+        names[i] = batch->desks[i]->name;
+    return names;
+}
+
+/* Alone, what is remembered is most likely what the database has: that saves a round trip. The
+ * commit does nothing should it be otherwise; then nothing is remembered any more. */
+static bool can_assume(const struct batch *batch)
+{
+    bool can = batch->office->clerk.other_count == 0 &&
+               database_clock_is_close(&batch->office->clock, times_monotonic_us());
+
+    for (size_t i = 0; i < batch->count && can; i++)
+        can = batch->desks[i]->pool != NULL;
+    return can;
+}
+
+/* A batch is never before the last one, unless the database's clock was set back by more than we
+ * may be wrong. */
+static int64_t tell_time(struct office *office, int64_t now)
+{
+    if (now > office->now || now + DATABASE_CLOCK_WIDTH_MAX < office->now)
+        office->now = now;
+    return office->now;
+}
+
+static void assume(struct batch *batch)
+{
+    int64_t now =
+        tell_time(batch->office, database_clock_at(&batch->office->clock, times_monotonic_us()));
+
+    for (size_t i = 0; i < batch->count; i++)
+        batch->desks[i]->pool->now = now;
+}
+
+/* For a desk whose row could not be locked. */
+static void dismiss(struct batch *batch, size_t at, bool may_be_busy)
+{
+    struct desk *desk = batch->desks[at];
+
+    if (may_be_busy) { /* it is another host's turn */
+        command_list_put_back(&batch->office->pending, &desk->commands);
+        desk->deadline_ms = times_monotonic_ms() + 2;
+        desks_note(&batch->office->desks, desk);
+    } else {
+        delivery_no_project(&batch->office->delivery, desk);
+        desk_forget(desk);
+        desk->deadline_ms = INT64_MAX;
+    }
+    remove_desk(batch, at);
+}
+
+static enum database_status lock_rows(struct batch *batch)
+{
+    const char **names = batch_names(batch);
+    struct store_begin begin;
+    enum database_status status;
+    int64_t now = 0;
+
+    status = store_begin(batch->office->store, names, batch->count, &begin);
+    free(names);
+    database_clock_take(&batch->office->clock, &begin.now);
+    if (begin.now.said)
+        now = tell_time(batch->office, begin.now.said);
+    for (size_t i = batch->count; i-- > 0 && status == DATABASE_OK;) {
+        const struct store_project *row = find_row(&begin, batch->desks[i]->name);
+
+        if (row)
+            status = refresh_pool(batch->office, batch->desks[i], row, now);
+        else
+            dismiss(batch, i, begin.busy_count > 0);
+    }
+    store_begin_free(&begin);
+    return status;
+}
+
+enum database_status batch_prepare(struct batch *batch)
+{
+    if (!can_assume(batch))
+        return lock_rows(batch);
+    assume(batch);
+    return DATABASE_OK;
+}

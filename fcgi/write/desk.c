@@ -1,0 +1,115 @@
+/* desk: see desk.h. */
+#include "write/desk.h"
+
+#include "base/buf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct desk *desk_new(const char *name)
+{
+    struct desk *desk = mem_zalloc(sizeof *desk);
+
+    desk->name = mem_strdup(name);
+    desk->deadline_ms = INT64_MAX;
+    return desk;
+}
+
+struct desk *desks_get(struct desks *desks, const char *name)
+{
+    uint64_t hash = mem_hash(name, strlen(name));
+    struct desk *first = map_get(&desks->by_name, hash);
+    struct desk *desk = first;
+
+    while (desk && strcmp(desk->name, name) != 0)
+        desk = desk->next_same;
+    if (!desk) {
+        desk = desk_new(name);
+        desk->next_same = first;
+        map_put(&desks->by_name, hash, desk);
+    }
+    return desk;
+}
+
+struct desk *desks_next(const struct desks *desks, size_t *at)
+{
+    /* Names whose 64-bit hashes agree are found by name; here only the latest of them. */
+    return map_next(&desks->by_name, at);
+}
+
+void desks_note(struct desks *desks, const struct desk *desk)
+{
+    if (desk->deadline_ms < desks->deadline_ms)
+        desks->deadline_ms = desk->deadline_ms;
+}
+
+void desks_find_due(struct desks *desks, int64_t now_ms)
+{
+    struct desk *desk;
+
+    if (desks->due_count > 0 || desks->deadline_ms > now_ms)
+        return;
+    desks->deadline_ms = INT64_MAX;
+    desks->due = mem_realloc(desks->due, (desks->by_name.count + 1) * sizeof(struct desk *));
+    for (size_t at = 0; (desk = desks_next(desks, &at)) != NULL;) {
+        if (desk->deadline_ms <= now_ms)
+            desks->due[desks->due_count++] = desk;
+        else
+            desks_note(desks, desk);
+    }
+}
+
+struct desk *desks_next_due(struct desks *desks)
+{
+    if (desks->due_count == 0)
+        return NULL;
+    return desks->due[--desks->due_count];
+}
+
+const struct parked *desks_next_over(const struct desks *desks, int64_t now_ms)
+{
+    struct desk *desk;
+
+    for (size_t at = 0; (desk = desks_next(desks, &at)) != NULL;) {
+        const struct parked *parked;
+        for (size_t slot = 0; (parked = map_next(&desk->lot, &slot)) != NULL;)
+            if (parked->deadline_ms <= now_ms)
+                return parked;
+    }
+    return NULL;
+}
+
+void desks_free(struct desks *desks)
+{
+    struct desk *desk;
+
+    for (size_t at = 0; (desk = desks_next(desks, &at)) != NULL;) {
+        while (desk) {
+            struct desk *next = desk->next_same;
+            pool_free(desk->pool);
+            map_free(&desk->lot);
+            free(desk->name);
+            free(desk);
+            desk = next;
+        }
+    }
+    map_free(&desks->by_name);
+    free(desks->due);
+}
+
+void desk_forget(struct desk *desk)
+{
+    pool_free(desk->pool);
+    desk->pool = NULL;
+}
+
+uint64_t *desk_parked_numbers(const struct desk *desk, size_t *count)
+{
+    uint64_t *numbers = mem_alloc((desk->lot.count + 1) * sizeof *numbers);
+    const struct parked *parked;
+
+    *count = 0;
+    for (size_t at = 0; (parked = map_next(&desk->lot, &at)) != NULL;)
+        numbers[(*count)++] = parked->number;
+    return numbers;
+}

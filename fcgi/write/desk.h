@@ -1,0 +1,53 @@
+/*
+ * desk: what the writer keeps of one project from one batch to the next: its pool, its parked
+ * clients, when it is due. Part of `office`; writer's thread only.
+ */
+#ifndef DESK_H
+#define DESK_H
+
+#include "base/map.h"
+#include "rules/command.h"
+#include "rules/pool.h"
+#include "store/store.h"
+#include "write/parking.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct desk {
+    char *name;
+    struct pool *pool;            /* NULL: must be loaded */
+    struct map lot;               /* parked clients by request number */
+    struct command_list commands; /* of the batch at work */
+    int64_t deadline_ms;          /* monotonic */
+    bool in_batch;                /* the one at work */
+    uint64_t watched;             /* number of the latest watch that listed it */
+    struct desk *next_same;       /* another name with the same hash */
+};
+
+struct desks {
+    struct map by_name;  /* by hash; linked by next_same */
+    int64_t deadline_ms; /* of the soonest desk, or sooner */
+    size_t due_count;    /* desks that desks_next_due() will give */
+    struct desk **due;
+};
+
+void desks_free(struct desks *desks);
+/* Makes it if need be. */
+struct desk *desks_get(struct desks *desks, const char *name);
+struct desk *desks_next(const struct desks *desks, size_t *at);
+
+/* To be called when desk->deadline_ms has changed. */
+void desks_note(struct desks *desks, const struct desk *desk);
+/* Collects those that are due, for desks_next_due(). */
+void desks_find_due(struct desks *desks, int64_t now_ms);
+struct desk *desks_next_due(struct desks *desks);
+/* A parked client whose wait is over by our own clock. */
+const struct parked *desks_next_over(const struct desks *desks, int64_t now_ms);
+
+void desk_forget(struct desk *desk); /* its pool */
+/* The caller frees the result. */
+uint64_t *desk_parked_numbers(const struct desk *desk, size_t *count);
+
+#endif
