@@ -4,7 +4,6 @@
 #include "base/buf.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static struct desk *desk_new(const char *name)
 {
@@ -17,23 +16,17 @@ static struct desk *desk_new(const char *name)
 
 struct desk *desks_get(struct desks *desks, const char *name)
 {
-    uint64_t hash = mem_hash(name, strlen(name));
-    struct desk *first = map_get(&desks->by_name, hash);
-    struct desk *desk = first;
+    struct desk *desk = map_get_named(&desks->by_name, name);
 
-    while (desk && strcmp(desk->name, name) != 0)
-        desk = desk->next_same;
     if (!desk) {
         desk = desk_new(name);
-        desk->next_same = first;
-        map_put(&desks->by_name, hash, desk);
+        map_put_named(&desks->by_name, desk->name, desk);
     }
     return desk;
 }
 
 struct desk *desks_next(const struct desks *desks, size_t *at)
 {
-    /* Names whose 64-bit hashes agree are found by name; here only the latest of them. */
     return map_next(&desks->by_name, at);
 }
 
@@ -84,14 +77,10 @@ void desks_free(struct desks *desks)
     struct desk *desk;
 
     for (size_t at = 0; (desk = desks_next(desks, &at)) != NULL;) {
-        while (desk) {
-            struct desk *next = desk->next_same;
-            pool_free(desk->pool);
-            map_free(&desk->lot);
-            free(desk->name);
-            free(desk);
-            desk = next;
-        }
+        pool_free(desk->pool);
+        map_free(&desk->lot);
+        free(desk->name);
+        free(desk);
     }
     map_free(&desks->by_name);
     free(desks->due);

@@ -23,11 +23,10 @@ struct desk {
     int64_t deadline_ms;          /* monotonic */
     bool in_batch;                /* the one at work */
     uint64_t watched;             /* number of the latest watch that listed it */
-    struct desk *next_same;       /* another name with the same hash */
 };
 
 struct desks {
-    struct map by_name;  /* by hash; linked by next_same */
+    struct map by_name;
     int64_t deadline_ms; /* of the soonest desk, or sooner */
     size_t due_count;    /* desks that desks_next_due() will give */
     struct desk **due;
