@@ -61,7 +61,7 @@ static void handle(struct worker *worker, struct call *call)
         command->has_client = true;
         writer_submit(worker->writer, command);
     } else {
-        gateway_reply(worker->gateway, call->client, &response.headers, &response.body, true);
+        gateway_send(worker->gateway, call->client, &response.headers, &response.body, true);
         metrics_count_answer(response.status, times_monotonic_us() - started_us);
     }
     response_free(&response);

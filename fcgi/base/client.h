@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 /* Small, so that parked clients are cheap. Exactly one part of the program owns it at any time;
- * gateway_reply() or gateway_drop() ends that. */
+ * gateway_send() or gateway_drop() ends that. */
 struct client {
     int fd;
     unsigned short request;

@@ -412,8 +412,8 @@ static bool send_answer(struct client client, const struct buf *headers, const s
     return sent;
 }
 
-bool gateway_reply(struct gateway *gateway, struct client client, const struct buf *headers,
-                   const struct buf *body, bool may_block)
+bool gateway_send(struct gateway *gateway, struct client client, const struct buf *headers,
+                  const struct buf *body, bool may_block)
 {
     bool is_last = !client.keep || atomic_load(&gateway->draining);
     bool sent;

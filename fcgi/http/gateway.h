@@ -50,8 +50,8 @@ void gateway_stop(struct gateway *gateway);
 /* Answers and gives up the client. `headers` are whole lines ending in \r\n, after the status.
  * Waits up to 10 s for a slow reader if `may_block`, else 50 ms.
  * false: the answer could not be handed to nginx; the client is gone. */
-bool gateway_reply(struct gateway *gateway, struct client client, const struct buf *headers,
-                   const struct buf *body, bool may_block);
+bool gateway_send(struct gateway *gateway, struct client client, const struct buf *headers,
+                  const struct buf *body, bool may_block);
 
 /* Gives up a client without an answer. */
 void gateway_drop(struct client client);

@@ -131,9 +131,9 @@ void clerk_grant_refresh(const struct clerk *clerk, struct pool *pool, struct co
     stack = match_refresh(pool, command->units);
     if (!stack)
         return;
-    command->answer.lease = clerk_request_enqueue(&nobody, pool, command);
-    pool_activate(pool, pool_lease(pool, command->answer.lease->number), stack, false);
-    command->answer.result = RESULT_GRANTED;
+    command->result.lease = clerk_request_enqueue(&nobody, pool, command);
+    pool_activate(pool, pool_lease(pool, command->result.lease->number), stack, false);
+    command->result.code = RESULT_GRANTED;
 }
 
 /* Waits */

@@ -12,14 +12,14 @@
 #include "rules/command.h"
 #include "rules/pool.h"
 
-/* Runs one command; what came of it is in command->answer. */
+/* Runs one command; what came of it is in command->result. */
 void clerk_run(const struct clerk *clerk, struct pool *pool, struct command *command);
 
 /* Ends what is over: leases, places in the queue, holds. Gives up on callers of dead programs. */
 void clerk_settle_due(const struct clerk *clerk, struct pool *pool);
 
 /* Grants stacks to waiting requests. Afterwards clerk_grant_refresh() for each command whose
- * answer so far is RESULT_NOT_NOW: refreshes take only what nobody else wants. */
+ * result so far is RESULT_NOT_NOW: refreshes take only what nobody else wants. */
 void clerk_grant(const struct clerk *clerk, struct pool *pool);
 void clerk_grant_refresh(const struct clerk *clerk, struct pool *pool, struct command *command);
 

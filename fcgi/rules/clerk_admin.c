@@ -8,13 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The named stack, or NULL with the answer set. */
+/* The named stack, or NULL with the result set. */
 static struct stack *find_stack(struct pool *pool, struct command *command)
 {
     struct stack *stack = pool_stack_named(pool, command->stack_name);
 
-    command->answer.stack = stack;
-    command->answer.result = stack ? RESULT_DONE : RESULT_NO_STACK;
+    command->result.stack = stack;
+    command->result.code = stack ? RESULT_DONE : RESULT_NO_STACK;
     return stack;
 }
 
@@ -29,17 +29,17 @@ void clerk_delete_last(const struct clerk *clerk, struct pool *pool, struct comm
     struct stack *stack = pool_last_stack(pool);
 
     (void)clerk;
-    command->answer.stack = stack;
+    command->result.stack = stack;
     if (!stack) {
-        command->answer.result = RESULT_NO_MORE_STACK;
+        command->result.code = RESULT_NO_MORE_STACK;
     } else if (stack->lease) {
-        command->answer.result = RESULT_STACK_LEASED;
+        command->result.code = RESULT_STACK_LEASED;
     } else if (stack->state == STACK_HELD) {
-        command->answer.result = RESULT_INVALID_STATE;
+        command->result.code = RESULT_INVALID_STATE;
     } else {
         delete_stack(pool, stack);
         pool_record(pool, command, stack->number, NULL);
-        command->answer.result = RESULT_DONE;
+        command->result.code = RESULT_DONE;
     }
 }
 
@@ -51,7 +51,7 @@ static void set_aside(struct pool *pool, struct command *command, enum stack_sta
     if (!stack)
         return;
     if (stack->state == STACK_DRAINING) {
-        command->answer.result = RESULT_INVALID_STATE;
+        command->result.code = RESULT_INVALID_STATE;
         return;
     }
     pool_set_aside(pool, stack, command->owner ? command->owner : command->key_name,
@@ -100,7 +100,7 @@ void clerk_reinstate(const struct clerk *clerk, struct pool *pool, struct comman
         break;
     case STACK_AVAILABLE:
     case STACK_DELETED:
-        command->answer.result = RESULT_NO_EFFECT;
+        command->result.code = RESULT_NO_EFFECT;
         return;
     }
     pool_record(pool, command, stack->number, NULL);
@@ -114,7 +114,7 @@ void clerk_revoke(const struct clerk *clerk, struct pool *pool, struct command *
     if (!stack)
         return;
     if (!stack->lease || (command->fence >= 0 && (uint64_t)command->fence != stack->fence)) {
-        command->answer.result = RESULT_INVALID_STATE;
+        command->result.code = RESULT_INVALID_STATE;
         return;
     }
     pool_record(pool, command, stack->number, NULL);
@@ -124,20 +124,20 @@ void clerk_revoke(const struct clerk *clerk, struct pool *pool, struct command *
 void clerk_add_stacks(const struct clerk *clerk, struct pool *pool, struct command *command)
 {
     char detail[64];
-    struct answer *answer = &command->answer;
+    struct result *result = &command->result;
 
     (void)clerk;
     if (command->count > pool->max_stacks ||
         pool->stack_count > pool->max_stacks - command->count) {
-        answer->result = RESULT_TOO_MANY_STACKS;
+        result->code = RESULT_TOO_MANY_STACKS;
         return;
     }
-    answer->added = mem_realloc(answer->added, command->count * sizeof(uint32_t));
-    for (answer->count = 0; answer->count < command->count; answer->count++)
-        answer->added[answer->count] = pool_create_stack(pool, pool_free_number(pool))->number;
+    result->added = mem_realloc(result->added, command->count * sizeof(uint32_t));
+    for (result->count = 0; result->count < command->count; result->count++)
+        result->added[result->count] = pool_create_stack(pool, pool_free_number(pool))->number;
     snprintf(detail, sizeof detail, "%u stacks", command->count);
     pool_record(pool, command, 0, detail);
-    answer->result = RESULT_DONE;
+    result->code = RESULT_DONE;
 }
 
 void clerk_delete_stack(const struct clerk *clerk, struct pool *pool, struct command *command)
@@ -149,7 +149,7 @@ void clerk_delete_stack(const struct clerk *clerk, struct pool *pool, struct com
         return;
     if (stack->lease) {
         pool_move_stack(pool, stack, STACK_DRAINING);
-        command->answer.result = RESULT_DRAINING;
+        command->result.code = RESULT_DRAINING;
     } else {
         delete_stack(pool, stack);
     }
@@ -169,8 +169,7 @@ void clerk_update_project(const struct clerk *clerk, struct pool *pool, struct c
 
     (void)clerk;
     if (change->prefix && strcmp(change->prefix, pool->prefix) != 0 && pool->stack_count > 0) {
-        command->answer.result =
-            RESULT_STACKS_EXIST; /* their names would change under their jobs */
+        command->result.code = RESULT_STACKS_EXIST; /* their names would change under their jobs */
         return;
     }
     if (change->prefix)
@@ -186,5 +185,5 @@ void clerk_update_project(const struct clerk *clerk, struct pool *pool, struct c
              "prefix=%s maxStacks=%u leaseSeconds=%u maxLeaseSeconds=%u waitSeconds=%u",
              pool->prefix, pool->max_stacks, pool->lease_s, pool->max_lease_s, pool->wait_s);
     pool_record(pool, command, 0, detail);
-    command->answer.result = RESULT_DONE;
+    command->result.code = RESULT_DONE;
 }

@@ -15,16 +15,16 @@ static bool is_lease_id(const struct lease *lease, const struct command *command
     return difference == 0;
 }
 
-/* Whether the caller may act on the stack's lease. Sets answer.result if not. */
+/* Whether the caller may act on the stack's lease. Sets the result if not. */
 static bool may_act(struct lease *lease, struct command *command)
 {
     if (command->has_lease_id && !is_lease_id(lease, command)) {
-        command->answer.result =
+        command->result.code =
             RESULT_WRONG_LEASE_ID; /* the writer looks whether it was ever right */
         return false;
     }
     if (!command->has_lease_id && lease->is_protected) {
-        command->answer.result = RESULT_LEASE_ID_REQUIRED;
+        command->result.code = RESULT_LEASE_ID_REQUIRED;
         return false;
     }
     if (command->has_lease_id)
@@ -38,14 +38,14 @@ void clerk_mark(const struct clerk *clerk, struct pool *pool, struct command *co
     struct lease *lease = stack ? stack->lease : NULL;
 
     (void)clerk;
-    command->answer.stack = stack;
-    command->answer.result = RESULT_DONE;
+    command->result.stack = stack;
+    command->result.code = RESULT_DONE;
     if (!stack) {
-        command->answer.result = RESULT_NO_STACK;
+        command->result.code = RESULT_NO_STACK;
         return;
     }
     if (!lease && command->has_lease_id) {
-        command->answer.result = RESULT_LEASE_LOST;
+        command->result.code = RESULT_LEASE_LOST;
         return;
     }
     if (lease && !may_act(lease, command))
@@ -81,15 +81,15 @@ void clerk_release(const struct clerk *clerk, struct pool *pool, struct command 
     struct lease *lease = stack ? stack->lease : NULL;
 
     (void)clerk;
-    command->answer.stack = stack;
+    command->result.stack = stack;
     if (!stack) {
-        command->answer.result = RESULT_NO_STACK;
+        command->result.code = RESULT_NO_STACK;
     } else if (!lease) {
-        command->answer.result = RESULT_NO_EFFECT;
+        command->result.code = RESULT_NO_EFFECT;
     } else if (may_act(lease, command)) {
         ask_to_hold(pool, stack, lease, command);
         pool_end_lease(pool, lease, LEASE_RELEASED, command->outcome);
-        command->answer.result = RESULT_DONE;
+        command->result.code = RESULT_DONE;
     }
 }
 
@@ -101,15 +101,15 @@ void clerk_extend(const struct clerk *clerk, struct pool *pool, struct command *
     int64_t last;
 
     (void)clerk;
-    command->answer.stack = stack;
-    command->answer.lease = lease;
+    command->result.stack = stack;
+    command->result.lease = lease;
     if (!stack) {
-        command->answer.result = RESULT_NO_STACK;
+        command->result.code = RESULT_NO_STACK;
         return;
     }
     last = lease ? lease->granted_at + pool->max_lease_s * TIMES_SECOND : 0;
     if (!lease || !is_lease_id(lease, command) || last <= pool->now) {
-        command->answer.result = RESULT_LEASE_LOST;
+        command->result.code = RESULT_LEASE_LOST;
     } else {
         seconds = command->lease_s < 0 ? (int64_t)lease->lease_s : command->lease_s;
         lease->expires_at = pool->now + seconds * TIMES_SECOND;
@@ -120,6 +120,6 @@ void clerk_extend(const struct clerk *clerk, struct pool *pool, struct command *
         clerk_call_note_heard(lease);
         pool_touch_lease(pool, lease);
         pool_due_at(pool, lease->expires_at);
-        command->answer.result = RESULT_DONE;
+        command->result.code = RESULT_DONE;
     }
 }

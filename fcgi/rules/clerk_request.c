@@ -79,18 +79,18 @@ static void repeat_request(const struct clerk *clerk, struct pool *pool, struct 
 {
     const char *field = mismatch(lease, command);
 
-    command->answer.lease = lease;
+    command->result.lease = lease;
     if (field) {
-        command->answer.result = RESULT_REQUEST_MISMATCH;
-        command->answer.field = field;
+        command->result.code = RESULT_REQUEST_MISMATCH;
+        command->result.field = field;
     } else if (clerk_due_is_over(clerk, pool, lease)) {
         pool_end_lease(pool, lease, LEASE_EXPIRED, OUTCOME_NONE);
         note_ended(lease, &command->past);
-        command->answer.result = RESULT_REQUEST_ENDED;
+        command->result.code = RESULT_REQUEST_ENDED;
     } else if (lease->state == LEASE_ACTIVE) {
         clerk_call_note_heard(lease);
         pool_touch_lease(pool, lease);
-        command->answer.result = RESULT_GRANTED;
+        command->result.code = RESULT_GRANTED;
     } else {
         lease->asker = command;
         lease->instance = clerk->instance;
@@ -98,7 +98,7 @@ static void repeat_request(const struct clerk *clerk, struct pool *pool, struct 
         clerk_call_wait(pool, lease, command);
         pool_touch_lease(pool, lease);
         pool_due_at(pool, lease->wait_until);
-        command->answer.result = RESULT_WAITING;
+        command->result.code = RESULT_WAITING;
     }
 }
 
@@ -118,15 +118,15 @@ void clerk_request(const struct clerk *clerk, struct pool *pool, struct command 
     if (lease) {
         repeat_request(clerk, pool, lease, command);
     } else if (!may_ask_again(&command->past)) {
-        command->answer.result = RESULT_REQUEST_ENDED;
+        command->result.code = RESULT_REQUEST_ENDED;
     } else if (command->purpose == PURPOSE_REFRESH) {
-        command->answer.result = RESULT_NOT_NOW; /* until clerk_grant_refresh() */
+        command->result.code = RESULT_NOT_NOW; /* until clerk_grant_refresh() */
     } else {
         lease = clerk_request_enqueue(clerk, pool, command);
         if (command->supersede)
             supersede_older(pool, lease);
-        command->answer.lease = lease;
-        command->answer.result = RESULT_WAITING;
+        command->result.lease = lease;
+        command->result.code = RESULT_WAITING;
     }
 }
 
@@ -173,15 +173,15 @@ void clerk_cancel(const struct clerk *clerk, struct pool *pool, struct command *
                                               : pool_lease(pool, command->request_number);
 
     (void)clerk;
-    command->answer.lease = lease;
+    command->result.lease = lease;
     if (!lease && command->request_id && pool_ended_request(pool, command->request_id)) {
-        command->answer.result = RESULT_NO_EFFECT;
+        command->result.code = RESULT_NO_EFFECT;
     } else if (!lease) {
-        command->answer.result = command->past.number ? RESULT_NO_EFFECT : RESULT_NO_REQUEST;
+        command->result.code = command->past.number ? RESULT_NO_EFFECT : RESULT_NO_REQUEST;
     } else if (lease->state == LEASE_ACTIVE) {
-        command->answer.result = RESULT_INVALID_STATE;
+        command->result.code = RESULT_INVALID_STATE;
     } else {
         pool_end_lease(pool, lease, LEASE_CANCELLED, OUTCOME_NONE);
-        command->answer.result = RESULT_DONE;
+        command->result.code = RESULT_DONE;
     }
 }

@@ -32,7 +32,7 @@ void command_free(struct command *command)
 
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         free(texts[i]);
-    free(command->answer.added);
+    free(command->result.added);
     manifest_unref(command->units);
     free(command);
 }

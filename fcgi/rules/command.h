@@ -1,7 +1,7 @@
 /*
  * command: what a caller wants changed, and what came of it.
  *
- * `api` makes it from JSON, `writer` runs it, `reply` turns the result into JSON. It may be run
+ * `api` makes it from JSON, `writer` runs it, `render` turns the result into JSON. It may be run
  * more than once (a batch that the database refused starts again), so nothing in it may depend on
  * how it ran before.
  */
@@ -35,7 +35,7 @@ enum verb {
                    * goes back */
 };
 
-enum result {
+enum result_code {
     RESULT_DONE,
     RESULT_NO_EFFECT, /* repeated release and the like: answered as if done */
     RESULT_GRANTED,   /* `lease` is active */
@@ -87,9 +87,9 @@ struct project_change {
     int64_t wait_s;
 };
 
-/* Points into the pool; good until the batch's answers are out. */
-struct answer {
-    enum result result;
+/* Points into the pool; good until the batch's responses are out. */
+struct result {
+    enum result_code code;
     const struct lease *lease;
     const struct stack *stack;
     const char *field; /* RESULT_REQUEST_MISMATCH */
@@ -129,12 +129,12 @@ struct command {
     bool revoke;
     int64_t call_no; /* the lease's, as this call set it; VERB_HANG_UP: that of the call of which
                       * nobody hears, without effect if another came since */
-    int64_t fence;      /* -1: any */
+    int64_t fence;   /* -1: any */
     uint32_t count;
     struct project_change change;
 
     struct past_request past; /* looked up by the writer */
-    struct answer answer;
+    struct result result;
 };
 
 struct command *command_new(enum verb verb);

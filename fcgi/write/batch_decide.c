@@ -6,12 +6,11 @@ static enum database_status judge_lease_id(struct office *office, const struct p
                                            struct command *command)
 {
     bool was_leased = false;
-    enum database_status status = store_was_leased(office->store, pool, command->answer.stack,
+    enum database_status status = store_was_leased(office->store, pool, command->result.stack,
                                                    command->lease_id, &was_leased);
 
     if (was_leased)
-        command->answer.result =
-            command->verb == VERB_RELEASE ? RESULT_NO_EFFECT : RESULT_LEASE_LOST;
+        command->result.code = command->verb == VERB_RELEASE ? RESULT_NO_EFFECT : RESULT_LEASE_LOST;
     return status;
 }
 
@@ -23,7 +22,7 @@ static enum database_status judge_number(struct office *office, const struct poo
         store_find_ended(office->store, pool, command->request_number, &command->past);
 
     if (command->past.number)
-        command->answer.result = RESULT_NO_EFFECT;
+        command->result.code = RESULT_NO_EFFECT;
     return status;
 }
 
@@ -31,7 +30,7 @@ static enum database_status judge_number(struct office *office, const struct poo
 static enum database_status look_back(struct office *office, const struct pool *pool,
                                       struct command *command)
 {
-    switch (command->answer.result) {
+    switch (command->result.code) {
     case RESULT_WRONG_LEASE_ID:
         return judge_lease_id(office, pool, command);
     case RESULT_NO_REQUEST:
@@ -56,7 +55,7 @@ static void grant(struct office *office, struct desk *desk, uint32_t waiting)
     clerk_settle_due(&office->clerk, pool);
     clerk_grant(&office->clerk, pool);
     for (struct command *at = desk->commands.first; at; at = at->next)
-        if (at->verb == VERB_REQUEST && at->answer.result == RESULT_NOT_NOW)
+        if (at->verb == VERB_REQUEST && at->result.code == RESULT_NOT_NOW)
             clerk_grant_refresh(&office->clerk, pool, at);
     office->clerk.waiting_max = least(waiting + room, office->waiting_per_project_max);
     clerk_end_waits(&office->clerk, pool);
@@ -69,7 +68,7 @@ static enum database_status decide_desk(struct office *office, struct desk *desk
 
     for (struct command *at = desk->commands.first; at && status == DATABASE_OK; at = at->next) {
         /* Discard what an earlier attempt left. */
-        at->answer = (struct answer){.added = at->answer.added};
+        at->result = (struct result){.added = at->result.added};
         clerk_run(&office->clerk, desk->pool, at);
         status = look_back(office, desk->pool, at);
     }

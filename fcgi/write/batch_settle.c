@@ -69,7 +69,7 @@ static void give_up_in_doubt(struct office *office, struct desk *desk)
     struct command *command;
 
     while ((command = command_list_pop(&desk->commands)) != NULL) {
-        const struct lease *lease = command->answer.lease;
+        const struct lease *lease = command->result.lease;
 
         if (!command->has_client) {
             command_list_push(&own, command);

@@ -20,7 +20,7 @@ static bool send_reply(struct delivery *delivery, struct client client, struct r
     bool sent = false;
 
     if (fault_point(waited ? "beforeParkedAnswer" : "beforeAnswer") == FAULT_NONE)
-        sent = gateway_reply(delivery->gateway, client, &response->headers, &response->body, false);
+        sent = gateway_send(delivery->gateway, client, &response->headers, &response->body, false);
     else
         gateway_drop(client);
     fault_point(waited ? "afterParkedAnswer" : "afterAnswer");
@@ -58,60 +58,60 @@ struct undelivered *delivery_next_undelivered(struct delivery *delivery)
 
 static void log_answer(const struct command *command, int status)
 {
-    log_event(status >= 500 && command->answer.result != RESULT_WAIT_OVER ? LOG_WARNING : LOG_DEBUG,
+    log_event(status >= 500 && command->result.code != RESULT_WAIT_OVER ? LOG_WARNING : LOG_DEBUG,
               "request=%s project=%s key=%s answered %d", command->trace, command->project,
               command->key_name, status);
 }
 
 void delivery_command(struct delivery *delivery, struct desk *desk, struct command *command,
-                      enum result result)
+                      enum result_code code)
 {
     struct response response = {0};
     bool sent;
 
     if (!command->has_client)
         return;
-    command->answer.result = result;
+    command->result.code = code;
     render_command(desk ? desk->pool : NULL, command, &response);
     log_answer(command, response.status);
     sent = send_reply(delivery, command->client, &response,
                       times_monotonic_us() - command->arrived_us);
     /* A repeated request that finds its lease active has the grant from before. */
-    if (!sent && result == RESULT_GRANTED && command->answer.lease->asker == command)
-        note_undelivered(delivery, desk, command->answer.lease->number, command->call_no);
+    if (!sent && code == RESULT_GRANTED && command->result.lease->asker == command)
+        note_undelivered(delivery, desk, command->result.lease->number, command->call_no);
 }
 
 void delivery_parked(struct delivery *delivery, struct desk *desk, const struct lease *lease,
-                     enum result result)
+                     enum result_code code)
 {
     struct response response = {0};
     struct client client;
 
     if (!parking_take(delivery->parking, &desk->lot, lease->number, &client))
         return;
-    render_request(desk->pool, lease, result, &response);
-    if (!send_reply(delivery, client, &response, WAITED) && result == RESULT_GRANTED)
+    render_request(desk->pool, lease, code, &response);
+    if (!send_reply(delivery, client, &response, WAITED) && code == RESULT_GRANTED)
         note_undelivered(delivery, desk, lease->number, lease->call_no);
 }
 
 void delivery_number(struct delivery *delivery, struct desk *desk, uint64_t number,
-                     enum result result)
+                     enum result_code code)
 {
     struct response response = {0};
     struct client client;
 
     if (!parking_take(delivery->parking, &desk->lot, number, &client))
         return;
-    render_request(desk->pool, NULL, result, &response);
+    render_request(desk->pool, NULL, code, &response);
     send_reply(delivery, client, &response, WAITED);
 }
 
-void delivery_refuse(struct delivery *delivery, struct desk *desk, enum result result)
+void delivery_refuse(struct delivery *delivery, struct desk *desk, enum result_code code)
 {
     struct command *command;
 
     while ((command = command_list_pop(&desk->commands)) != NULL) {
-        delivery_command(delivery, NULL, command, result);
+        delivery_command(delivery, NULL, command, code);
         command_free(command);
     }
 }
@@ -134,7 +134,7 @@ void delivery_no_project(struct delivery *delivery, struct desk *desk)
 
 static void park(struct delivery *delivery, struct desk *desk, struct command *command)
 {
-    const struct lease *lease = command->answer.lease;
+    const struct lease *lease = command->result.lease;
     int64_t left_ms = (lease->wait_until - desk->pool->now) / 1000;
     const struct parked parked = {.client = command->client,
                                   .lot = &desk->lot,
@@ -152,16 +152,16 @@ static void park(struct delivery *delivery, struct desk *desk, struct command *c
 /* A request that made or repeated a lease: what that lease is after the batch. */
 static void answer_request(struct delivery *delivery, struct desk *desk, struct command *command)
 {
-    const struct lease *lease = command->answer.lease;
-    enum result result = render_result_of(lease);
+    const struct lease *lease = command->result.lease;
+    enum result_code code = render_result_of(lease);
 
     if (lease->asker != command) { /* a later one of this batch has taken over */
         delivery_command(delivery, desk, command, RESULT_REPLACED);
         return;
     }
     delivery_number(delivery, desk, lease->number, RESULT_REPLACED);
-    if (result != RESULT_WAITING) {
-        delivery_command(delivery, desk, command, result);
+    if (code != RESULT_WAITING) {
+        delivery_command(delivery, desk, command, code);
     } else if (delivery->draining) {
         delivery_command(delivery, desk, command, RESULT_SHUTTING_DOWN);
         note_left(delivery, desk, lease->number, command->call_no);
@@ -172,23 +172,23 @@ static void answer_request(struct delivery *delivery, struct desk *desk, struct 
 
 static void answer_command(struct delivery *delivery, struct desk *desk, struct command *command)
 {
-    if (command->answer.result == RESULT_WAITING)
+    if (command->result.code == RESULT_WAITING)
         answer_request(delivery, desk, command);
-    else if (command->answer.result == RESULT_GRANTED && !command->answer.lease->stack)
+    else if (command->result.code == RESULT_GRANTED && !command->result.lease->stack)
         delivery_command(delivery, desk, command, RESULT_IN_DOUBT); /* taken back meanwhile */
     else
-        delivery_command(delivery, desk, command, command->answer.result);
+        delivery_command(delivery, desk, command, command->result.code);
 }
 
 /* Leases that changed without their own callers' doing. */
 static void answer_parked(struct delivery *delivery, struct desk *desk, const struct lease *lease)
 {
-    enum result result = render_result_of(lease);
+    enum result_code code = render_result_of(lease);
 
-    if (lease->asker || result == RESULT_WAITING)
+    if (lease->asker || code == RESULT_WAITING)
         return;
     if (parking_get(&desk->lot, lease->number))
-        delivery_parked(delivery, desk, lease, result);
+        delivery_parked(delivery, desk, lease, code);
     else if (lease->just_granted)
         note_undelivered(delivery, desk, lease->number, lease->call_no);
 }

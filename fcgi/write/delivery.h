@@ -32,17 +32,17 @@ struct undelivered *delivery_next_undelivered(struct delivery *delivery);
 
 /* One command's client, if it has one. `desk` may be NULL where the result needs none. */
 void delivery_command(struct delivery *delivery, struct desk *desk, struct command *command,
-                      enum result result);
+                      enum result_code code);
 /* All commands of a desk that can't be run; they are freed. */
-void delivery_refuse(struct delivery *delivery, struct desk *desk, enum result result);
+void delivery_refuse(struct delivery *delivery, struct desk *desk, enum result_code code);
 /* The project is gone: its commands and its parked clients. */
 void delivery_no_project(struct delivery *delivery, struct desk *desk);
 void delivery_no_parked(struct delivery *delivery, struct desk *desk); /* only the latter */
 
 /* The client parked for that request, if there is one. */
 void delivery_parked(struct delivery *delivery, struct desk *desk, const struct lease *lease,
-                     enum result result);
+                     enum result_code code);
 void delivery_number(struct delivery *delivery, struct desk *desk, uint64_t number,
-                     enum result result);
+                     enum result_code code);
 
 #endif

@@ -98,11 +98,12 @@ int64_t office_deadline_ms(const struct office *office)
 }
 
 /* Tells a parked client an error, whatever an unknown COMMIT may have given it meanwhile. */
-static void turn_away(struct office *office, struct desk *desk, uint64_t number, enum result result)
+static void turn_away(struct office *office, struct desk *desk, uint64_t number,
+                      enum result_code code)
 {
     int64_t call_no = parking_get(&desk->lot, number)->call_no;
 
-    delivery_number(&office->delivery, desk, number, result);
+    delivery_number(&office->delivery, desk, number, code);
     office_hang_up(office, desk, number, call_no);
 }
 

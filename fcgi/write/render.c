@@ -111,7 +111,7 @@ static void render_wait_over(const struct lease *lease, struct response *respons
     response_close_error(response, 503, json);
 }
 
-enum result render_result_of(const struct lease *lease)
+enum result_code render_result_of(const struct lease *lease)
 {
     switch (lease->state) {
     case LEASE_WAITING:
@@ -132,10 +132,10 @@ enum result render_result_of(const struct lease *lease)
     return RESULT_CANCELLED;
 }
 
-void render_request(const struct pool *pool, const struct lease *lease, enum result result,
+void render_request(const struct pool *pool, const struct lease *lease, enum result_code code,
                     struct response *response)
 {
-    struct command command = {.verb = VERB_REQUEST, .answer = {.result = result, .lease = lease}};
+    struct command command = {.verb = VERB_REQUEST, .result = {.code = code, .lease = lease}};
     render_command(pool, &command, response);
 }
 
@@ -147,11 +147,11 @@ static void render_stacks_added(const struct pool *pool, const struct command *c
     struct json_writer *json = response_open();
     char text[128];
 
-    snprintf(text, sizeof text, "%u stacks added", command->answer.count);
+    snprintf(text, sizeof text, "%u stacks added", command->result.count);
     json_put_string(json, "message", text);
     json_open_array(json, "stacks");
-    for (uint32_t i = 0; i < command->answer.count; i++) {
-        snprintf(text, sizeof text, "%s%u", pool->prefix, command->answer.added[i]);
+    for (uint32_t i = 0; i < command->result.count; i++) {
+        snprintf(text, sizeof text, "%s%u", pool->prefix, command->result.added[i]);
         json_put_string(json, NULL, text);
     }
     json_close_array(json);
@@ -163,15 +163,15 @@ static void render_extended(const struct pool *pool, const struct command *comma
 {
     struct json_writer *json = response_open();
 
-    put_stack_name(json, pool, command->answer.stack->number);
-    put_expiry(json, pool, command->answer.lease);
+    put_stack_name(json, pool, command->result.stack->number);
+    put_expiry(json, pool, command->result.lease);
     response_close(response, 200, json);
 }
 
 static void render_done(const struct pool *pool, const struct command *command,
                         struct response *response)
 {
-    const struct stack *stack = command->answer.stack;
+    const struct stack *stack = command->result.stack;
     char name[128];
 
     name_stack(pool, stack, name, sizeof name);
@@ -239,16 +239,16 @@ static void render_mismatch(const struct command *command, struct response *resp
     struct json_writer *json =
         response_open_error("requestMismatch", "This requestId was first sent with other contents");
 
-    json_put_string(json, "field", command->answer.field);
+    json_put_string(json, "field", command->result.field);
     response_close_error(response, 422, json);
 }
 
 static void render_invalid_state(const struct command *command, struct response *response)
 {
-    const struct answer *answer = &command->answer;
+    const struct result *result = &command->result;
     struct json_writer *json;
-    const char *state = answer->stack   ? words_stack_state(answer->stack->state)
-                        : answer->lease ? words_lease_state(answer->lease->state)
+    const char *state = result->stack   ? words_stack_state(result->stack->state)
+                        : result->lease ? words_lease_state(result->lease->state)
                                         : NULL;
 
     json = response_open_error("invalidState", command->verb == VERB_REVOKE
@@ -292,11 +292,11 @@ static const struct error_text errors[] = {
 
 static void render_error(const struct command *command, struct response *response)
 {
-    const struct error_text *error = &errors[command->answer.result];
+    const struct error_text *error = &errors[command->result.code];
 
     if (error->status == 503)
-        response_retry_after(response, command->answer.result == RESULT_NOT_NOW ||
-                                               command->answer.result == RESULT_QUEUE_FULL
+        response_retry_after(response, command->result.code == RESULT_NOT_NOW ||
+                                               command->result.code == RESULT_QUEUE_FULL
                                            ? RETRY_MAX_S
                                            : RETRY_SOON_S);
     response_error(response, error->status, error->code, "%s", error->message);
@@ -305,19 +305,19 @@ static void render_error(const struct command *command, struct response *respons
 void render_command(const struct pool *pool, const struct command *command,
                     struct response *response)
 {
-    const struct answer *answer = &command->answer;
+    const struct result *result = &command->result;
     char name[128];
 
-    switch (answer->result) {
+    switch (result->code) {
     case RESULT_DONE:
     case RESULT_NO_EFFECT:
         render_done(pool, command, response);
         break;
     case RESULT_GRANTED:
-        render_granted(pool, answer->lease, response);
+        render_granted(pool, result->lease, response);
         break;
     case RESULT_WAIT_OVER:
-        render_wait_over(answer->lease, response);
+        render_wait_over(result->lease, response);
         break;
     case RESULT_REQUEST_ENDED:
         render_request_ended(command, response);
@@ -332,7 +332,7 @@ void render_command(const struct pool *pool, const struct command *command,
         response_message(response, "No more stack");
         break;
     case RESULT_DRAINING:
-        name_stack(pool, answer->stack, name, sizeof name);
+        name_stack(pool, result->stack, name, sizeof name);
         response_message(response, "Stack %s is deleted once its job gives it back", name);
         break;
     default:

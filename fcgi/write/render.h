@@ -12,10 +12,10 @@ void render_command(const struct pool *pool, const struct command *command,
                     struct response *response);
 
 /* The answer to a parked request, whose command is long gone. */
-void render_request(const struct pool *pool, const struct lease *lease, enum result result,
+void render_request(const struct pool *pool, const struct lease *lease, enum result_code code,
                     struct response *response);
 
 /* How the wait for a lease ended, going by its state. RESULT_WAITING: it hasn't. */
-enum result render_result_of(const struct lease *lease);
+enum result_code render_result_of(const struct lease *lease);
 
 #endif

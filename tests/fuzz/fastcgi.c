@@ -136,7 +136,7 @@ static void take_request(struct call *call)
     if (strcmp(call->path, "/drop") == 0)
         gateway_drop(call->client);
     else
-        gateway_reply(gateway, call->client, &headers, &body, false);
+        gateway_send(gateway, call->client, &headers, &body, false);
     gateway_free(call);
 }
 

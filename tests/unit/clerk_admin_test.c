@@ -213,10 +213,10 @@ static void test_add_stacks(void **state)
     command = command_new(VERB_ADD_STACKS);
     command->count = 3;
     at = scene_add(scene, command);
-    assert_int_equal(command->answer.count, 3);
-    assert_int_equal(command->answer.added[0], 1);
-    assert_int_equal(command->answer.added[1], 3);
-    assert_int_equal(command->answer.added[2], 4);
+    assert_int_equal(command->result.count, 3);
+    assert_int_equal(command->result.added[0], 1);
+    assert_int_equal(command->result.added[1], 3);
+    assert_int_equal(command->result.added[2], 4);
     scene_finish(scene);
     assert_int_equal(scene->told[at].result, RESULT_DONE);
     scene_free(scene);

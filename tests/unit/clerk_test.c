@@ -659,7 +659,7 @@ static void test_repeat_in_the_batch_that_ends_it(void **state)
     (void)state;
     scene_add(scene, give_back("test-1", &told, OUTCOME_FAILED));
     at = scene_add(scene, repeat);
-    assert_int_equal(repeat->answer.result, RESULT_REQUEST_ENDED);
+    assert_int_equal(repeat->result.code, RESULT_REQUEST_ENDED);
     assert_int_equal(repeat->past.state, LEASE_RELEASED);
     assert_int_equal(repeat->past.outcome, OUTCOME_FAILED);
     scene_finish(scene);

@@ -29,7 +29,7 @@
 
 /* What a caller is told, kept beyond its batch. */
 struct told {
-    enum result result;
+    enum result_code result;
     uint32_t stack;
     uint64_t lease; /* number */
     uint64_t fence;
@@ -109,20 +109,20 @@ static inline size_t scene_add(struct scene *scene, struct command *command)
 }
 
 /* As `answers` does it. */
-static inline enum result final_result(const struct command *command)
+static inline enum result_code final_result(const struct command *command)
 {
-    const struct lease *lease = command->answer.lease;
+    const struct lease *lease = command->result.lease;
 
-    if (command->answer.result != RESULT_WAITING)
-        return command->answer.result;
+    if (command->result.code != RESULT_WAITING)
+        return command->result.code;
     return lease->asker == command ? render_result_of(lease) : RESULT_REPLACED;
 }
 
 static inline struct told tell(const struct command *command)
 {
-    const struct lease *lease = command->answer.lease;
-    const struct stack *stack = command->answer.stack;
-    struct told told = {.result = final_result(command), .field = command->answer.field};
+    const struct lease *lease = command->result.lease;
+    const struct stack *stack = command->result.stack;
+    struct told told = {.result = final_result(command), .field = command->result.field};
 
     if (lease) {
         told.lease = lease->number;
@@ -150,7 +150,7 @@ static inline void scene_decide(struct scene *scene)
     clerk_grant(&scene->clerk, scene->pool);
     for (size_t i = 0; i < scene->count; i++)
         if (scene->commands[i]->verb == VERB_REQUEST &&
-            scene->commands[i]->answer.result == RESULT_NOT_NOW)
+            scene->commands[i]->result.code == RESULT_NOT_NOW)
             clerk_grant_refresh(&scene->clerk, scene->pool, scene->commands[i]);
     clerk_end_waits(&scene->clerk, scene->pool);
     check_pool(&scene->clerk, scene->pool, false);

@@ -348,7 +348,7 @@ static void check_told(const struct walk *walk, const struct command *command,
         const struct causes *causes = &walk->causes;
         /* A later command of the batch may have ended it, time may not: that is no grant. */
         if (told->state == LEASE_ACTIVE)
-            assert_int_equal(command->answer.lease->stack->fence, told->fence);
+            assert_int_equal(command->result.lease->stack->fence, told->fence);
         else if (told->state == LEASE_RELEASED)
             assert_true(causes->released[told->stack] || causes->hung_up);
         else if (told->state == LEASE_REVOKED)
@@ -359,7 +359,7 @@ static void check_told(const struct walk *walk, const struct command *command,
             assert_true(causes->hung_up);
     }
     if (told->result == RESULT_WAIT_OVER)
-        assert_true(told->position > 0 && command->answer.lease->estimate_s > 0);
+        assert_true(told->position > 0 && command->result.lease->estimate_s > 0);
 }
 
 /* No stack stays idle while somebody of ours waits, but for those due to other hosts' callers. */
