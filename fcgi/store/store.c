@@ -60,7 +60,7 @@ void store_free(struct store *store)
 {
     database_free(store->database);
     buf_free(&store->sql);
-    buf_free(&store->fence);
+    buf_free(&store->settling);
     free(store);
 }
 
@@ -140,10 +140,10 @@ static enum database_status sign_on(struct store *store, struct database_time *n
     enum database_status status = check_schema(store);
 
     store->has_begun = false;
-    if (status == DATABASE_OK && store->fence.len) {
-        status = database_run(store->database, &store->fence, NULL, NULL);
+    if (status == DATABASE_OK && store->settling.len) {
+        status = database_run(store->database, &store->settling, NULL, NULL);
         if (status == DATABASE_OK)
-            buf_clear(&store->fence);
+            buf_clear(&store->settling);
     }
     if (status == DATABASE_OK) {
         sql = store_start_sql(store);

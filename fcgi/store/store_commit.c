@@ -1,4 +1,26 @@
-/* store_commit: how a batch ends. Writer's thread. */
+/*
+ * store_commit: how a batch ends. Writer's thread.
+ *
+ * A whole batch is one text. For a stack that is borrowed, while no other host is alive:
+ *
+ *     START TRANSACTION;
+ *     UPDATE project SET version = version + 1, next_lease_no = 8
+ *         WHERE project_id = 1 AND version = 41;
+ *     INSERT INTO instance (instance_id, host, last_batch, heartbeat, started)
+ *         VALUES (…, IF(ROW_COUNT() = 1 AND …the clock is right…, 17, NULL), …)
+ *         ON DUPLICATE KEY UPDATE last_batch = VALUES(last_batch), …;
+ *     UPDATE stack …; INSERT INTO lease …; INSERT INTO request_key …;
+ *     COMMIT;
+ *
+ * What was decided in memory holds only if the project still has the version that is remembered.
+ * No statement can say "if not, roll back" without a round trip, but a failed one ends the text.
+ * So the number of the batch becomes NULL unless the UPDATE before it has found each version, and
+ * last_batch is NOT NULL: the server refuses the row (error 1048), runs nothing of the rest, and
+ * nothing is committed. That error can have no other cause here: database_status takes it as
+ * DATABASE_RETRY, the writer rolls back, reads the pools anew, and runs the batch again.
+ *
+ * The same number tells what came of a COMMIT whose answer was lost: see store_was_committed().
+ */
 #include "store/store_private.h"
 
 #include "database/sql.h"
@@ -90,9 +112,9 @@ static void number_batch(struct buf *sql, const struct store *store, struct pool
  * a cluster we may come back to another node, whose locks don't wait for it. A change of our own to
  * the same versions settles it: once it is committed, that text is either there or will never be.
  */
-static void prepare_fence(struct store *store, struct pool *const pools[], size_t count)
+static void prepare_settling(struct store *store, struct pool *const pools[], size_t count)
 {
-    struct buf *sql = &store->fence;
+    struct buf *sql = &store->settling;
 
     buf_clear(sql);
     buf_puts(sql, "UPDATE project SET version = version + 1 WHERE project_id IN (0");
@@ -120,7 +142,7 @@ static enum database_status write_and_commit(struct store *store, struct pool *c
         status = database_write(store->database, sql);
     status = database_fault(store->database, "afterCommit", status);
     if (status == DATABASE_LOST)
-        prepare_fence(store, pools, changed);
+        prepare_settling(store, pools, changed);
     return status;
 }
 
@@ -184,7 +206,7 @@ enum database_status store_was_committed(struct store *store, const char *const 
     enum database_status status;
     int64_t batch = -1;
 
-    /* The fence stands: what isn't there now will never be. */
+    /* store_connect() has settled it: what isn't there now will never be. */
     buf_puts(sql, "START TRANSACTION;SELECT project_id FROM project WHERE name IN ");
     store_add_names(sql, names, count);
     buf_printf(sql,

@@ -5,8 +5,8 @@
 #include "base/map.h"
 #include "base/times.h"
 #include "database/sql.h"
-#include "store/store_tables.h"
 #include "store/store_write.h"
+#include "store/table.h"
 
 #include <string.h>
 
@@ -31,7 +31,7 @@ static void load_settings(struct pool *pool, const struct database_row *row)
 
 static void load_stack(struct loading *loading, const struct database_row *row)
 {
-    struct table_references references = {loading->pool, &loading->manifests};
+    struct column_references references = {loading->pool, &loading->manifests};
     struct stack *stack = mem_zalloc(sizeof *stack);
 
     table_read(&table_stack, row, &references, stack);
@@ -40,7 +40,7 @@ static void load_stack(struct loading *loading, const struct database_row *row)
 
 static void load_note(struct loading *loading, const struct database_row *row)
 {
-    struct table_references references = {loading->pool, &loading->manifests};
+    struct column_references references = {loading->pool, &loading->manifests};
     uint64_t number = database_uint(row, 0, 0);
     struct stack *stack =
         number < loading->pool->stacks_size ? loading->pool->stacks[number] : NULL;
@@ -56,7 +56,7 @@ static void load_note(struct loading *loading, const struct database_row *row)
 
 static void load_lease(struct loading *loading, const struct database_row *row)
 {
-    struct table_references references = {loading->pool, &loading->manifests};
+    struct column_references references = {loading->pool, &loading->manifests};
     struct lease *lease = mem_zalloc(sizeof *lease);
 
     table_read(&table_lease, row, &references, lease);

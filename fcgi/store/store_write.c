@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/times.h"
 #include "database/sql.h"
-#include "store/store_tables.h"
+#include "store/table.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +57,7 @@ struct writing {
 struct chunk {
     struct writing *writing;
     const struct table *table;
-    unsigned parts; /* that are written; 0: the rows are new */
+    unsigned changes; /* that are written; 0: the rows are new */
     bool may_be_new;
     struct table_row rows[ROWS_MAX];
     size_t count;
@@ -77,12 +77,12 @@ static void flush(struct chunk *chunk)
 {
     struct buf *sql = chunk->writing->sql;
 
-    if (chunk->count > 0 && !chunk->parts)
+    if (chunk->count > 0 && !chunk->changes)
         table_insert(sql, chunk->table, chunk->rows, chunk->count);
     else if (chunk->count == 1 && !chunk->may_be_new)
-        table_update(sql, chunk->table, &chunk->rows[0], chunk->parts);
+        table_update(sql, chunk->table, &chunk->rows[0], chunk->changes);
     else if (chunk->count > 0)
-        table_put(sql, chunk->table, chunk->rows, chunk->count, chunk->parts);
+        table_put(sql, chunk->table, chunk->rows, chunk->count, chunk->changes);
     chunk->count = 0;
     run_if_large(chunk->writing);
 }
@@ -100,8 +100,8 @@ static void write_stacks(struct writing *writing)
 
     for (size_t i = 0; i < writing->count; i++)
         for (const struct stack *at = writing->pools[i]->dirty_stacks; at; at = at->next_dirty)
-            chunk.parts |= at->changed & STACK_ROW;
-    chunk.may_be_new = chunk.parts & STACK_BIRTH;
+            chunk.changes |= at->changed & STACK_ROW;
+    chunk.may_be_new = chunk.changes & STACK_BIRTH;
     for (size_t i = 0; i < writing->count; i++)
         for (const struct stack *at = writing->pools[i]->dirty_stacks; at; at = at->next_dirty)
             if (at->changed & STACK_ROW)
@@ -149,7 +149,7 @@ static void write_history(struct writing *writing)
 static void write_leases(struct writing *writing, bool are_stored)
 {
     struct chunk chunk = {
-        .writing = writing, .table = &table_lease, .parts = are_stored ? LEASE_LIFE : 0};
+        .writing = writing, .table = &table_lease, .changes = are_stored ? LEASE_LIFE : 0};
 
     for (size_t i = 0; i < writing->count; i++)
         for (const struct lease *at = writing->pools[i]->dirty_leases; at; at = at->next_dirty)

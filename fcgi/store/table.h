@@ -1,14 +1,13 @@
 /*
- * store_tables: the columns of stack, stack_note, lease and history beside the fields that they
+ * table: the columns of stack, stack_note, lease and history beside the fields that they
  * hold, once for reading and for writing. Used by the files of `store`.
  */
-#ifndef STORE_TABLES_H
-#define STORE_TABLES_H
+#ifndef TABLE_H
+#define TABLE_H
 
 #include "base/buf.h"
-#include "base/map.h"
-#include "database/database.h"
-#include "rules/pool.h"
+#include "database/database_row.h"
+#include "store/column.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -30,24 +29,19 @@ struct table_row {
 void table_insert(struct buf *sql, const struct table *table, const struct table_row rows[],
                   size_t count);
 
-/* Rows that the table may have. Writes the columns of these parts. */
+/* Rows that the table may have. Writes the columns of these changes. */
 void table_put(struct buf *sql, const struct table *table, const struct table_row rows[],
-               size_t count, unsigned parts);
+               size_t count, unsigned changes);
 
 /* One row that the table has: half the work of table_put(), which needs less for each of many. */
 void table_update(struct buf *sql, const struct table *table, const struct table_row *row,
-                  unsigned parts);
+                  unsigned changes);
 
 /* All rows of a project, in the order of their numbers. */
 void table_select(struct buf *sql, const struct table *table, uint32_t project);
 
-/* What numbers in a row refer to. */
-struct table_references {
-    const struct pool *pool;
-    const struct map *manifests; /* by number */
-};
 /* Fills `object` from a row of table_select(). */
 void table_read(const struct table *table, const struct database_row *row,
-                const struct table_references *references, void *object);
+                const struct column_references *references, void *object);
 
 #endif

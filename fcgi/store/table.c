@@ -1,13 +1,13 @@
-/* store_tables: see store_tables.h. */
-#include "store/store_tables.h"
+/* table: see table.h. */
+#include "store/table.h"
 
 #include "database/sql.h"
-#include "store/store_values.h"
+#include "store/column.h"
 
 #include <assert.h>
 
-/* Beside the parts of pool.h. */
-enum column_part {
+/* Beside the changes of pool.h. */
+enum column_change {
     FIXED = 0,          /* never changes */
     REQUIRED = 1 << 30, /* the schema has no default: every INSERT must name it */
 };
@@ -22,8 +22,8 @@ struct table {
 
 /* Releases of clang-format put these braces in different places. */
 /* clang-format off */
-#define STACK(name, type, field, parts) {name, COLUMN_##type, offsetof(struct stack, field), parts}
-#define LEASE(name, type, field, parts) {name, COLUMN_##type, offsetof(struct lease, field), parts}
+#define STACK(name, type, field, changes) {name, COLUMN_##type, offsetof(struct stack, field), changes}
+#define LEASE(name, type, field, changes) {name, COLUMN_##type, offsetof(struct lease, field), changes}
 /* clang-format on */
 
 static const struct column stack_columns[] = {
@@ -113,7 +113,7 @@ static_assert(sizeof lease_columns / sizeof lease_columns[0] <= COLUMNS_MAX, "se
 static bool any_sets(const struct column *column, const struct table_row rows[], size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (!value_is_default(column, rows[i].object))
+        if (!column_is_default(column, rows[i].object))
             return true;
     return false;
 }
@@ -134,7 +134,7 @@ static void add_rows(struct buf *sql, const struct table *table, const struct ch
         buf_uint(sql, rows[row].project);
         for (size_t i = 0; i < choice->count; i++) {
             buf_puts(sql, ",");
-            value_write(sql, choice->columns[i], rows[row].object);
+            column_write(sql, choice->columns[i], rows[row].object);
         }
         buf_puts(sql, ")");
     }
@@ -147,7 +147,7 @@ void table_insert(struct buf *sql, const struct table *table, const struct table
 
     for (size_t i = 0; i < table->count; i++) {
         const struct column *column = &table->columns[i];
-        if (column->parts & REQUIRED || any_sets(column, rows, count))
+        if (column->changes & REQUIRED || any_sets(column, rows, count))
             choice.columns[choice.count++] = column;
     }
     add_rows(sql, table, &choice, rows, count);
@@ -155,20 +155,20 @@ void table_insert(struct buf *sql, const struct table *table, const struct table
 }
 
 void table_put(struct buf *sql, const struct table *table, const struct table_row rows[],
-               size_t count, unsigned parts)
+               size_t count, unsigned changes)
 {
     struct choice choice = {.count = 0};
     const char *separator = " ON DUPLICATE KEY UPDATE ";
 
     for (size_t i = 0; i < table->count; i++) {
         const struct column *column = &table->columns[i];
-        if (column->parts & (REQUIRED | (int)parts))
+        if (column->changes & (REQUIRED | (int)changes))
             choice.columns[choice.count++] = column;
     }
     add_rows(sql, table, &choice, rows, count);
     for (size_t i = 0; i < choice.count; i++) {
         const char *name = choice.columns[i]->name;
-        if (!(choice.columns[i]->parts & (int)parts))
+        if (!(choice.columns[i]->changes & (int)changes))
             continue;
         buf_puts(sql, separator);
         buf_puts(sql, name);
@@ -182,7 +182,7 @@ void table_put(struct buf *sql, const struct table *table, const struct table_ro
 
 /* By the key: see delete_ended() in store_write.c. */
 void table_update(struct buf *sql, const struct table *table, const struct table_row *row,
-                  unsigned parts)
+                  unsigned changes)
 {
     const struct column *number = &table->columns[0];
     const char *separator = " SET ";
@@ -192,16 +192,16 @@ void table_update(struct buf *sql, const struct table *table, const struct table
     buf_puts(sql, " FORCE INDEX (PRIMARY)");
     for (size_t i = 0; i < table->count; i++) {
         const struct column *column = &table->columns[i];
-        if (!(column->parts & (int)parts))
+        if (!(column->changes & (int)changes))
             continue;
         buf_puts(sql, separator);
         buf_puts(sql, column->name);
         buf_puts(sql, "=");
-        value_write(sql, column, row->object);
+        column_write(sql, column, row->object);
         separator = ",";
     }
     buf_printf(sql, " WHERE project_id = %u AND %s = ", row->project, number->name);
-    value_write(sql, number, row->object);
+    column_write(sql, number, row->object);
     buf_puts(sql, ";");
 }
 
@@ -225,8 +225,8 @@ void table_select(struct buf *sql, const struct table *table, uint32_t project)
 }
 
 void table_read(const struct table *table, const struct database_row *row,
-                const struct table_references *references, void *object)
+                const struct column_references *references, void *object)
 {
     for (size_t i = 0; i < table->count; i++)
-        value_read(&table->columns[i], row, (unsigned)i, references, object);
+        column_read(&table->columns[i], row, (unsigned)i, references, object);
 }

@@ -1,17 +1,17 @@
 /*
- * store_values: one column of a row beside the field that it holds. A value of zero and NULL are
- * the same here, except where a column says otherwise. Used by store_tables.
+ * column: one column of a row beside the field that it holds. A value of zero and NULL are
+ * the same here, except where a column says otherwise. Used by `table`.
  */
-#ifndef STORE_VALUES_H
-#define STORE_VALUES_H
+#ifndef COLUMN_H
+#define COLUMN_H
 
 #include "base/buf.h"
-#include "database/database.h"
+#include "base/map.h"
+#include "database/database_row.h"
+#include "rules/pool.h"
 
 #include <stdbool.h>
 #include <stddef.h>
-
-struct table_references;
 
 enum column_type {
     COLUMN_UINT32,
@@ -38,15 +38,21 @@ struct column {
     const char *name;
     enum column_type type;
     size_t offset;
-    int parts; /* when it is written */
+    int changes; /* those that write it */
+};
+
+/* What numbers in a row refer to. */
+struct column_references {
+    const struct pool *pool;
+    const struct map *manifests; /* by number */
 };
 
 /* Whether the column's default says the same as the object's field. */
-bool value_is_default(const struct column *column, const void *object);
+bool column_is_default(const struct column *column, const void *object);
 /* The field as an SQL literal. */
-void value_write(struct buf *sql, const struct column *column, const void *object);
+void column_write(struct buf *sql, const struct column *column, const void *object);
 /* The row's value number `at` into the field. */
-void value_read(const struct column *column, const struct database_row *row, unsigned at,
-                const struct table_references *references, void *object);
+void column_read(const struct column *column, const struct database_row *row, unsigned at,
+                 const struct column_references *references, void *object);
 
 #endif

@@ -1,10 +1,10 @@
-/* store_values: see store_values.h. */
-#include "store/store_values.h"
+/* column: see column.h. */
+#include "store/column.h"
 
 #include "base/times.h"
+#include "database/database.h"
 #include "database/sql.h"
 #include "rules/words.h"
-#include "store/store_tables.h"
 
 #include <assert.h>
 #include <string.h>
@@ -69,7 +69,7 @@ static bool is_default(const struct column *column, const void *field)
     return false;
 }
 
-bool value_is_default(const struct column *column, const void *object)
+bool column_is_default(const struct column *column, const void *object)
 {
     return is_default(column, field_of(column, object));
 }
@@ -97,7 +97,7 @@ static void add_word(struct buf *sql, const char *word)
     buf_puts(sql, "'");
 }
 
-void value_write(struct buf *sql, const struct column *column, const void *object)
+void column_write(struct buf *sql, const struct column *column, const void *object)
 {
     const void *field = field_of(column, object);
 
@@ -155,8 +155,8 @@ void value_write(struct buf *sql, const struct column *column, const void *objec
     }
 }
 
-void value_read(const struct column *column, const struct database_row *row, unsigned at,
-                const struct table_references *references, void *object)
+void column_read(const struct column *column, const struct database_row *row, unsigned at,
+                 const struct column_references *references, void *object)
 {
     const char *text = row->values[at];
     void *field = (char *)object + column->offset;
