@@ -13,8 +13,8 @@
 /* Instead of a duration: the client waited for a stack. */
 #define WAITED (-1)
 
-static bool send_reply(struct delivery *delivery, struct client client, struct response *response,
-                       int64_t duration_us)
+static bool send_response(struct delivery *delivery, struct client client,
+                          struct response *response, int64_t duration_us)
 {
     bool waited = duration_us == WAITED;
     bool sent = false;
@@ -74,8 +74,8 @@ void delivery_command(struct delivery *delivery, struct desk *desk, struct comma
     command->result.code = code;
     render_command(desk ? desk->pool : NULL, command, &response);
     log_answer(command, response.status);
-    sent = send_reply(delivery, command->client, &response,
-                      times_monotonic_us() - command->arrived_us);
+    sent = send_response(delivery, command->client, &response,
+                         times_monotonic_us() - command->arrived_us);
     /* A repeated request that finds its lease active has the grant from before. */
     if (!sent && code == RESULT_GRANTED && command->result.lease->asker == command)
         note_undelivered(delivery, desk, command->result.lease->number, command->call_no);
@@ -90,7 +90,7 @@ void delivery_parked(struct delivery *delivery, struct desk *desk, const struct 
     if (!parking_take(delivery->parking, &desk->lot, lease->number, &client))
         return;
     render_request(desk->pool, lease, code, &response);
-    if (!send_reply(delivery, client, &response, WAITED) && code == RESULT_GRANTED)
+    if (!send_response(delivery, client, &response, WAITED) && code == RESULT_GRANTED)
         note_undelivered(delivery, desk, lease->number, lease->call_no);
 }
 
@@ -103,7 +103,7 @@ void delivery_number(struct delivery *delivery, struct desk *desk, uint64_t numb
     if (!parking_take(delivery->parking, &desk->lot, number, &client))
         return;
     render_request(desk->pool, NULL, code, &response);
-    send_reply(delivery, client, &response, WAITED);
+    send_response(delivery, client, &response, WAITED);
 }
 
 void delivery_refuse(struct delivery *delivery, struct desk *desk, enum result_code code)

@@ -1,4 +1,4 @@
-/* reply: the only place where results become HTTP statuses. */
+/* render: the only place where results become HTTP statuses. */
 #include "write/render.h"
 
 #include "base/times.h"

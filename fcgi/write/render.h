@@ -1,4 +1,4 @@
-/* reply: what came of a command, as status and JSON (RFC 9110 for the statuses). */
+/* render: what came of a command, as status and JSON (RFC 9110 for the statuses). */
 #ifndef RENDER_H
 #define RENDER_H
 
@@ -6,12 +6,12 @@
 #include "rules/command.h"
 #include "rules/pool.h"
 
-/* The answer to a command; for a request also the answer of the lease that it made.
+/* The response to a command; for a request also that of the lease that it made.
  * `pool` may be NULL for results that come without one. Writer's thread. */
 void render_command(const struct pool *pool, const struct command *command,
                     struct response *response);
 
-/* The answer to a parked request, whose command is long gone. */
+/* The response to a parked request, whose command is long gone. */
 void render_request(const struct pool *pool, const struct lease *lease, enum result_code code,
                     struct response *response);
 
