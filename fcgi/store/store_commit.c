@@ -1,7 +1,8 @@
 /*
  * store_commit: how a batch ends. Writer's thread.
  *
- * A whole batch is one text. For a stack that is borrowed, while no other host is alive:
+ * A whole batch is one text, unless it grows very large; Galera gets its statements one by one. For
+ * a stack that is borrowed, while no other host is alive:
  *
  *     START TRANSACTION;
  *     UPDATE project SET version = version + 1, next_lease_no = 8
@@ -16,8 +17,9 @@
  * No statement can say "if not, roll back" without a round trip, but a failed one ends the text.
  * So the number of the batch becomes NULL unless the UPDATE before it has found each version, and
  * last_batch is NOT NULL: the server refuses the row (error 1048), runs nothing of the rest, and
- * nothing is committed. That error can have no other cause here: database_status takes it as
- * DATABASE_RETRY, the writer rolls back, reads the pools anew, and runs the batch again.
+ * nothing is committed. database_status takes that error as DATABASE_RETRY: the writer rolls back,
+ * reads the pools anew, and runs the batch again. No other value of a batch may be NULL where the
+ * schema forbids it; a fault there would be taken for the same.
  *
  * The same number tells what came of a COMMIT whose answer was lost: see store_was_committed().
  */

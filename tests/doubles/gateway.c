@@ -4,7 +4,7 @@
 #include "world.h"
 
 bool gateway_send(struct gateway *gateway, struct client client, const struct buf *headers,
-                   const struct buf *body, bool may_block)
+                  const struct buf *body, bool may_block)
 {
     bool delivered = !world.is_undelivered;
 
