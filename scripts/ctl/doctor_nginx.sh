@@ -112,7 +112,8 @@ check_served()
     if [[ -z $same && $4 != *'$'* && $4 != - ]]; then
         found fault certificate "https://$3 is served with another certificate than $4 holds: it was renewed, and nginx not reloaded" 'systemctl reload nginx'
     fi
-    names=$(openssl x509 -noout -checkhost "$3" -in "$scratch/served.pem")
+    # Newer releases of OpenSSL fail when it does not.
+    names=$(openssl x509 -noout -checkhost "$3" -in "$scratch/served.pem") || true
     if [[ $names == *'does match'* ]]; then
         [[ -z $same ]] || found good certificate "https://$3 is served with $4, which is for it"
     else

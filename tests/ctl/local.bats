@@ -11,6 +11,7 @@ setup()
 teardown()
 {
     "$root/scripts/local" stop --var "$VAR_DIR" --purge
+    rm -rf "$instance" "$instance.2" # what a refused start made, and the parents of a deep one
 }
 
 healthy()
