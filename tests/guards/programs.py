@@ -17,7 +17,7 @@ PATH = os.environ["PATH"] + ":/usr/sbin:/sbin"
 # What scripts/setup is called with, before a suite of that name and before the other scripts.
 SUITES = {"browser": "browser", "package": "package", "bare": "package", "cluster": "cluster",
           "sanitizers": "analysis", "coverage": "analysis", "bench": "bench", "e2e": "browser", "tools": "browser"}
-SCRIPTS = {"deb": "deb", "debian": "deb"}
+SCRIPTS = {"deb": "deb", "debian": "deb", "ci": "test", "ci-stack": "test"} # on a machine of the CI these are there
 # Needed by somebody who has the checkout, or by whoever lets a plain user install.
 GIVEN = {"make", "git", "ca-certificates", "sudo"}
 # Where these are called there is systemd, or an account is made: Debian has them, other than in a container.
