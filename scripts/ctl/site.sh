@@ -117,11 +117,13 @@ nginx_keeps()
 
 setup_site()
 {
-    local host=$1 certificate=$2 certificate_key=$3 metrics=$4 site enabled snippet around text changed=()
+    local host=$1 certificate=$2 certificate_key=$3 metrics=$4 site enabled snippet around text included='' changed=()
 
     nginx_places
     check_ours "$site"
     check_ours "$around"
+    # Before anything is changed: on the way from one to the other nginx's files may not be good.
+    ! nginx -T -q -c "${config[nginx_config]}" 2>/dev/null | grep -xF "# configuration file $snippet:" >/dev/null || included=1
     nginx_remember
     if [[ -e $site && " $(site_value server_name "$site") " == *" $host "* && -z $certificate$metrics ]]; then
         note "kept $site"
@@ -133,7 +135,7 @@ setup_site()
     fi
     # The site holds what the locations below a path need in http { }: a server that includes them goes on.
     [[ $around == "$site" ]] || remove_for_nginx "$around"
-    [[ ! -e $snippet ]] || if nginx -T -q -c "${config[nginx_config]}" 2>/dev/null | grep -qxF "# configuration file $snippet:"; then
+    [[ ! -e $snippet ]] || if [[ -n $included ]]; then
         note "a site includes $snippet, and serves it below that path, too"
     else
         check_ours "$snippet"
