@@ -1,6 +1,22 @@
 # shellcheck shell=bash
 # Completion of orchestratorctl for bash. Commands, verbs and options are what orchestratorctl itself says.
 
+# _orchestratorctl_names project|stack|key: as the command line so far (with its -c) finds them; nothing without root.
+_orchestratorctl_names()
+{
+    local config=() place=() i
+
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        [[ ${COMP_WORDS[i]} != -c ]] || config=(-c "${COMP_WORDS[i + 1]}")
+        [[ ${COMP_WORDS[i]} != --project ]] || place=(--project "${COMP_WORDS[i + 1]}")
+    done
+    case $1 in
+    project) "${COMP_WORDS[0]}" "${config[@]}" project list --json | jq -r '.[].name' ;;
+    stack) "${COMP_WORDS[0]}" "${config[@]}" stack list "${place[@]}" --json | jq -r '.[].stackName' ;;
+    key) "${COMP_WORDS[0]}" "${config[@]}" key list --json | jq -r '.[].name' | sort -u ;;
+    esac 2>/dev/null
+}
+
 _orchestratorctl()
 {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} program=${COMP_WORDS[0]} command verbs words i=1
@@ -10,7 +26,11 @@ _orchestratorctl()
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
         ;;
-    --project | --reason | --owner | --seconds | --fence | --target | --overlap | --host | --path | --keep) return ;;
+    --project)
+        mapfile -t COMPREPLY < <(compgen -W "$(_orchestratorctl_names project)" -- "$word")
+        return
+        ;;
+    --reason | --owner | --seconds | --fence | --target | --overlap | --host | --path | --keep) return ;;
     esac
     while [[ ${COMP_WORDS[i]} == -* ]]; do
         [[ ${COMP_WORDS[i]} != -c ]] || i=$((i + 1))
@@ -24,6 +44,17 @@ _orchestratorctl()
         return
     elif [[ $command == key && ${COMP_WORDS[i + 1]} == create ]] && ((COMP_CWORD == i + 3)); then
         words='ci viewer admin'
+    elif [[ $word != -* ]] && ((COMP_CWORD == i + 2)); then
+        case "$command ${COMP_WORDS[i + 1]}" in
+        'project update' | 'project delete' | 'key create') words=$(_orchestratorctl_names project) ;;
+        'stack hold' | 'stack quarantine' | 'stack reinstate' | 'stack delete' | 'lease revoke') words=$(_orchestratorctl_names stack) ;;
+        'key revoke' | 'key rotate') words=$(_orchestratorctl_names key) ;;
+        'stack import')
+            mapfile -t COMPREPLY < <(compgen -f -- "$word")
+            return
+            ;;
+        *) words='' ;;
+        esac
     else
         verbs=$("$program" --commands 2>/dev/null | sed -n "s/^$command //p")
         if [[ -n $verbs ]] && ((COMP_CWORD == i + 1)); then

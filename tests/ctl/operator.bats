@@ -377,3 +377,22 @@ ctl_expires_one()
     _orchestratorctl
     [ "${COMPREPLY[*]}" = 'ci viewer admin' ]
 }
+
+@test "bash completes names of projects, stacks and keys" {
+    local called=("$root/scripts/orchestratorctl" -c "$VAR_DIR/etc/stack-orchestrator.conf")
+    # shellcheck disable=SC1091
+    . "$root/scripts/completion.bash"
+    # completed EXPECTED WORD ...
+    completed()
+    {
+        COMP_WORDS=("${called[@]}" "${@:2}") COMP_CWORD=$(($# + 1)) COMPREPLY=()
+        _orchestratorctl
+        [ "${COMPREPLY[*]}" = "$1" ] || { echo "${*:2}: ${COMPREPLY[*]}" && return 1; }
+    }
+    completed shop project update sh
+    completed shop status --project ''
+    completed shop-ci key rotate shop-c
+    ctl stack add 1 --project shop
+    completed "$(ctl stack list --project shop --json | jq -r '.[0].stackName')" lease revoke "$(ctl stack list --project shop --json | jq -r '.[0].stackName')"
+    completed '' stack list ''
+}
