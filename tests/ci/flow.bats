@@ -114,7 +114,7 @@ setup() { new_app; }
 
 @test "deploy-unit runs once a unit, in parallel, and passes a failure on" {
     all_began() { set -- "$STACK_NAME"-*.log && [ $# = 3 ]; }
-    export -f await all_began
+    export -f await eventually all_began
     new_project 1
     # Only together they end.
     run "$ci_stack" run "${units[@]}" --jobs 3 \
@@ -290,8 +290,8 @@ setup() { new_app; }
     "$ci_stack" request --state one
     start_job run --state two --poll 2s --wait 60s --test 'echo SECOND'
     await 10 someone_waits
-    "$repo/scripts/local" kill program --var "$instance" 3>&-
-    "$repo/scripts/local" start --var "$instance" 3>&- >/dev/null 2>&1
+    "$ROOT/scripts/local" kill program --var "$VAR" 3>&-
+    "$ROOT/scripts/local" start --var "$VAR" 3>&- >/dev/null 2>&1
     run "$ci_stack" release --state one
     [ "$status" = 0 ]
     end_job
@@ -540,16 +540,16 @@ release_waits()
 
 @test "a proxy's page is not the service's word: the lease is not lost" {
     new_project 1
-    server=$instance/etc/nginx/server.conf
+    server=$VAR/etc/nginx/server.conf
     cp "$server" "$BATS_TEST_TMPDIR/server.conf"
-    reload() { kill -HUP "$("$repo/scripts/local" pid nginx --var "$instance")"; }
+    reload() { kill -HUP "$("$ROOT/scripts/local" pid nginx --var "$VAR")"; }
     printf 'location = /extendLease { default_type text/html; return 403 "<h1>Forbidden</h1>"; }\n' >>"$server"
     reload
     start_job run --lease 10s --test 'while [ ! -e go.log ]; do sleep 0.05; done; echo TESTED'
-    await 15 grep -q '"/extendLease".*403' "$instance/log/nginx-access.log"
+    await 15 grep -q '"/extendLease".*403' "$VAR/log/nginx-access.log"
     cp "$BATS_TEST_TMPDIR/server.conf" "$server"
     reload
-    await 15 grep -q '"/extendLease".*200' "$instance/log/nginx-access.log"
+    await 15 grep -q '"/extendLease".*200' "$VAR/log/nginx-access.log"
     touch go.log
     end_job
     [ "$status" = 0 ]

@@ -1,8 +1,8 @@
 # What the tests of the CI side share: a private instance for each file, a project for each test.
 # shellcheck shell=bash disable=SC2034 # the tests use them
 
-repo=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
-ci_stack=$repo/scripts/ci-stack
+load ../lib/instance
+ci_stack=$ROOT/scripts/ci-stack
 export GIT_AUTHOR_NAME=test GIT_AUTHOR_EMAIL=test@example.org GIT_COMMITTER_NAME=test GIT_COMMITTER_EMAIL=test@example.org
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
 # The machine that runs the tests may be a CI job itself.
@@ -11,34 +11,17 @@ unset GITHUB_ACTIONS GITLAB_CI CIRCLECI JENKINS_URL BUILD_TAG "${!CI_STACK_@}" "
 # Waits until a command succeeds.
 await() # SECONDS COMMAND...
 {
-    local end=$((SECONDS + $1))
-    shift
-    until "$@" 2>/dev/null; do
-        if [ "$SECONDS" -ge "$end" ]; then
-            echo "not within the time: $*"
-            return 1
-        fi
-        sleep 0.05
-    done
+    PATIENCE=$1 eventually "${@:2}" 2>/dev/null || { echo "not within the time: ${*:2}" && return 1; }
 }
 
 start_service()
 {
-    export instance=$BATS_FILE_TMPDIR/instance
-    "$repo/scripts/local" start --var "$instance" --port 0 >"$BATS_FILE_TMPDIR/start.log" 2>&1 3>&- || {
-        cat "$BATS_FILE_TMPDIR/start.log"
-        return 1
-    }
+    start_instance_in "$BATS_FILE_TMPDIR/instance" >"$BATS_FILE_TMPDIR/start.log" 2>&1 || { cat "$BATS_FILE_TMPDIR/start.log" && return 1; }
 }
 
 stop_service()
 {
-    "$repo/scripts/local" stop --var "$instance" --purge >/dev/null 3>&-
-}
-
-ctl()
-{
-    "$repo/scripts/orchestratorctl" -c "$instance/etc/stack-orchestrator.conf" "$@" 3>&-
+    stop_instance >/dev/null
 }
 
 # A project of this test's own, its keys, and what ci-stack needs to reach it.
@@ -48,8 +31,8 @@ new_project() # MAX_STACKS [OPTION...]
     ctl project create "$project" --same-prefix --max-stacks "$@" >/dev/null
     ORCHESTRATOR_KEY=$(ctl key create "$project" ci "$project-ci")
     admin_key=$(ctl key create "$project" admin "$project-admin")
-    ORCHESTRATOR_URL=$(cat "$instance/url")
-    ORCHESTRATOR_CACERT=$instance/tls/ca.pem
+    ORCHESTRATOR_URL=$(cat "$VAR/url")
+    ORCHESTRATOR_CACERT=$VAR/tls/ca.pem
     export ORCHESTRATOR_KEY ORCHESTRATOR_URL ORCHESTRATOR_CACERT project admin_key
 }
 
@@ -57,7 +40,7 @@ new_project() # MAX_STACKS [OPTION...]
 api()
 {
     printf 'header = "X-API-Key: %s"\n' "$admin_key" |
-        curl -sS --max-time 20 --cacert "$instance/tls/ca.pem" --config - -X "$1" ${3:+--data-raw "$3"} "$(cat "$instance/url")$2"
+        curl -sS --max-time 20 --cacert "$VAR/tls/ca.pem" --config - -X "$1" ${3:+--data-raw "$3"} "$(cat "$VAR/url")$2"
 }
 
 stack_state() # NAME

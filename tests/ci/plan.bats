@@ -98,7 +98,7 @@ commit() # BRANCH TIME PARENTS UNIT CONTENT...
     for option in repo units migrate-units settings since main max-jobs push-gap test-minutes deploy-minutes unit-minutes \
         load target-wait max-stacks svg json; do
         contains "  --$option"
-        grep -q "Fl -$option\b" "$repo/scripts/man/ci-stack-plan.1"
+        grep -q "Fl -$option\b" "$ROOT/scripts/man/ci-stack-plan.1"
     done
     for arguments in '--nonsense 1' '--units' '--units x --load 0' '--units x --max-jobs 9' '--units x --push-gap soon' 'x' ''; do
         # shellcheck disable=SC2086

@@ -125,13 +125,13 @@ cancel_in() # STEP SIGNAL STATUS OUTCOME
     start_job run "${units[@]}" --lease 5s --deploy "$busy"
     await 20 test -s step.log
     begun=$EPOCHREALTIME
-    "$repo/scripts/local" kill nginx --var "$instance" 3>&-
+    "$ROOT/scripts/local" kill nginx --var "$VAR" 3>&-
     end_job
     [ "$status" = 76 ]
     contains "not renewed in time"
     gone "$(step_pid)"
     ended_within 8 "$begun" # renewed at most once after `begun`
-    "$repo/scripts/local" start --var "$instance" 3>&- >/dev/null 2>&1
+    "$ROOT/scripts/local" start --var "$VAR" 3>&- >/dev/null 2>&1
 }
 
 @test "heartbeats keep a lease that is shorter than its job" {
@@ -158,10 +158,10 @@ cancel_in() # STEP SIGNAL STATUS OUTCOME
 @test "a release that fails is tried again" {
     new_project 1
     "$ci_stack" request
-    "$repo/scripts/local" kill nginx --var "$instance" 3>&-
+    "$ROOT/scripts/local" kill nginx --var "$VAR" 3>&-
     start_job release
     await 10 grep -q 'trying again' job.log
-    "$repo/scripts/local" start --var "$instance" 3>&- >/dev/null 2>&1
+    "$ROOT/scripts/local" start --var "$VAR" 3>&- >/dev/null 2>&1
     end_job
     [ "$status" = 0 ]
     nobody_leases

@@ -6,13 +6,13 @@ load helpers
 
 teardown()
 {
-    make --silent -C "$root" stop VAR="$instance"
+    make --silent -C "$ROOT" stop VAR="$instance"
     rm -rf "$instance"
 }
 
 @test "make run shows a first lease; what it proposes works as it is printed, and it can be run again" {
     local keys
-    run make --silent -C "$root" run VAR="$instance" PORT=0
+    run make --silent -C "$ROOT" run VAR="$instance" PORT=0
     [ "$status" = 0 ]
     [[ $output == *'{"stackName":"test-1"'*'"message":"Stack test-1 released"'* ]]
     sed -n '/^Go on by hand:/,/^`make stop/{/^  /p}' <<<"$output" >"$BATS_TEST_TMPDIR/lines"
@@ -23,11 +23,11 @@ teardown()
     keys=$(<"$instance/demo.env")
     [ "$(stat -c %a "$instance/demo.env")" = 600 ]
     cd "$BATS_TEST_TMPDIR"
-    ln -s "$root/scripts" scripts
+    ln -s "$ROOT/scripts" scripts
     run env -u ORCHESTRATOR_URL -u ORCHESTRATOR_KEY bash -eu lines
     [ "$status" = 0 ]
     [[ $output == *'{"stackName":"test-1"'*'Stack test-1 released'*'tests run against test-1'*'demo'* ]]
-    make --silent -C "$root" run VAR="$instance" PORT=0
+    make --silent -C "$ROOT" run VAR="$instance" PORT=0
     [ "$(grep KEY "$instance/demo.env")" = "$(grep KEY <<<"$keys")" ]
 }
 
@@ -46,13 +46,13 @@ time.sleep(60)' "$port" 3>&-
         printf '#!/bin/sh\necho "$0 was called"; exit 1\n' >"$BATS_TEST_TMPDIR/bin/$before"
         chmod +x "$BATS_TEST_TMPDIR/bin/$before"
     done
-    run env PATH="$BATS_TEST_TMPDIR/bin:$PATH" make --silent -C "$root" run VAR="$instance" PORT="$port"
+    run env PATH="$BATS_TEST_TMPDIR/bin:$PATH" make --silent -C "$ROOT" run VAR="$instance" PORT="$port"
     kill "$listener_PID"
     [ "$status" -ne 0 ]
     [[ ${lines[0]} == "local: port $port is taken by another program; choose another one: make run PORT=n"* ]]
     ((${#lines[@]} == 2)) # make's own line
     [ ! -e "$instance" ]
-    run env PATH="$BATS_TEST_TMPDIR/bin:$PATH" make --silent -C "$root" run VAR="$instance with space" PORT=0
+    run env PATH="$BATS_TEST_TMPDIR/bin:$PATH" make --silent -C "$ROOT" run VAR="$instance with space" PORT=0
     [ "$status" -ne 0 ]
     [[ ${lines[0]} == *'only letters, digits'*'may stand in the path' ]]
 }
@@ -66,7 +66,7 @@ time.sleep(60)' "$port" 3>&-
         chown nobody "$instance"
     fi
     for action in check start stop; do
-        run "$root/scripts/local" "$action" --var "$directory"
+        run "$ROOT/scripts/local" "$action" --var "$directory"
         [ "$status" = 1 ]
         [[ $output == "local: $directory belongs to $owner: go on as $owner, or remove it as $owner (make stop; rm -r $directory)" ]]
     done
@@ -74,7 +74,7 @@ time.sleep(60)' "$port" 3>&-
 }
 
 @test "no var directory of any name shows up in git status" {
-    run git -C "$root" check-ignore var/x var2/x var.old/x
+    run git -C "$ROOT" check-ignore var/x var2/x var.old/x
     [ "$status" = 0 ]
     [ "${#lines[@]}" = 3 ]
 }

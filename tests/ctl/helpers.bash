@@ -1,39 +1,9 @@
 # shellcheck shell=bash
-# What the tests of scripts/ share: one private instance a file, and ways to look into it.
+# What the tests of scripts/ share beside the harness: ways to look into an instance.
 
-root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+load ../lib/instance
 # Short, because a deep one is a case of its own.
 instance=${TMPDIR:-/tmp}/instance-$$
-
-start_instance()
-{
-    export VAR_DIR=$1
-
-    shift
-    "$root/scripts/local" start --var "$VAR_DIR" ${SAN:+--san "$SAN"} ${DATABASE_CNF:+--database-cnf "$DATABASE_CNF"} "$@"
-}
-
-stop_instance()
-{
-    "$root/scripts/local" stop --var "$VAR_DIR" --purge
-}
-
-ctl()
-{
-    "$root/scripts/orchestratorctl" -c "$VAR_DIR/etc/stack-orchestrator.conf" "$@"
-}
-
-# As the administrator of the database.
-database()
-{
-    "$(command -v mariadb || command -v mysql)" --defaults-file="$VAR_DIR/etc/admin.cnf" --batch --skip-column-names \
-        "$(setting database_name)" -e "$1"
-}
-
-setting()
-{
-    sed -n "s/^$1 = //p" "$VAR_DIR/etc/stack-orchestrator.conf"
-}
 
 # As the user $1 (program or migration) of the service.
 database_as()
@@ -43,7 +13,7 @@ database_as()
     [[ $name == migration ]] && user=$(setting migration_user) || user=$(setting database_user)
     host=$(setting database_host)
     "$(command -v mariadb || command -v mysql)" --defaults-file=<(
-        printf '[client]\nuser=%s\npassword=%s\n' "$user" "$(<"$VAR_DIR/etc/$name.password")"
+        printf '[client]\nuser=%s\npassword=%s\n' "$user" "$(<"$VAR/etc/$name.password")"
         if [[ $host == unix:* ]]; then
             printf 'socket=%s\n' "${host#unix:}"
         else
@@ -58,8 +28,8 @@ call()
     local key=$1 path=$2
 
     shift 2
-    curl --silent --show-error --max-time 30 --cacert "$VAR_DIR/tls/ca.pem" --write-out '\n%{http_code}\n' \
-        ${key:+--header @<(printf 'X-API-Key: %s\n' "$key")} "$@" "$(<"$VAR_DIR/url")$path"
+    curl --silent --show-error --max-time 30 --cacert "$VAR/tls/ca.pem" --write-out '\n%{http_code}\n' \
+        ${key:+--header @<(printf 'X-API-Key: %s\n' "$key")} "$@" "$(<"$VAR/url")$path"
 }
 
 # status KEY PATH [CURL OPTIONS]
@@ -71,19 +41,8 @@ status()
 # raw TEXT: sends exactly this over TLS, and prints the answer.
 raw()
 {
-    printf '%b' "$1" | timeout 10 openssl s_client -quiet -CAfile "$VAR_DIR/tls/ca.pem" \
-        -connect "127.0.0.1:$(<"$VAR_DIR/port")" 2>/dev/null | tr -d '\r'
-}
-
-# wait_for COMMAND ...: up to 20 s.
-wait_for()
-{
-    local deadline=$((SECONDS + 20))
-
-    until "$@"; do
-        ((SECONDS < deadline)) || { echo "waited in vain for: $*" >&2 && return 1; }
-        sleep 0.05
-    done
+    printf '%b' "$1" | timeout 10 openssl s_client -quiet -CAfile "$VAR/tls/ca.pem" \
+        -connect "127.0.0.1:$(<"$VAR/port")" 2>/dev/null | tr -d '\r'
 }
 
 # Processes whose command line names the directory $1.

@@ -5,10 +5,10 @@ load helpers
 
 setup_file()
 {
-    start_instance "$instance"
-    mkdir "$VAR_DIR/copy"
-    cp -r "$root/scripts" "$root/sql" "$VAR_DIR/copy"
-    number=$(find "$root/sql" -name '[0-9]*.sql' | wc -l)
+    start_instance_in "$instance"
+    mkdir "$VAR/copy"
+    cp -r "$ROOT/scripts" "$ROOT/sql" "$VAR/copy"
+    number=$(find "$ROOT/sql" -name '[0-9]*.sql' | wc -l)
     export number
 }
 
@@ -19,26 +19,26 @@ teardown_file()
 
 setup()
 {
-    root=$VAR_DIR/copy
+    ROOT=$VAR/copy
     first=$((number + 1))
     second=$((number + 2))
 }
 
 teardown()
 {
-    rm -f "$VAR_DIR/copy/sql/"*_test_*.sql
-    database "DELETE FROM schema_version WHERE version > $number; DROP TABLE IF EXISTS one, two"
+    rm -f "$VAR/copy/sql/"*_test_*.sql
+    query "DELETE FROM schema_version WHERE version > $number; DROP TABLE IF EXISTS one, two"
 }
 
 # migration NUMBER TEXT
 migration()
 {
-    printf '%s\n' "$2" >"$VAR_DIR/copy/sql/$(printf %04d "$1")_test_x.sql"
+    printf '%s\n' "$2" >"$VAR/copy/sql/$(printf %04d "$1")_test_x.sql"
 }
 
 applied()
 {
-    database "SELECT COALESCE(GROUP_CONCAT(version ORDER BY version SEPARATOR ' '), '') FROM schema_version WHERE finished IS NOT NULL AND version > $number"
+    query "SELECT COALESCE(GROUP_CONCAT(version ORDER BY version SEPARATOR ' '), '') FROM schema_version WHERE finished IS NOT NULL AND version > $number"
 }
 
 @test "applied in order, once" {
@@ -49,7 +49,7 @@ applied()
     [ "$status" -eq 0 ]
     [ -z "$output" ]
     [ "$(applied)" = "$first $second" ]
-    [ "$(database 'SELECT * FROM one')" = $'1\t2' ]
+    [ "$(query 'SELECT * FROM one')" = $'1\t2' ]
 }
 
 @test "two at once apply it once" {
@@ -65,7 +65,7 @@ applied()
 @test "a newer database is refused" {
     migration "$first" 'CREATE TABLE one (a INT);'
     ctl migrate
-    rm "$VAR_DIR/copy/sql/"*_test_*
+    rm "$VAR/copy/sql/"*_test_*
     run ctl migrate
     [ "$status" -eq 1 ]
     [[ $output == *"has schema $first, newer than this orchestratorctl knows ($number)"* ]]
@@ -74,7 +74,7 @@ applied()
 @test "a newer database that lets older programs live is left alone" {
     migration "$first" $'-- Oldest program: schema 1.\nCREATE TABLE one (a INT);'
     ctl migrate
-    rm "$VAR_DIR/copy/sql/"*_test_*
+    rm "$VAR/copy/sql/"*_test_*
     run ctl migrate
     echo "$output"
     [ "$status" -eq 0 ]
@@ -91,7 +91,7 @@ applied()
     [ "$status" -eq 1 ]
     [[ $output == *'begun and never finished'* ]]
     [ -z "$(applied)" ]
-    database 'DROP TABLE one'
+    query 'DROP TABLE one'
     migration "$first" 'CREATE TABLE one (a INT);'
     ctl migrate --again "$first"
     [ "$(applied)" = "$first $second" ]
@@ -101,8 +101,8 @@ applied()
     local pid
     migration "$first" 'CREATE TABLE one (a INT); DO SLEEP(2); CREATE TABLE two (a INT);'
     # A killed one leaves its scratch directory.
-    TMPDIR=$BATS_TEST_TMPDIR "$root/scripts/orchestratorctl" -c "$VAR_DIR/etc/stack-orchestrator.conf" migrate 3>&- & pid=$!
-    wait_for database 'SELECT a FROM one' 2>/dev/null
+    TMPDIR=$BATS_TEST_TMPDIR "$ROOT/scripts/orchestratorctl" -c "$VAR/etc/stack-orchestrator.conf" migrate 3>&- & pid=$!
+    eventually query 'SELECT a FROM one' 2>/dev/null
     kill -KILL "$pid"
     # The client goes on with what it had been sent; the lock keeps the next one waiting for it.
     run ctl migrate
@@ -117,10 +117,10 @@ applied()
     migration "$first" $'-- Oldest program: schema 1.\nCREATE TABLE one (a INT);'
     migration "$second" 'CREATE TABLE two (a INT);'
     ctl migrate
-    [ "$(database "SELECT oldest_program FROM schema_version WHERE version = $first")" = 1 ]
-    [ "$(database "SELECT oldest_program FROM schema_version WHERE version = $second")" = "$second" ]
+    [ "$(query "SELECT oldest_program FROM schema_version WHERE version = $first")" = 1 ]
+    [ "$(query "SELECT oldest_program FROM schema_version WHERE version = $second")" = "$second" ]
 }
 
 @test "every column of the schema has a comment" {
-    [ -z "$(database "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = DATABASE() AND column_comment = ''")" ]
+    [ -z "$(query "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = DATABASE() AND column_comment = ''")" ]
 }

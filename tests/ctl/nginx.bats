@@ -5,7 +5,7 @@ load helpers
 
 setup_file()
 {
-    start_instance "$instance" --set nginx.stranger_rate=1 --set nginx.stranger_burst=20
+    start_instance_in "$instance" --set nginx.stranger_rate=1 --set nginx.stranger_burst=20
     ctl project create web
     key=$(ctl key create web ci web-ci)
     export key
@@ -33,7 +33,7 @@ is_error()
 
 answer()
 {
-    curl --silent --show-error --include --max-time 30 --cacert "$VAR_DIR/tls/ca.pem" "$@"
+    curl --silent --show-error --include --max-time 30 --cacert "$VAR/tls/ca.pem" "$@"
 }
 
 letters()
@@ -51,7 +51,7 @@ letters()
 }
 
 @test "plain HTTP to the TLS port is a 400 in JSON" {
-    run answer "$(sed 's/^https/http/' "$VAR_DIR/url")/"
+    run answer "$(sed 's/^https/http/' "$VAR/url")/"
     is_error 400 httpsRequired
 }
 
@@ -65,7 +65,7 @@ letters()
     letters 262145 >"$BATS_TEST_TMPDIR/large"
     for way in --http1.1 --http2 '--http1.1 --header Transfer-Encoding:chunked' '--http2 --header Content-Length:'; do
         # shellcheck disable=SC2086
-        run answer $way --header "X-API-Key: $key" --data-binary "@$BATS_TEST_TMPDIR/large" "$(<"$VAR_DIR/url")/listStacks"
+        run answer $way --header "X-API-Key: $key" --data-binary "@$BATS_TEST_TMPDIR/large" "$(<"$VAR/url")/listStacks"
         # HTTP/1.1 says "100 Continue" first.
         output=${output#HTTP/1.1 100 Continue*$'\n'$'\r'$'\n'}
         is_error 413 bodyTooLarge
@@ -77,7 +77,7 @@ letters()
 @test "no key, a wrong key and an empty one are a 401 with WWW-Authenticate" {
     local header
     for header in 'X-Other: x' 'X-API-Key: x' 'X-API-Key;' "X-API-Key: ${key}0" "X-API-Key: ${key%?}" "X_API_Key: $key"; do
-        run answer --header "$header" "$(<"$VAR_DIR/url")/listStacks"
+        run answer --header "$header" "$(<"$VAR/url")/listStacks"
         is_error 401 unauthorized
         grep -qi '^www-authenticate: ' <<<"$output"
     done
@@ -85,11 +85,11 @@ letters()
 
 @test "a static file is only read" {
     local method
-    run answer "$(<"$VAR_DIR/url")/"
+    run answer "$(<"$VAR/url")/"
     grep -qi '^content-type: text/html' <<<"$output"
     grep -qi '^content-security-policy: ' <<<"$output"
     for method in POST PUT DELETE OPTIONS; do
-        run answer --request "$method" "$(<"$VAR_DIR/url")/"
+        run answer --request "$method" "$(<"$VAR/url")/"
         is_error 405 methodNotAllowed
         grep -qi '^allow: GET, HEAD$' <<<"$output"
     done
@@ -98,7 +98,7 @@ letters()
 @test "internal paths are no paths" {
     local path
     for path in /-so/error/forbidden /-so/error/badRequest /-so/error/unauthorized /-so/; do
-        run answer "$(<"$VAR_DIR/url")$path"
+        run answer "$(<"$VAR/url")$path"
         is_error 404 notFound
     done
 }
@@ -124,7 +124,7 @@ letters()
 @test "wrong keys are limited by address; good keys and open paths are not" {
     local i
     for ((i = 0; i < 200; i++)); do
-        run answer --header 'X-API-Key: wrong' "$(<"$VAR_DIR/url")/listStacks"
+        run answer --header 'X-API-Key: wrong' "$(<"$VAR/url")/listStacks"
         [[ $output != *' 401'* ]] && break
     done
     is_error 429 tooManyRequests
@@ -134,30 +134,30 @@ letters()
 }
 
 @test "a program that is down is a 502 with Retry-After, and comes back without a reload" {
-    "$root/scripts/local" kill program --var "$VAR_DIR"
-    run answer --header "X-API-Key: $key" "$(<"$VAR_DIR/url")/listStacks"
+    "$ROOT/scripts/local" kill program --var "$VAR"
+    run answer --header "X-API-Key: $key" "$(<"$VAR/url")/listStacks"
     is_error 502 badGateway
     grep -qi '^retry-after: ' <<<"$output"
-    "$root/scripts/local" restart program --var "$VAR_DIR"
+    "$ROOT/scripts/local" restart program --var "$VAR"
     [ "$(status "$key" /listStacks)" = 200 ]
 }
 
 @test "TLS 1.2 and 1.3 only, HTTP/2 and HTTP/1.1" {
     local url
-    url=$(<"$VAR_DIR/url")
+    url=$(<"$VAR/url")
     [ "$(answer --http2 --output /dev/null --write-out '%{http_version}' "$url/healthz")" = 2 ]
     [ "$(answer --http1.1 --output /dev/null --write-out '%{http_version}' "$url/healthz")" = 1.1 ]
     answer --tlsv1.2 --tls-max 1.2 --output /dev/null "$url/healthz"
     answer --tlsv1.3 --output /dev/null "$url/healthz"
-    run openssl s_client -connect "127.0.0.1:$(<"$VAR_DIR/port")" -tls1_1 -cipher 'ALL:@SECLEVEL=0' </dev/null
+    run openssl s_client -connect "127.0.0.1:$(<"$VAR/port")" -tls1_1 -cipher 'ALL:@SECLEVEL=0' </dev/null
     [ "$status" -ne 0 ]
-    answer --output /dev/null "https://localhost:$(<"$VAR_DIR/port")/healthz"
+    answer --output /dev/null "https://localhost:$(<"$VAR/port")/healthz"
 }
 
 @test "no key stands in any log" {
     [ "$(status "$key" "/listStacks?a=b" --header 'X-Other: x')" = 200 ]
-    grep -q '"key":"web-ci"' "$VAR_DIR/log/nginx-access.log"
-    jq -es 'all(.[]; .requestId | test("^[0-9a-f]{32}$"))' "$VAR_DIR/log/nginx-access.log"
-    run grep -rlE "$key|[?]a=b" "$VAR_DIR/log"
+    grep -q '"key":"web-ci"' "$VAR/log/nginx-access.log"
+    jq -es 'all(.[]; .requestId | test("^[0-9a-f]{32}$"))' "$VAR/log/nginx-access.log"
+    run grep -rlE "$key|[?]a=b" "$VAR/log"
     [ -z "$output" ]
 }

@@ -6,7 +6,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file()
 {
-    start_instance "$instance"
+    start_instance_in "$instance"
     ctl project create shop --max-stacks 40
     key=$(ctl key create shop ci shop-ci)
     export key
@@ -57,7 +57,7 @@ state_of()
     [ "$(state_of test-1)$(state_of test-2)" = availableavailable ]
     SUDO_USER=ann ctl stack delete test-3 --reason 'too many'
     [ -z "$(state_of test-3)" ]
-    [ "$(database "SELECT key_name, reason FROM action WHERE verb = 'deleteStack'")" = $'orchestratorctl.ann\ttoo many' ]
+    [ "$(query "SELECT key_name, reason FROM action WHERE verb = 'deleteStack'")" = $'orchestratorctl.ann\ttoo many' ]
 }
 
 @test "what the program refuses is said in its words" {
@@ -105,7 +105,7 @@ state_of()
     [ "$(awk '{ if (length($0) > 80) print }' <<<"$output")" = '' ]
     [[ $output == *'10 of '*' stacks lent'* && $output == *' more'* ]]
     # On a terminal of its own, until q.
-    TERM=xterm run timeout 20 script -qec "stty rows 24 cols 80; $root/scripts/orchestratorctl -c $VAR_DIR/etc/stack-orchestrator.conf top" /dev/null <<<q
+    TERM=xterm run timeout 20 script -qec "stty rows 24 cols 80; $ROOT/scripts/orchestratorctl -c $VAR/etc/stack-orchestrator.conf top" /dev/null <<<q
     [ "$status" -eq 0 ]
     [[ $output == *'stacks lent'* ]]
     for stack in $(ctl lease list --json | jq -r '.[].stackName'); do
@@ -114,14 +114,14 @@ state_of()
 }
 
 @test "a program that is down is named" {
-    "$root/scripts/local" stop --var "$VAR_DIR"
+    "$ROOT/scripts/local" stop --var "$VAR"
     run ctl status
     [ "$status" -eq 1 ]
     [[ $output == *'does not answer'* ]]
     run ctl doctor
     [ "$status" -eq 1 ]
     [[ $output == *'fault    socket'*'fault    nginx'* ]]
-    "$root/scripts/local" start --var "$VAR_DIR"
+    "$ROOT/scripts/local" start --var "$VAR"
 }
 
 @test "doctor finds nothing wrong with a good instance" {
@@ -134,14 +134,14 @@ state_of()
 
 @test "doctor finds what was broken, and says what to do" {
     local granted
-    chmod 644 "$VAR_DIR/etc/keys.map"
+    chmod 644 "$VAR/etc/keys.map"
     chmod 666 "$(setting socket)"
-    database "GRANT DROP ON \`$(setting database_name)\`.* TO $(setting database_user)@localhost; SET GLOBAL innodb_flush_log_at_trx_commit = 2;
+    query "GRANT DROP ON \`$(setting database_name)\`.* TO $(setting database_user)@localhost; SET GLOBAL innodb_flush_log_at_trx_commit = 2;
         UPDATE schema_version SET finished = NULL WHERE version = 1"
     run ctl doctor
-    chmod 600 "$VAR_DIR/etc/keys.map"
+    chmod 600 "$VAR/etc/keys.map"
     chmod 660 "$(setting socket)"
-    database "REVOKE DROP ON \`$(setting database_name)\`.* FROM $(setting database_user)@localhost; SET GLOBAL innodb_flush_log_at_trx_commit = 1;
+    query "REVOKE DROP ON \`$(setting database_name)\`.* FROM $(setting database_user)@localhost; SET GLOBAL innodb_flush_log_at_trx_commit = 1;
         UPDATE schema_version SET finished = started WHERE version = 1"
     echo "$output"
     [ "$status" -eq 1 ]
@@ -152,15 +152,15 @@ state_of()
     grep -q '^fault *schema' <<<"$output"
     [ "$(grep -c '→' <<<"$output")" -ge 5 ]
     granted="DELETE ON \`$(setting database_name | sed 's/_/\\_/g')\`.*" # as database create grants it
-    database "REVOKE $granted FROM $(setting database_user)@localhost"
+    query "REVOKE $granted FROM $(setting database_user)@localhost"
     run ctl doctor
-    database "GRANT $granted TO $(setting database_user)@localhost"
+    query "GRANT $granted TO $(setting database_user)@localhost"
     [ "$status" -eq 1 ]
     grep -q '^fault *grants .*may not read and write' <<<"$output"
 }
 
 @test "doctor calls the service by HTTPS, and compares the certificate that it gets with file and name" {
-    local tls=$VAR_DIR/tls
+    local tls=$VAR/tls
     run ctl doctor
     echo "$output"
     grep -q "^good *https .*/readyz answers" <<<"$output"
@@ -174,11 +174,11 @@ state_of()
     [ "$status" -eq 1 ]
     grep -q "^fault *certificate *https://localhost is served with another certificate than $tls/server.pem holds: it was renewed" <<<"$output"
     grep -q "→ systemctl reload nginx" <<<"$output"
-    kill -HUP "$("$root/scripts/local" pid nginx --var "$VAR_DIR")"
-    wait_for sees 'certificate for another name (other.test)'
+    kill -HUP "$("$ROOT/scripts/local" pid nginx --var "$VAR")"
+    eventually sees 'certificate for another name (other.test)'
     mv "$BATS_TEST_TMPDIR/server.pem" "$BATS_TEST_TMPDIR/server.key" "$tls"
-    kill -HUP "$("$root/scripts/local" pid nginx --var "$VAR_DIR")"
-    wait_for sees 'which is for it'
+    kill -HUP "$("$ROOT/scripts/local" pid nginx --var "$VAR")"
+    eventually sees 'which is for it'
 }
 
 # Whether doctor says $1.
@@ -210,8 +210,8 @@ sees()
     # A further rotation: two keys at most.
     newest=$(ctl key rotate looker --overlap 1)
     [ "$(status "$old" /listStacks)$(status "$newest" /listStacks)" = 401200 ]
-    wait_for test "$(date +%s)" -gt "$(date -d "$(ctl key list --json | jq -r '.[] | select(.expires) | .expires')" +%s)" || sleep 1
-    wait_for ctl_expires_one
+    eventually test "$(date +%s)" -gt "$(date -d "$(ctl key list --json | jq -r '.[] | select(.expires) | .expires')" +%s)" || sleep 1
+    eventually ctl_expires_one
     [ "$(status "$new" /listStacks)$(status "$newest" /listStacks)" = 401200 ]
     run ctl key rotate nobody
     [ "$status" -eq 1 ]
@@ -222,7 +222,7 @@ sees()
 ctl_expires_one()
 {
     ctl key expire
-    ! grep -q ' expires ' "$VAR_DIR/etc/keys.map"
+    ! grep -q ' expires ' "$VAR/etc/keys.map"
 }
 
 @test "keys go to a second host as a whole, or not at all" {
@@ -243,7 +243,7 @@ ctl_expires_one()
 }
 
 @test "a backup restores data and keys into an empty database, and into no other" {
-    local first=$VAR_DIR second before name backup=$BATS_TEST_TMPDIR/backup.tar.gz
+    local first=$VAR second before name backup=$BATS_TEST_TMPDIR/backup.tar.gz
     borrow '{"branch":"kept","units":{"a":"1"}}' >/dev/null
     before=$(ctl stack list --json | jq -c 'map(del(.lease.expiresInSeconds))')
     ctl backup "$backup"
@@ -254,7 +254,7 @@ ctl_expires_one()
     [ "$status" -eq 1 ]
     [[ $output == *'is not empty'* ]]
     second=$instance-second
-    start_instance "$second"
+    start_instance_in "$second"
     head -c 2000 "$backup" >"$BATS_TEST_TMPDIR/damaged"
     run ctl restore "$BATS_TEST_TMPDIR/damaged"
     [ "$status" -eq 1 ]
@@ -268,7 +268,7 @@ ctl_expires_one()
     done
     PATH=$BATS_TEST_TMPDIR/bin:$PATH TMPDIR=$BATS_TEST_TMPDIR run ctl restore "$backup"
     [ "$status" -eq 137 ]
-    [ -n "$(database 'SHOW TABLES')" ]
+    [ -n "$(query 'SHOW TABLES')" ]
     run ctl backup "$BATS_TEST_TMPDIR/half.tar.gz"
     [ "$status" -eq 1 ]
     run ctl migrate
@@ -277,14 +277,14 @@ ctl_expires_one()
     run ctl restore "$backup"
     echo "$output"
     [ "$status" -eq 0 ]
-    "$root/scripts/local" restart program --var "$second"
-    wait_for test "$(status '' /readyz)" = 200
+    "$ROOT/scripts/local" restart program --var "$second"
+    eventually test "$(status '' /readyz)" = 200
     [ "$(ctl stack list --json | jq -c 'map(del(.lease.expiresInSeconds))')" = "$before" ]
     [ "$(status "$key" /listStacks)" = 200 ]
     run ctl restore "$backup"
     [ "$status" -eq 1 ]
     stop_instance
-    VAR_DIR=$first
+    VAR=$first
 }
 
 @test "a backup is its owner's alone, whatever was there; it is whole or not there" {
@@ -345,7 +345,7 @@ ctl_expires_one()
     ctl status >/dev/null
     ctl key revoke secret
     grep -q cgi-fcgi "$BATS_TEST_TMPDIR/seen"
-    run ! grep -qF -e "$name" -e "$key" -e "$(<"$VAR_DIR/etc/migration.password")" -e "$(<"$VAR_DIR/etc/program.password")" "$BATS_TEST_TMPDIR/seen"
+    run ! grep -qF -e "$name" -e "$key" -e "$(<"$VAR/etc/migration.password")" -e "$(<"$VAR/etc/program.password")" "$BATS_TEST_TMPDIR/seen"
 }
 
 @test "every command explains itself" {
@@ -366,14 +366,14 @@ ctl_expires_one()
 
 @test "bash completes commands and verbs" {
     # shellcheck disable=SC1091
-    . "$root/scripts/completion.bash"
-    COMP_WORDS=("$root/scripts/orchestratorctl" st) COMP_CWORD=1
+    . "$ROOT/scripts/completion.bash"
+    COMP_WORDS=("$ROOT/scripts/orchestratorctl" st) COMP_CWORD=1
     _orchestratorctl
     [ "${COMPREPLY[*]}" = 'status stack' ]
-    COMP_WORDS=("$root/scripts/orchestratorctl" -c file key ro) COMP_CWORD=4
+    COMP_WORDS=("$ROOT/scripts/orchestratorctl" -c file key ro) COMP_CWORD=4
     _orchestratorctl
     [ "${COMPREPLY[*]}" = rotate ]
-    COMP_WORDS=("$root/scripts/orchestratorctl" key create shop '') COMP_CWORD=4
+    COMP_WORDS=("$ROOT/scripts/orchestratorctl" key create shop '') COMP_CWORD=4
     _orchestratorctl
     [ "${COMPREPLY[*]}" = 'ci viewer admin' ]
 }

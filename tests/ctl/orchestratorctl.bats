@@ -6,7 +6,7 @@ load helpers
 
 setup_file()
 {
-    start_instance "$instance"
+    start_instance_in "$instance"
     ctl project create shop --max-stacks 2 --wait-seconds 20
 }
 
@@ -40,12 +40,12 @@ teardown_file()
     run ctl project create twin
     [ "$status" -eq 1 ]
     [[ $output == "orchestratorctl: the stacks of "*"$told twin deploys to another account, say --same-prefix" ]]
-    [ "$(database "SELECT COUNT(*) FROM project WHERE name = 'twin'")" = 0 ]
+    [ "$(query "SELECT COUNT(*) FROM project WHERE name = 'twin'")" = 0 ]
     ctl project create twin --prefix twin-
     run ctl project update twin --prefix test-
     [ "$status" -eq 1 ]
     [[ $output == *"$told twin deploys"* ]]
-    [ "$(database "SELECT prefix FROM project WHERE name = 'twin'")" = twin- ]
+    [ "$(query "SELECT prefix FROM project WHERE name = 'twin'")" = twin- ]
     ctl project update twin --prefix test- --same-prefix --max-stacks 3
     ctl project update twin --max-stacks 4
     run ctl doctor
@@ -63,21 +63,21 @@ teardown_file()
         wait "$name" || refused=$((refused + 1))
     done
     [ "$refused" = 1 ]
-    ctl project delete "$(database "SELECT name FROM project WHERE prefix = 'both-'")"
+    ctl project delete "$(query "SELECT name FROM project WHERE prefix = 'both-'")"
 }
 
 @test "an administrator's file that is missing, or names no host where the database is on another, makes nothing" {
     local conf=$BATS_TEST_TMPDIR/conf command
-    sed 's/^database_host = .*/database_host = db.example.org/' "$VAR_DIR/etc/stack-orchestrator.conf" >"$conf"
+    sed 's/^database_host = .*/database_host = db.example.org/' "$VAR/etc/stack-orchestrator.conf" >"$conf"
     sed -i 's/^database_name = .*/database_name = of_nobody/' "$conf"
     # Leads to the server of this machine, as an administrator's default would.
-    grep -v '^socket\|^host' "$VAR_DIR/etc/admin.cnf" >"$BATS_TEST_TMPDIR/admin.cnf"
+    grep -v '^socket\|^host' "$VAR/etc/admin.cnf" >"$BATS_TEST_TMPDIR/admin.cnf"
     # shellcheck disable=SC2086 # words
     for command in 'setup' 'database create'; do
-        run "$root/scripts/orchestratorctl" -c "$conf" $command --admin "$BATS_TEST_TMPDIR/missing.cnf"
+        run "$ROOT/scripts/orchestratorctl" -c "$conf" $command --admin "$BATS_TEST_TMPDIR/missing.cnf"
         [ "$status" -eq 1 ]
         [[ $output == "orchestratorctl: --admin: can't read $BATS_TEST_TMPDIR/missing.cnf" ]]
-        MYSQL_UNIX_PORT=$(sed -n 's/^socket="\(.*\)"/\1/p' "$VAR_DIR/etc/admin.cnf") run "$root/scripts/orchestratorctl" -c "$conf" $command --admin "$BATS_TEST_TMPDIR/admin.cnf"
+        MYSQL_UNIX_PORT=$(sed -n 's/^socket="\(.*\)"/\1/p' "$VAR/etc/admin.cnf") run "$ROOT/scripts/orchestratorctl" -c "$conf" $command --admin "$BATS_TEST_TMPDIR/admin.cnf"
         [ "$status" -eq 1 ]
         [[ $output == "orchestratorctl: --admin: $BATS_TEST_TMPDIR/admin.cnf names no host, and database_host is db.example.org: add a line host=... below [client]" ]]
     done
@@ -98,14 +98,14 @@ teardown_file()
 @test "an update changes what it names, and the version" {
     ctl project create changing --same-prefix --initial-commit old
     local before
-    before=$(database "SELECT version FROM project WHERE name = 'changing'")
+    before=$(query "SELECT version FROM project WHERE name = 'changing'")
     ctl project update changing --max-stacks 7 --initial-commit '' --prefix new-
-    [ "$(database "SELECT CONCAT_WS(' ', prefix, max_stacks, COALESCE(initial_commit, 'none'), wait_s, version - $before) FROM project WHERE name = 'changing'")" = 'new- 7 none 600 1' ]
+    [ "$(query "SELECT CONCAT_WS(' ', prefix, max_stacks, COALESCE(initial_commit, 'none'), wait_s, version - $before) FROM project WHERE name = 'changing'")" = 'new- 7 none 600 1' ]
 }
 
 @test "what is out of bounds changes nothing" {
     local before bad
-    before=$(database 'SELECT * FROM project')
+    before=$(query 'SELECT * FROM project')
     for bad in '--max-stacks 100001' '--max-stacks -1' '--max-stacks 1x' '--max-stacks 0x10' '--wait-seconds 3601' \
         '--lease-seconds 0' '--lease-seconds 86401' '--max-lease-seconds 0' '--prefix a/b' '--prefix' '--what 1' \
         '--lease-seconds 3600 --max-lease-seconds 3599' "--prefix $(printf 'x%.0s' {1..64})" ''; do
@@ -125,17 +125,17 @@ teardown_file()
         run ctl project delete "$bad"
         [ "$status" -ne 0 ]
     done
-    [ "$(database 'SELECT * FROM project')" = "$before" ]
+    [ "$(query 'SELECT * FROM project')" = "$before" ]
 }
 
 @test "the prefix stays while the project has stacks" {
     ctl project create stacked --same-prefix
-    database "INSERT INTO stack (project_id, stack_no, state, created, modified)
+    query "INSERT INTO stack (project_id, stack_no, state, created, modified)
         SELECT project_id, 1, 'available', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6) FROM project WHERE name = 'stacked'"
     run ctl project update stacked --prefix other-
     [ "$status" -eq 1 ]
     ctl project update stacked --prefix test- --same-prefix --max-stacks 3
-    database "UPDATE stack SET state = 'deleted' WHERE project_id = (SELECT project_id FROM project WHERE name = 'stacked')"
+    query "UPDATE stack SET state = 'deleted' WHERE project_id = (SELECT project_id FROM project WHERE name = 'stacked')"
     ctl project update stacked --prefix other-
 }
 
@@ -150,7 +150,7 @@ teardown_file()
     [ "$(status "$key" /listStacks)" = 200 ]
     ctl project delete doomed --force
     [ "$(status "$key" /listStacks)" = 401 ]
-    [ -z "$(database "SELECT name FROM project WHERE name = 'doomed'")" ]
+    [ -z "$(query "SELECT name FROM project WHERE name = 'doomed'")" ]
     run ctl key list
     [[ $output != *doomed* ]]
 }
@@ -161,7 +161,7 @@ teardown_file()
     [ "$(status "$key" /listStacks)" = 200 ]
     [[ $key =~ ^[0-9a-f]{64}$ ]]
     [ ! -s "$BATS_TEST_TMPDIR/errors" ]
-    [ "$(stat -c %a "$VAR_DIR/etc/keys.map")" = 600 ]
+    [ "$(stat -c %a "$VAR/etc/keys.map")" = 600 ]
     run ctl key list
     grep -E '^watcher +shop +viewer +20' <<<"$output"
     [[ $output != *"$key"* ]]
@@ -180,7 +180,7 @@ teardown_file()
     [ "$status" -eq 1 ]
     run ctl key create shop ci 'a"; x'
     [ "$status" -eq 1 ]
-    [ "$(grep -c ' once";' "$VAR_DIR/etc/keys.map")" = 1 ]
+    [ "$(grep -c ' once";' "$VAR/etc/keys.map")" = 1 ]
 }
 
 @test "keys created at the same time are all there" {
@@ -202,12 +202,12 @@ teardown_file()
     key=$(ctl key create quiet ci quiet-ci)
     ctl key create quiet ci quiet-other
     for command in 'key revoke quiet-other' 'project delete quiet'; do
-        exec {lock}>"$VAR_DIR/etc/keys.map.lock"
+        exec {lock}>"$VAR/etc/keys.map.lock"
         flock "$lock"
         # shellcheck disable=SC2086 # words
-        "$root/scripts/orchestratorctl" -c "$VAR_DIR/etc/stack-orchestrator.conf" $command {lock}>&- 3>&- &
+        "$ROOT/scripts/orchestratorctl" -c "$VAR/etc/stack-orchestrator.conf" $command {lock}>&- 3>&- &
         waiter=$!
-        wait_for is_at_lock
+        eventually is_at_lock
         [ "$(status "$key" /requestStack --request POST --data-raw '{"leaseSeconds": 5}' --max-time 5)" = 200 ]
         call "$key" /releaseStack --request POST --data-raw '{"stackName": "test-1"}' --max-time 5
         exec {lock}>&-
@@ -228,12 +228,12 @@ fill_shop()
     call "$1" /requestStack --request POST >/dev/null
     call "$2" /requestStack --request POST --data-raw '{"branch": "waits"}' >"$BATS_TEST_TMPDIR/waiting.json" 3>&- &
     waiter=$!
-    wait_for waiting_is 1
+    eventually waiting_is 1
 }
 
 waiting_is()
 {
-    [ "$(database "SELECT COUNT(*) FROM lease WHERE state = 'waiting'")" = "$1" ]
+    [ "$(query "SELECT COUNT(*) FROM lease WHERE state = 'waiting'")" = "$1" ]
 }
 
 empty_shop()
@@ -256,7 +256,7 @@ empty_shop()
 }
 
 @test "a key whose revocation was interrupted before nginx knew of it is refused after the next command" {
-    local key keys=$VAR_DIR/etc/keys.map
+    local key keys=$VAR/etc/keys.map
     key=$(ctl key create shop ci halfway)
     cp "$keys" "$keys.old"
     sed -i '/halfway/d' "$keys"
@@ -280,7 +280,7 @@ empty_shop()
     waiting_is 0
     wait "$waiter"
     [ "$(tail -n 1 "$BATS_TEST_TMPDIR/waiting.json")" != 200 ]
-    [ "$(database "SELECT state FROM history WHERE key_name = 'revoked'")" = cancelled ]
+    [ "$(query "SELECT state FROM history WHERE key_name = 'revoked'")" = cancelled ]
     run ctl key revoke revoked
     [ "$status" -eq 1 ]
     empty_shop "$other"
@@ -288,15 +288,15 @@ empty_shop()
 
 @test "a configuration that nginx refuses leaves the keys as they were" {
     local before
-    before=$(<"$VAR_DIR/etc/keys.map")
-    cp "$VAR_DIR/etc/nginx.conf" "$BATS_TEST_TMPDIR/nginx.conf"
-    echo 'garbage' >>"$VAR_DIR/etc/nginx.conf"
+    before=$(<"$VAR/etc/keys.map")
+    cp "$VAR/etc/nginx.conf" "$BATS_TEST_TMPDIR/nginx.conf"
+    echo 'garbage' >>"$VAR/etc/nginx.conf"
     run ctl key create shop ci unlucky
-    cp "$BATS_TEST_TMPDIR/nginx.conf" "$VAR_DIR/etc/nginx.conf"
+    cp "$BATS_TEST_TMPDIR/nginx.conf" "$VAR/etc/nginx.conf"
     [ "$status" -eq 1 ]
     [[ $output == *'no key was changed'* ]]
-    [ "$(<"$VAR_DIR/etc/keys.map")" = "$before" ]
-    [ -z "$(find "$VAR_DIR/etc" -name 'keys.map.*' ! -name '*.lock')" ]
+    [ "$(<"$VAR/etc/keys.map")" = "$before" ]
+    [ -z "$(find "$VAR/etc" -name 'keys.map.*' ! -name '*.lock')" ]
 }
 
 @test "a key file with a line that is no key is left as it is by all but import, and backed up without that line" {
@@ -304,15 +304,15 @@ empty_shop()
     ctl project create doomed --same-prefix
     ctl key create shop ci survivor >/dev/null
     good=$(ctl key export)
-    printf '"0123" "shop ci short";\n' >>"$VAR_DIR/etc/keys.map"
-    before=$(<"$VAR_DIR/etc/keys.map")
+    printf '"0123" "shop ci short";\n' >>"$VAR/etc/keys.map"
+    before=$(<"$VAR/etc/keys.map")
     for command in 'project delete doomed' 'key create shop ci another' 'key revoke survivor' 'key rotate survivor' 'key expire' \
         'key export'; do
         # shellcheck disable=SC2086 # words
         run ctl $command
         [ "$status" -eq 1 ]
-        [[ $output == *"$(wc -l <"$VAR_DIR/etc/keys.map")"*'nothing was changed'* ]]
-        [ "$(<"$VAR_DIR/etc/keys.map")" = "$before" ]
+        [[ $output == *"$(wc -l <"$VAR/etc/keys.map")"*'nothing was changed'* ]]
+        [ "$(<"$VAR/etc/keys.map")" = "$before" ]
     done
     run --separate-stderr ctl key list
     [ "$status" -eq 0 ]
@@ -337,17 +337,17 @@ empty_shop()
     done
     PATH=$BATS_TEST_TMPDIR/bin:$PATH
     name=$(ctl key create shop ci secret)
-    ctl database create --admin "$VAR_DIR/etc/admin.cnf"
+    ctl database create --admin "$VAR/etc/admin.cnf"
     ctl key revoke secret
     grep -q defaults-file "$BATS_TEST_TMPDIR/seen"
-    run ! grep -qF -e "$name" -e "$(<"$VAR_DIR/etc/migration.password")" -e "$(<"$VAR_DIR/etc/program.password")" "$BATS_TEST_TMPDIR/seen"
+    run ! grep -qF -e "$name" -e "$(<"$VAR/etc/migration.password")" -e "$(<"$VAR/etc/program.password")" "$BATS_TEST_TMPDIR/seen"
 }
 
 @test "a password file that holds no password changes nothing of the database's users" {
-    local conf=$VAR_DIR/etc/crlf.conf
-    sed "s|^migration_password_file = .*|migration_password_file = $VAR_DIR/etc/crlf.password|" "$VAR_DIR/etc/stack-orchestrator.conf" >"$conf"
-    printf 'secret\r\n' >"$VAR_DIR/etc/crlf.password"
-    run "$root/scripts/orchestratorctl" -c "$conf" database create --admin "$VAR_DIR/etc/admin.cnf"
+    local conf=$VAR/etc/crlf.conf
+    sed "s|^migration_password_file = .*|migration_password_file = $VAR/etc/crlf.password|" "$VAR/etc/stack-orchestrator.conf" >"$conf"
+    printf 'secret\r\n' >"$VAR/etc/crlf.password"
+    run "$ROOT/scripts/orchestratorctl" -c "$conf" database create --admin "$VAR/etc/admin.cnf"
     [ "$status" -eq 1 ]
     [[ $output == *'a password is one line without control characters' ]]
     database_as migration 'SELECT 1'
@@ -374,35 +374,35 @@ empty_shop()
         [ "$status" -ne 0 ] || { echo "allowed: $statement" && return 1; }
     done
     # _ in the database's name is no wildcard.
-    database "CREATE DATABASE IF NOT EXISTS \`$(setting database_name | tr _ x)\`"
+    query "CREATE DATABASE IF NOT EXISTS \`$(setting database_name | tr _ x)\`"
     run database_as migration "CREATE TABLE \`$(setting database_name | tr _ x)\`.extra (a INT)"
-    database "DROP DATABASE \`$(setting database_name | tr _ x)\`"
+    query "DROP DATABASE \`$(setting database_name | tr _ x)\`"
     [ "$status" -ne 0 ]
 }
 
 @test "a fault in the config file is named with its line" {
     printf '# fine\ndatabase_name = a\nwrong = 1\n' >"$BATS_TEST_TMPDIR/conf"
-    run "$root/scripts/orchestratorctl" -c "$BATS_TEST_TMPDIR/conf" project list
+    run "$ROOT/scripts/orchestratorctl" -c "$BATS_TEST_TMPDIR/conf" project list
     [ "$status" -eq 1 ]
     [[ $output == *"/conf:3: there is no setting \"wrong\"" ]]
     echo 'database_name = a; DROP' >"$BATS_TEST_TMPDIR/conf"
-    run "$root/scripts/orchestratorctl" -c "$BATS_TEST_TMPDIR/conf" project list
+    run "$ROOT/scripts/orchestratorctl" -c "$BATS_TEST_TMPDIR/conf" project list
     [ "$status" -eq 1 ]
-    run "$root/scripts/orchestratorctl" -c "$BATS_TEST_TMPDIR/missing" project list
+    run "$ROOT/scripts/orchestratorctl" -c "$BATS_TEST_TMPDIR/missing" project list
     [ "$status" -eq 1 ]
 }
 
 @test "a database that is down is named, and nothing happens" {
-    sed 's/^database_host = .*/database_host = unix:\/nowhere\/a.sock, 127.0.0.1:1/' "$VAR_DIR/etc/stack-orchestrator.conf" >"$BATS_TEST_TMPDIR/conf"
-    run "$root/scripts/orchestratorctl" -c "$BATS_TEST_TMPDIR/conf" key create shop ci lost
+    sed 's/^database_host = .*/database_host = unix:\/nowhere\/a.sock, 127.0.0.1:1/' "$VAR/etc/stack-orchestrator.conf" >"$BATS_TEST_TMPDIR/conf"
+    run "$ROOT/scripts/orchestratorctl" -c "$BATS_TEST_TMPDIR/conf" key create shop ci lost
     [ "$status" -eq 1 ]
     [[ $output == *'no database at unix:/nowhere/a.sock, 127.0.0.1:1'* ]]
-    run ! grep -q ' lost"' "$VAR_DIR/etc/keys.map"
+    run ! grep -q ' lost"' "$VAR/etc/keys.map"
 }
 
 @test "the first database that answers is used" {
-    sed 's/^database_host = \(.*\)/database_host = unix:\/nowhere\/a.sock, \1/' "$VAR_DIR/etc/stack-orchestrator.conf" >"$BATS_TEST_TMPDIR/conf"
-    run "$root/scripts/orchestratorctl" -c "$BATS_TEST_TMPDIR/conf" project list --json
+    sed 's/^database_host = \(.*\)/database_host = unix:\/nowhere\/a.sock, \1/' "$VAR/etc/stack-orchestrator.conf" >"$BATS_TEST_TMPDIR/conf"
+    run "$ROOT/scripts/orchestratorctl" -c "$BATS_TEST_TMPDIR/conf" project list --json
     [ "$status" -eq 0 ]
     jq -e 'any(.[]; .name == "shop")' <<<"$output"
 }

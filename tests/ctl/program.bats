@@ -6,7 +6,7 @@ bats_require_minimum_version 1.5.0
 setup()
 {
     load helpers
-    program=${STACK_ORCHESTRATOR:-$root/${BUILD:-build}/stack-orchestrator}
+    program=${STACK_ORCHESTRATOR:-$ROOT/${BUILD:-build}/stack-orchestrator}
     place=$(mktemp -d "${TMPDIR:-/tmp}/program.XXXXXX")
     printf '%s\n' "socket = $place/fcgi.sock" "database_host = unix:$place/none.sock" >"$place/conf"
 }
@@ -51,7 +51,7 @@ healthz()
 
 @test "-t checks the settings: 0 if they are good, 2 with file and line if not" {
     "$program" -t -c "$place/conf"
-    "$program" -t -c "$root/scripts/stack-orchestrator.conf"
+    "$program" -t -c "$ROOT/scripts/stack-orchestrator.conf"
     printf 'workers = 0\n' >>"$place/conf"
     run -2 "$program" -t -c "$place/conf"
     [[ $output == *"$place/conf:3: workers must be"* ]]

@@ -7,7 +7,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file()
 {
-    start_instance "$instance"
+    start_instance_in "$instance"
     ctl project create web
     key=$(ctl key create web ci web-ci)
     export key
@@ -17,18 +17,18 @@ setup_file()
 
 teardown_file()
 {
-    [ ! -s "$VAR_DIR/run/host.pid" ] || kill "$(<"$VAR_DIR/run/host.pid")"
+    [ ! -s "$VAR/run/host.pid" ] || kill "$(<"$VAR/run/host.pid")"
     stop_instance
 }
 
 # A whole nginx around $1 (for http { }), with other things than ours in it.
 nginx_around()
 {
-    printf 'pid "%s/run/host.pid";\nerror_log "%s/log/host-error.log";\n%s\nevents { worker_connections 512; }\nhttp {\n' "$VAR_DIR" "$VAR_DIR" \
+    printf 'pid "%s/run/host.pid";\nerror_log "%s/log/host-error.log";\n%s\nevents { worker_connections 512; }\nhttp {\n' "$VAR" "$VAR" \
         "$([ "$(id -u)" != 0 ] || printf 'user root;')"
-    printf 'access_log "%s/log/host-access.log";\n' "$VAR_DIR"
+    printf 'access_log "%s/log/host-access.log";\n' "$VAR"
     for name in client_body fastcgi proxy scgi uwsgi; do
-        printf '%s_temp_path "%s/tmp/host";\n' "$name" "$VAR_DIR"
+        printf '%s_temp_path "%s/tmp/host";\n' "$name" "$VAR"
     done
     printf '%s\n}\n' "$1"
 }
@@ -36,16 +36,16 @@ nginx_around()
 # Our files write their log where a packaged nginx does.
 in_place()
 {
-    sed "s|/var/log/nginx|$VAR_DIR/log|"
+    sed "s|/var/log/nginx|$VAR/log|"
 }
 
 host()
 {
-    curl --silent --show-error --max-time 20 --cacert "$VAR_DIR/tls/ca.pem" "$@"
+    curl --silent --show-error --max-time 20 --cacert "$VAR/tls/ca.pem" "$@"
 }
 
 @test "a site with a host name of its own includes cleanly" {
-    ctl nginx site --host stacks.test --certificate "$VAR_DIR/tls/server.pem" --certificate-key "$VAR_DIR/tls/server.key" --metrics |
+    ctl nginx site --host stacks.test --certificate "$VAR/tls/server.pem" --certificate-key "$VAR/tls/server.key" --metrics |
         in_place | sed "s/:443/:$port/; s/listen 443/listen $port/" >"$BATS_TEST_TMPDIR/site.conf"
     nginx_around "include \"$BATS_TEST_TMPDIR/site.conf\";" >"$BATS_TEST_TMPDIR/nginx.conf"
     run nginx -t -c "$BATS_TEST_TMPDIR/nginx.conf"
@@ -56,10 +56,10 @@ host()
 
 @test "each file is used, and nginx accepts it" {
     local file
-    for file in "$root"/nginx/*.conf; do
-        grep -rqF "${file##*/}" "$root/nginx" "$root/scripts" --include='*.conf' --include=local --include='*.sh' || { echo "$file is not used" && return 1; }
+    for file in "$ROOT"/nginx/*.conf; do
+        grep -rqF "${file##*/}" "$ROOT/nginx" "$ROOT/scripts" --include='*.conf' --include=local --include='*.sh' || { echo "$file is not used" && return 1; }
     done
-    run nginx -t -c "$VAR_DIR/etc/nginx.conf"
+    run nginx -t -c "$VAR/etc/nginx.conf"
     [ "$status" -eq 0 ]
     [[ $output != *warn* ]]
 }
@@ -68,12 +68,12 @@ host()
     local url=https://127.0.0.1:$port path
     ctl nginx path /team/stacks | in_place >"$BATS_TEST_TMPDIR/path.conf"
     nginx_around "map_hash_bucket_size 128;
-        include \"$VAR_DIR/etc/nginx/http.conf\";
+        include \"$VAR/etc/nginx/http.conf\";
         server {
             listen 127.0.0.1:$port ssl;
             server_name shared.test;
-            ssl_certificate \"$VAR_DIR/tls/server.pem\";
-            ssl_certificate_key \"$VAR_DIR/tls/server.key\";
+            ssl_certificate \"$VAR/tls/server.pem\";
+            ssl_certificate_key \"$VAR/tls/server.key\";
             add_header X-Host shared;
             error_page 404 /missing.html;
             underscores_in_headers on;
@@ -88,7 +88,7 @@ host()
     [ "$status" -eq 0 ]
     [[ $output != *warn* ]]
     nginx -c "$BATS_TEST_TMPDIR/nginx.conf" 3>&-
-    wait_for host --output /dev/null "$url/"
+    eventually host --output /dev/null "$url/"
 
     [ "$(host "$url/")" = "the host's own" ]
     [ "$(host "$url/gone")" = 'the host misses it' ]
@@ -116,13 +116,13 @@ host()
     for path in /-so/error/forbidden /-so/error/notFound /team/stacks/-so/key; do
         [[ $(host --header "X-API-Key: $key" --output /dev/null --write-out '%{http_code}' "$url$path") == 404 ]]
     done
-    grep -q '"path":"/team/stacks/listStacks","protocol":' "$VAR_DIR/log/stack-orchestrator.log"
-    run ! grep -qF "$key" -r "$VAR_DIR/log"
-    run ! grep -q 'using uninitialized' "$VAR_DIR/log/host-error.log"
+    grep -q '"path":"/team/stacks/listStacks","protocol":' "$VAR/log/stack-orchestrator.log"
+    run ! grep -qF "$key" -r "$VAR/log"
+    run ! grep -q 'using uninitialized' "$VAR/log/host-error.log"
 }
 
 @test "metrics of all projects are for this machine only, and nothing else is there" {
-    local metrics=(curl --silent --unix-socket "$VAR_DIR/run/metrics.sock")
+    local metrics=(curl --silent --unix-socket "$VAR/run/metrics.sock")
     "${metrics[@]}" http://localhost/metrics | grep -q '^stack_orchestrator_stacks{project="web"'
     [ "$("${metrics[@]}" --output /dev/null --write-out '%{http_code}' --header "X-API-Key: $key" http://localhost/listStacks)" = 404 ]
     [ "$("${metrics[@]}" --output /dev/null --write-out '%{http_code}' --request POST http://localhost/metrics)" = 405 ]
@@ -130,7 +130,7 @@ host()
 
 @test "make install puts everything below DESTDIR and PREFIX, and keeps changed settings" {
     local at=$BATS_TEST_TMPDIR/root file
-    make -s -C "$root" install DESTDIR="$at" PREFIX=/opt/stacks
+    make -s -C "$ROOT" install DESTDIR="$at" PREFIX=/opt/stacks
     for file in opt/stacks/sbin/stack-orchestrator opt/stacks/sbin/orchestratorctl opt/stacks/bin/ci-stack opt/stacks/bin/ci-stack-plan \
         opt/stacks/share/stack-orchestrator/sql/0001_initial.sql opt/stacks/share/stack-orchestrator/dashboard/index.html \
         opt/stacks/share/man/man8/orchestratorctl.8.gz etc/stack-orchestrator/stack-orchestrator.conf etc/stack-orchestrator/nginx/http.conf; do
@@ -139,9 +139,9 @@ host()
     [ -z "$(find "$at" -mindepth 1 -maxdepth 1 ! -name opt ! -name etc)" ]
     run ! grep -rE '@[A-Z_]+@' "$at/etc"
     grep -q '^ExecStart=/opt/stacks/sbin/stack-orchestrator$' "$at/opt/stacks/lib/systemd/system/stack-orchestrator.service"
-    "$at/opt/stacks/sbin/orchestratorctl" -c "$VAR_DIR/etc/stack-orchestrator.conf" migrate
+    "$at/opt/stacks/sbin/orchestratorctl" -c "$VAR/etc/stack-orchestrator.conf" migrate
     printf 'workers = 7\n' >>"$at/etc/stack-orchestrator/stack-orchestrator.conf"
-    make -s -C "$root" install DESTDIR="$at" PREFIX=/opt/stacks
+    make -s -C "$ROOT" install DESTDIR="$at" PREFIX=/opt/stacks
     grep -q '^workers = 7$' "$at/etc/stack-orchestrator/stack-orchestrator.conf"
     [ -s "$at/etc/stack-orchestrator/stack-orchestrator.conf.new" ]
 }
@@ -150,8 +150,8 @@ host()
     local at=$BATS_TEST_TMPDIR/root
     mkdir -p "$at/opt/stacks/bin"
     : >"$at/opt/stacks/bin/others"
-    make -s -C "$root" install DESTDIR="$at" PREFIX=/opt/stacks
-    run make -s -C "$root" uninstall DESTDIR="$at" PREFIX=/opt/stacks
+    make -s -C "$ROOT" install DESTDIR="$at" PREFIX=/opt/stacks
+    run make -s -C "$ROOT" uninstall DESTDIR="$at" PREFIX=/opt/stacks
     echo "$output"
     [ "$status" -eq 0 ]
     [ "$(find "$at/opt" -type f)" = "$at/opt/stacks/bin/others" ]
@@ -162,37 +162,37 @@ host()
 
 @test "the settings file names every setting with its default" {
     local name default
-    "$root/${BUILD:-build}/stack-orchestrator" -t -c "$root/scripts/stack-orchestrator.conf"
+    "$ROOT/${BUILD:-build}/stack-orchestrator" -t -c "$ROOT/scripts/stack-orchestrator.conf"
     while IFS='=' read -r name default; do
-        grep -qE "^#?$name =( |$)" "$root/scripts/stack-orchestrator.conf" || { echo "$name is missing in the file" && return 1; }
-        grep -qF ".It Ic $name" "$root/scripts/man/stack-orchestrator.conf.5" || { echo "$name is missing in the manual" && return 1; }
+        grep -qE "^#?$name =( |$)" "$ROOT/scripts/stack-orchestrator.conf" || { echo "$name is missing in the file" && return 1; }
+        grep -qF ".It Ic $name" "$ROOT/scripts/man/stack-orchestrator.conf.5" || { echo "$name is missing in the manual" && return 1; }
         default=${default//\'/}
-        [ -z "$default" ] || grep -qF -e "#$name = $default" -e "# Default: $default" "$root/scripts/stack-orchestrator.conf" || { echo "$name: not $default" && return 1; }
-    done < <(sed -n '/^declare -A config=(/,/^)/s/^ *\[\(.*\)\]=\(.*\)$/\1=\2/p' "$root/scripts/orchestratorctl")
+        [ -z "$default" ] || grep -qF -e "#$name = $default" -e "# Default: $default" "$ROOT/scripts/stack-orchestrator.conf" || { echo "$name: not $default" && return 1; }
+    done < <(sed -n '/^declare -A config=(/,/^)/s/^ *\[\(.*\)\]=\(.*\)$/\1=\2/p' "$ROOT/scripts/orchestratorctl")
 }
 
 @test "the manual pages are well formed, and name every command and verb" {
     local command verbs verb
-    run mandoc -T lint -W warning "$root"/scripts/man/*
+    run mandoc -T lint -W warning "$ROOT"/scripts/man/*
     echo "$output"
     [ "$status" -eq 0 ]
     while read -r command verbs; do
         for verb in ${verbs:-''}; do
-            grep -qE "Cm $command(.*Cm $verb)?( |$)" "$root/scripts/man/orchestratorctl.8" || { echo "$command $verb is missing" && return 1; }
-            [ -z "$verb" ] || grep -qE "Cm $command .*Cm $verb( |$)" "$root/scripts/man/orchestratorctl.8" || { echo "$command $verb is missing" && return 1; }
+            grep -qE "Cm $command(.*Cm $verb)?( |$)" "$ROOT/scripts/man/orchestratorctl.8" || { echo "$command $verb is missing" && return 1; }
+            [ -z "$verb" ] || grep -qE "Cm $command .*Cm $verb( |$)" "$ROOT/scripts/man/orchestratorctl.8" || { echo "$command $verb is missing" && return 1; }
         done
     done < <(ctl --commands)
     while IFS='|' read -r command _; do
-        grep -qxF ".It Cm $command" "$root/scripts/man/ci-stack.1" || { echo "ci-stack $command is missing" && return 1; }
-    done < <(. "$root/scripts/ci-stack" && commands)
+        grep -qxF ".It Cm $command" "$ROOT/scripts/man/ci-stack.1" || { echo "ci-stack $command is missing" && return 1; }
+    done < <(. "$ROOT/scripts/ci-stack" && commands)
 }
 
 @test "each command and verb can be called, has a help of its own, and is completed" {
     local command verbs verb words
-    . "$root/scripts/completion.bash"
+    . "$ROOT/scripts/completion.bash"
     complete_words() # WORD ...: what is offered for the last one
     {
-        COMP_WORDS=("$root/scripts/orchestratorctl" "$@") COMP_CWORD=$#
+        COMP_WORDS=("$ROOT/scripts/orchestratorctl" "$@") COMP_CWORD=$#
         _orchestratorctl
         words=" ${COMPREPLY[*]} "
     }
@@ -203,7 +203,7 @@ host()
         [[ $words == *" $command "* ]]
         for verb in $verbs; do
             [[ $output == *"orchestratorctl $command $verb"* ]] || { echo "the help of $command does not tell of $verb" && return 1; }
-            grep -qE "^${command}_$verb\(\)" "$root"/scripts/ctl/*.sh || { echo "$command $verb does nothing" && return 1; }
+            grep -qE "^${command}_$verb\(\)" "$ROOT"/scripts/ctl/*.sh || { echo "$command $verb does nothing" && return 1; }
             complete_words "$command" "${verb:0:1}"
             [[ $words == *" $verb "* ]]
         done
@@ -217,13 +217,13 @@ host()
 @test "doctor compares the server around a path with a host of its own, and says what to add" {
     local conf=$BATS_TEST_TMPDIR/nginx.conf settings=$BATS_TEST_TMPDIR/etc/so.conf
     mkdir -p "$BATS_TEST_TMPDIR/etc/nginx"
-    cp "$VAR_DIR"/etc/nginx/*.conf "$BATS_TEST_TMPDIR/etc/nginx"
-    sed "s|^nginx_config = .*|nginx_config = $conf|" "$VAR_DIR/etc/stack-orchestrator.conf" >"$settings"
+    cp "$VAR"/etc/nginx/*.conf "$BATS_TEST_TMPDIR/etc/nginx"
+    sed "s|^nginx_config = .*|nginx_config = $conf|" "$VAR/etc/stack-orchestrator.conf" >"$settings"
     ctl nginx path /team/stacks | in_place >"$BATS_TEST_TMPDIR/path.conf"
     around() # LINES of http { }, LINES of server { }
     {
         nginx_around "map_hash_bucket_size 128;
-            include \"$VAR_DIR/etc/nginx/http.conf\";
+            include \"$VAR/etc/nginx/http.conf\";
             $1
             server { listen 127.0.0.1:$port; server_name other.test; client_header_timeout 9m; }
             server {
@@ -235,7 +235,7 @@ host()
                 include etc/../pa?h.con*;
             }" >"$conf"
         nginx -t -q -c "$conf"
-        "$root/scripts/orchestratorctl" -c "$settings" doctor --json |
+        "$ROOT/scripts/orchestratorctl" -c "$settings" doctor --json |
             jq -r '.findings[] | select(.part == "nginx" and (.text | contains("around"))) | "\(.result): \(.text) \(.todo)"'
     }
     run around '' ''
@@ -246,6 +246,6 @@ host()
     run around 'client_header_timeout 1m; http2_max_concurrent_streams 16; underscores_in_headers on;' \
         'client_header_timeout 5000ms; large_client_header_buffers 2 8k;'
     [[ $output == *': underscores_in_headers on put into its server { }: underscores_in_headers off; '* ]]
-    run around 'large_client_header_buffers 4 8k;' "include \"$VAR_DIR/etc/nginx/connection.conf\";"
+    run around 'large_client_header_buffers 4 8k;' "include \"$VAR/etc/nginx/connection.conf\";"
     [[ $output == 'good: the server around /team/stacks/ (shared.test) has the limits of a host of its own'* ]]
 }

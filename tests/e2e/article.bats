@@ -77,7 +77,7 @@ BUS_NAME=b1" ]
 }
 
 @test "the article's script made safe: deploys and migrates what changed, and releases" {
-    run "$repo/scripts/ci/article"
+    run "$ROOT/scripts/ci/article"
     [ "$status" = 0 ]
     contains "test-1 will be used"
     [ "$(cat yarn.log)" = "sls deploy --stage test-1
@@ -86,26 +86,26 @@ test:integration" ]
     grep -qx TABLE_NAME=t1 .env.test
     [ "$(last_outcome)" = success ]
     rm yarn.log
-    run "$repo/scripts/ci/article"
+    run "$ROOT/scripts/ci/article"
     [ "$status" = 0 ]
     [ "$(cat yarn.log)" = test:integration ]
     touch fail-migrate
     change migrations
-    run "$repo/scripts/ci/article"
+    run "$ROOT/scripts/ci/article"
     [ "$status" = 1 ]
     [ "$(last_outcome)" = deployFailed ]
     rm fail-migrate yarn.log
-    run "$repo/scripts/ci/article"
+    run "$ROOT/scripts/ci/article"
     grep -q migrate yarn.log # again: it was not marked
 }
 
 @test "the article's script made safe goes on when the program is away for a moment" {
-    "$repo/scripts/local" kill program --var "$instance"
-    env --default-signal setsid "$repo/scripts/ci/article" >job.log 2>&1 3>&- &
+    "$ROOT/scripts/local" kill program --var "$VAR"
+    env --default-signal setsid "$ROOT/scripts/ci/article" >job.log 2>&1 3>&- &
     job=$!
-    was_refused() { grep "\"project\":\"$project\".*/requestStack.*\"status\":502" "$instance"/log/nginx-access.log; }
+    was_refused() { grep "\"project\":\"$project\".*/requestStack.*\"status\":502" "$VAR"/log/nginx-access.log; }
     await 20 was_refused
-    "$repo/scripts/local" restart program --var "$instance" 3>&-
+    "$ROOT/scripts/local" restart program --var "$VAR" 3>&-
     end_job
     [ "$status" = 0 ]
     contains "test-1 will be used"
@@ -114,7 +114,7 @@ test:integration" ]
 
 @test "the article's script made safe gives the stack back when it is cancelled" {
     touch pause-test:integration
-    env --default-signal setsid "$repo/scripts/ci/article" >job.log 2>&1 3>&- &
+    env --default-signal setsid "$ROOT/scripts/ci/article" >job.log 2>&1 3>&- &
     job=$!
     await 60 test -s paused.log
     kill -TERM "$job"

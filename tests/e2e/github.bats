@@ -18,7 +18,7 @@ setup()
 {
     new_project 1
     new_app
-    action=$repo/scripts/ci/github
+    action=$ROOT/scripts/ci/github
     export RUNNER_TEMP=$BATS_TEST_TMPDIR/temp
     mkdir "$RUNNER_TEMP"
     for file in STATE OUTPUT ENV; do

@@ -20,7 +20,7 @@ setup()
     new_app
     git remote add origin git@gitlab.example.org:team/app.git
     mkdir ci
-    cp "$ci_stack" "$repo/scripts/ci/gitlab.yml" ci
+    cp "$ci_stack" "$ROOT/scripts/ci/gitlab.yml" ci
     export HOME=$BATS_TEST_TMPDIR
 }
 

@@ -3,7 +3,7 @@
 
 install_npm_packages() # sets npm_bin
 {
-    local dir=${E2E_NPM_DIR:-$repo/var/npm}
+    local dir=${E2E_NPM_DIR:-$ROOT/var/npm}
     export npm_bin=$dir/node_modules/.bin
     mkdir -p "$dir"
     (

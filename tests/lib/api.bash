@@ -3,10 +3,7 @@
 # Harness of the API tests (bats): a private instance for each file, a project for each test, and
 # calls through nginx with curl. Keys and leaseIds go to curl by file, never by argument.
 
-bats_require_minimum_version 1.5.0
-ROOT=$(readlink -f "$BATS_TEST_DIRNAME/../..")
-# A sanitizer makes everything some times slower.
-PATIENCE=${PATIENCE:-$((${#SAN} ? 60 : 20))}
+load ../lib/instance
 # How long a place is kept for a caller who isn't there: longer than any test is busy with that,
 # shorter than its patience.
 GRACE=$((PATIENCE / 4))
@@ -17,32 +14,11 @@ GRACE=$((PATIENCE / 4))
 # expire; all that the program can log, so that a secret in it is found.
 start_instance()
 {
-    export VAR=$BATS_FILE_TMPDIR/var
-    local options=(--set startup_grace_seconds=0 --set log_level=debug)
-
-    [[ -z ${SAN:-} ]] || options+=(--san "$SAN")
-    [[ -z ${DATABASE_CNF:-} ]] || options+=(--database-cnf "$DATABASE_CNF")
-    local_instance start --port 0 "${options[@]}" "$@" || return 1
+    start_instance_in "$BATS_FILE_TMPDIR/var" --set startup_grace_seconds=0 --set log_level=debug "$@" || return 1
     URL=$(<"$VAR/url")
     export URL KEYS=$BATS_FILE_TMPDIR/keys SECRETS=$BATS_FILE_TMPDIR/secrets
     mkdir -p "$KEYS"
     eventually is_ready
-}
-
-# For teardown_file. False if a sanitizer found something.
-stop_instance()
-{
-    local_instance stop --purge
-}
-
-# local_instance ACTION [PART] [OPTION ...]: scripts/local, without bats' own descriptors.
-local_instance()
-{
-    local words=("$1")
-
-    shift
-    [[ $# == 0 || $1 == --* ]] || { words+=("$1") && shift; }
-    "$ROOT/scripts/local" "${words[@]}" --var "$VAR" "$@" 3>&- 4>&-
 }
 
 # stop_database, start_database: the private server is killed. Somebody else's server goes on, but the
@@ -54,8 +30,8 @@ stop_database()
         return
     fi
     lock_program_account LOCK
-    # One that ends by itself first is no error.
-    administrate "SELECT CONCAT('KILL ', id, ';') FROM information_schema.processlist WHERE user = '$(program_user)'" | administrate || true
+    # One may have ended by itself.
+    query "SELECT CONCAT('KILL ', id, ';') FROM information_schema.processlist WHERE user = '$(setting database_user)'" | administrate || true
 }
 
 start_database()
@@ -69,20 +45,8 @@ start_database()
 
 lock_program_account()
 {
-    administrate "SELECT CONCAT('ALTER USER ', QUOTE(user), '@', QUOTE(host), ' ACCOUNT $1;') FROM mysql.user WHERE user = '$(program_user)'" |
+    query "SELECT CONCAT('ALTER USER ', QUOTE(user), '@', QUOTE(host), ' ACCOUNT $1;') FROM mysql.user WHERE user = '$(setting database_user)'" |
         administrate
-}
-
-# administrate [SQL]: as the database's administrator; without SQL what standard input says.
-administrate()
-{
-    "$(command -v mariadb || command -v mysql)" --defaults-file="$VAR/etc/admin.cnf" --batch --skip-column-names --force ${1:+--execute="$1"}
-}
-
-# query SQL: the same in the program's database.
-query()
-{
-    administrate "USE $(sed -n 's/^database_name = //p' "$VAR/etc/stack-orchestrator.conf"); $1"
 }
 
 # How many rows the server has looked at.
@@ -90,16 +54,6 @@ rows_read()
 {
     query "SHOW GLOBAL STATUS WHERE variable_name IN
         ('Handler_read_key', 'Handler_read_next', 'Handler_read_prev', 'Handler_read_rnd_next')" | awk '{ sum += $2 } END { print sum }'
-}
-
-program_user()
-{
-    sed -n 's/^database_user = //p' "$VAR/etc/stack-orchestrator.conf"
-}
-
-ctl()
-{
-    "$ROOT/scripts/orchestratorctl" -c "$VAR/etc/stack-orchestrator.conf" "$@" 3>&-
 }
 
 is_ready()
@@ -349,17 +303,6 @@ header()
 value()
 {
     jq -r "$1" <<<"$BODY"
-}
-
-# eventually COMMAND ...: repeats it until it succeeds, PATIENCE seconds long.
-eventually()
-{
-    local deadline=$((SECONDS + PATIENCE))
-
-    until "$@"; do
-        ((SECONDS < deadline)) || { printf 'in vain for %s s: %s\n' "$PATIENCE" "$*" >&2 && return 1; }
-        sleep 0.05
-    done
 }
 
 # The GET answer of $1, without touching the latest answer.
