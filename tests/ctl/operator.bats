@@ -379,9 +379,9 @@ ctl_expires_one()
 }
 
 @test "bash completes names of projects, stacks and keys" {
-    local called=("$root/scripts/orchestratorctl" -c "$VAR_DIR/etc/stack-orchestrator.conf")
+    local called=("$ROOT/scripts/orchestratorctl" -c "$VAR/etc/stack-orchestrator.conf")
     # shellcheck disable=SC1091
-    . "$root/scripts/completion.bash"
+    . "$ROOT/scripts/completion.bash"
     # completed EXPECTED WORD ...
     completed()
     {
