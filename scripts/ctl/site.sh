@@ -109,38 +109,66 @@ nginx_keeps()
     [[ -z $certificate && -e $site ]] || return 0
     kept=$(site_value ssl_certificate "$site")
     kept_key=$(site_value ssl_certificate_key "$site")
+    [[ -n $kept && -n $kept_key ]] || return 0
     # For another host a certificate may be good, too.
-    if [[ -n $kept && -n $kept_key ]] && openssl x509 -noout -checkhost "$host" -in "$kept" 2>/dev/null | grep -q 'does match'; then
+    if [[ " $(site_value server_name "$site") " == *" $host "* ]] || openssl x509 -noout -checkhost "$host" -in "$kept" 2>/dev/null | grep -q 'does match'; then
         certificate=$kept certificate_key=$kept_key
     fi
 }
 
+# What locations below a path need in http { }, with `metrics`.
+around_text()
+{
+    local lines
+
+    # shellcheck disable=SC2016 # names a command
+    lines=('# stack-orchestrator. Written by `orchestratorctl setup --path`.'
+        '# Remove these two if your nginx.conf has them: the key file needs at least these.'
+        'map_hash_bucket_size 128;' 'map_hash_max_size 8192;' "include \"$(nginx_directory)/http.conf\";")
+    [[ -z $metrics ]] || lines+=('# Metrics of all projects, for a Prometheus on this machine.' "include \"$(nginx_directory)/metrics.conf\";")
+    printf '%s\n' "${lines[@]}"
+}
+
+# Whether `site` is for `host`, and has its part of http { } where `around` doesn't.
+site_is_good()
+{
+    [[ -e $site && " $(site_value server_name "$site") " == *" $host "* ]] || return 1
+    if grep -q '^include ".*/http\.conf";' "$site"; then [[ -z $apart ]]; else [[ -n $apart ]]; fi
+}
+
 setup_site()
 {
-    local host=$1 certificate=$2 certificate_key=$3 metrics=$4 site enabled snippet around text included='' changed=()
+    local host=$1 certificate=$2 certificate_key=$3 metrics=$4 site enabled snippet around text included='' apart='' changed=()
 
     nginx_places
     check_ours "$site"
     check_ours "$around"
     # Before anything is changed: on the way from one to the other nginx's files may not be good.
     ! nginx -T -q -c "${config[nginx_config]}" 2>/dev/null | grep -xF "# configuration file $snippet:" >/dev/null || included=1
+    # nginx reads conf.d before the site that includes the locations, and ours perhaps after it.
+    [[ -z $included || $around == "$site" ]] || apart=1
     nginx_remember
-    if [[ -e $site && " $(site_value server_name "$site") " == *" $host "* && -z $certificate$metrics ]]; then
+    if site_is_good && [[ -z $certificate$metrics ]]; then
         note "kept $site"
     else
         nginx_keeps
         [[ -n $certificate ]] || make_certificate "$host"
-        text=$(nginx_site --host "$host" --certificate "$certificate" --certificate-key "$certificate_key" ${metrics:+--metrics})
+        if [[ -n $apart ]]; then
+            write_for_nginx "$around" "$(around_text)"
+            text=$(nginx_site --host "$host" --certificate "$certificate" --certificate-key "$certificate_key" |
+                sed '/^# Remove these two/d; /^map_hash_/d; /^include ".*\/http\.conf";/d')
+        else
+            text=$(nginx_site --host "$host" --certificate "$certificate" --certificate-key "$certificate_key" ${metrics:+--metrics})
+        fi
         write_for_nginx "$site" "$text"
     fi
-    # The site holds what the locations below a path need in http { }: a server that includes them goes on.
-    [[ $around == "$site" ]] || remove_for_nginx "$around"
-    [[ ! -e $snippet ]] || if [[ -n $included ]]; then
+    if [[ -n $included ]]; then
         note "a site includes $snippet, and serves it below that path, too"
-    else
+    elif [[ -e $snippet ]]; then
         check_ours "$snippet"
         remove_for_nginx "$snippet"
     fi
+    [[ -n $apart || $around == "$site" ]] || remove_for_nginx "$around"
     [[ -z $enabled || -e $enabled ]] || {
         ln -sfn "$site" "$enabled"
         changed+=("$enabled")
@@ -152,7 +180,7 @@ setup_site()
 
 setup_path()
 {
-    local path=$1 metrics=$2 host='' certificate=- certificate_key='' site enabled snippet around text lines changed=()
+    local path=$1 metrics=$2 host='' certificate=- certificate_key='' site enabled snippet around text changed=()
 
     nginx_places
     check_ours "$site"
@@ -162,18 +190,12 @@ setup_path()
     nginx_keeps
     text=$(nginx_path "$path")
     write_for_nginx "$snippet" "$text"
-    # shellcheck disable=SC2016 # names a command
-    lines=('# stack-orchestrator. Written by `orchestratorctl setup --path`.'
-        '# Remove these two if your nginx.conf has them: the key file needs at least these.'
-        'map_hash_bucket_size 128;' 'map_hash_max_size 8192;' "include \"$(nginx_directory)/http.conf\";")
-    [[ -z $metrics ]] || lines+=('# Metrics of all projects, for a Prometheus on this machine.' "include \"$(nginx_directory)/metrics.conf\";")
-    text=$(printf '%s\n' "${lines[@]}")
     # A host name of its own is given up.
     if [[ $around != "$site" ]]; then
         rm -f "$enabled"
         remove_for_nginx "$site"
     fi
-    write_for_nginx "$around" "$text"
+    write_for_nginx "$around" "$(around_text)"
     nginx_reload
     tell "Put this into the server { } of your site, and reload nginx: include \"$snippet\";"
 }
