@@ -247,7 +247,7 @@ coverage: ## which lines of fcgi/ the suites reach, and which not; COVERAGE_SUIT
 	@scripts/setup analysis
 	@$(MAKE) --no-print-directory SAN=coverage all unit-tests
 	@$(MAKE) --no-print-directory SAN=coverage faulty
-	@tests/coverage
+	@tests/coverage.sh
 
 sanitizers: ## units, API and race under ASan+UBSan and under TSan; units under valgrind
 	@scripts/setup analysis
@@ -261,8 +261,8 @@ fuzz: ## one hour of fuzzing; FUZZ_SECONDS=, FUZZ_JOBS=, FUZZ_TARGETS='json api'
 # --- Bench ---
 
 # TRACE=file (or REPO=dir UNITS='services/*') K=stacks LOAD=real|30|60|90 REFRESH=1
-bench-affinity: all ## replay a CI history: how many units each job deploys; see tests/bench/affinity --help
-	@tests/bench/affinity $(if $(REPO),--repo '$(REPO)' --units '$(UNITS)',--trace '$(TRACE)') \
+bench-affinity: all ## replay a CI history: how many units each job deploys; see tests/bench/affinity.py --help
+	@tests/bench/affinity.py $(if $(REPO),--repo '$(REPO)' --units '$(UNITS)',--trace '$(TRACE)') \
 		$(if $(K),--stacks '$(K)') $(if $(LOAD),--load '$(LOAD)') $(if $(REFRESH),--refresh)
 
 # What the bench drives: load generators, one program a store, and a double of the program.
@@ -288,15 +288,15 @@ $(BENCH)/constant: TOOL_LIBS = -lfcgi
 bench: ## everything measured, in turns, into tests/bench/RESULTS.md; BENCH_QUICK=1 for a few minutes
 	@scripts/setup bench
 	@$(MAKE) --no-print-directory all $(BENCH_TOOLS)
-	@tests/bench/budget
-	@tests/bench/all
+	@tests/bench/budget.py
+	@tests/bench/all.py
 
 bench-budget: all ## counts what one lease costs against tests/bench/BUDGET.md
 	@scripts/setup bench
-	@tests/bench/budget
+	@tests/bench/budget.py
 
 bench-leases: all $(BENCH_TOOLS) ## leases/s and their times, beside nginx alone, the database alone, and other stores
-	@tests/bench/all leases
+	@tests/bench/all.py leases
 
 # --- Lint ---
 

@@ -8,7 +8,7 @@ load helpers
 setup_file()
 {
     local dir=$BATS_FILE_TMPDIR
-    "$BATS_TEST_DIRNAME/../doubles/cloudformation" "$dir/exports.json" "$dir/port" "$dir/calls" 2 >"$dir/double.log" 2>&1 3>&- &
+    "$BATS_TEST_DIRNAME/../doubles/cloudformation.py" "$dir/exports.json" "$dir/port" "$dir/calls" 2 >"$dir/double.log" 2>&1 3>&- &
     echo $! >"$dir/pid"
     await 20 test -s "$dir/port"
     mkdir "$dir/bin"

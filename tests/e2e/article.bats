@@ -10,7 +10,7 @@ setup_file()
     start_service
     export CLOUD=$BATS_FILE_TMPDIR
     jq -n '[range(1; 4) | {key: "table-name-test-\(.)", value: "t\(.)"}, {key: "bus-name-test-\(.)", value: "b\(.)"}] | from_entries' >"$CLOUD/exports.json"
-    "$BATS_TEST_DIRNAME/../doubles/cloudformation" "$CLOUD/exports.json" "$CLOUD/port" "$CLOUD/calls" >"$CLOUD/double.log" 2>&1 3>&- &
+    "$BATS_TEST_DIRNAME/../doubles/cloudformation.py" "$CLOUD/exports.json" "$CLOUD/port" "$CLOUD/calls" >"$CLOUD/double.log" 2>&1 3>&- &
     echo $! >"$CLOUD/pid"
     await 20 test -s "$CLOUD/port"
     mkdir "$CLOUD/bin"

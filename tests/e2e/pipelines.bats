@@ -11,7 +11,7 @@ setup_file()
     start_service
     export CLOUD=$BATS_FILE_TMPDIR/cloud ORIGIN=$BATS_FILE_TMPDIR/origin HOME=$BATS_FILE_TMPDIR/home
     mkdir -p "$CLOUD" "$HOME" "$BATS_FILE_TMPDIR/bin"
-    "$BATS_TEST_DIRNAME/../doubles/cloudformation" "$CLOUD/exports.json" "$CLOUD/port" "$CLOUD/calls" 2 >"$CLOUD/double.log" 2>&1 3>&- &
+    "$BATS_TEST_DIRNAME/../doubles/cloudformation.py" "$CLOUD/exports.json" "$CLOUD/port" "$CLOUD/calls" 2 >"$CLOUD/double.log" 2>&1 3>&- &
     echo $! >"$CLOUD/pid"
     await 20 test -s "$CLOUD/port"
     cat >"$BATS_FILE_TMPDIR/bin/aws" <<EOF

@@ -163,3 +163,17 @@ anchors()
 @test "the top level holds nothing but its seven things, LICENSE and dot files" {
     [[ $(git ls-tree --name-only HEAD | grep -v '^\.' | sort | tr '\n' ' ') == 'LICENSE Makefile README.md fcgi nginx scripts sql tests ' ]]
 }
+
+@test "an executable of the tests carries the suffix of its language, but for tests/run and what stands for an app" {
+    count=0
+    while IFS= read -r file; do
+        count=$((count + 1))
+        case $(head -n 1 "$file") in
+        *python*) [[ $file == *.py ]] ;;
+        *bats) [[ $file == *.bats ]] ;;
+        *sh) [[ $file == *.sh ]] ;;
+        *) false ;;
+        esac || { printf 'no suffix: %s\n' "$file" >&2 && return 1; }
+    done < <(find tests -type f -executable ! -path tests/run ! -path 'tests/e2e/app/*' ! -name '*.pyc' ! -path '*/node_modules/*')
+    ((count >= 20))
+}

@@ -138,9 +138,9 @@ def setup_of(path):
     parts = path.split("/")
     if parts[0] == "scripts":
         return SCRIPTS.get(parts[1], "run")
-    if os.path.basename(path) in ("bare", "debian.bash"):
+    if os.path.basename(path) in ("bare.sh", "debian.bash"):
         return "package"
-    return SUITES.get(parts[1], "test")
+    return SUITES.get(parts[1].split(".")[0], "test")
 
 
 def main():

@@ -106,7 +106,7 @@ curl_to()
     mv "$dir/status.new" "$dir/status"
 }
 
-# For tests/openapi/recorded: what was called, and what came.
+# For tests/openapi/recorded.py: what was called, and what came.
 keep_answer()
 {
     local dir=$1 method='' path='' file=$ANSWERS/$BASHPID-$RANDOM$RANDOM

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tests/coverage: runs suites with the program and the units built by `make SAN=coverage`, and prints for each file of
+# tests/coverage.sh: runs suites with the program and the units built by `make SAN=coverage`, and prints for each file of
 # fcgi/ how many lines they reached and which not; fails below 90 %. `make coverage` calls it.
 # Environment: COVERAGE_SUITES (unit api ctl race model chaos), and those of tests/run.
 set -uo pipefail

@@ -104,11 +104,11 @@ def write():
             body += lines
             goals += found
         else:
-            body += ["## " + title, "", "Not measured: `tests/bench/all %s`." % part, ""]
+            body += ["## " + title, "", "Not measured: `tests/bench/all.py %s`." % part, ""]
     lines = [
         "# What the bench measured",
         "",
-        "Written by `make bench` (`tests/bench/all`); [BUDGET.md](BUDGET.md) has the counts that must "
+        "Written by `make bench` (`tests/bench/all.py`); [BUDGET.md](BUDGET.md) has the counts that must "
         "stay.",
         "",
     ]
@@ -161,7 +161,7 @@ def main():
     unknown = set(options.part) - set(PARTS)
     if unknown:
         parser.error("no such part: " + ", ".join(sorted(unknown)))
-    command = " ".join(["tests/bench/all"] + sys.argv[1:])
+    command = " ".join(["tests/bench/all.py"] + sys.argv[1:])
     if options.quick and "--quick" not in sys.argv:
         command = "BENCH_QUICK=1 " + command
     for part in options.part or ([] if options.write else PARTS):

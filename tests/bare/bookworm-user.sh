@@ -1,3 +1,3 @@
 #!/bin/sh
 # Debian 12, as a plain user with sudo.
-exec "${0%/*}/../lib/bare" bookworm user
+exec "${0%/*}/../lib/bare.sh" bookworm user

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run: the dashboard's tests, in Debian's Chromium against an instance of their own; TAP.
-#   tests/browser/run [PART OF A TEST'S NAME]
+#   tests/browser/run.sh [PART OF A TEST'S NAME]
 # PICTURES=1 takes the README's pictures anew.
 set -euo pipefail
 umask 077

@@ -1,3 +1,3 @@
 #!/bin/sh
 # Debian 13, as a plain user with sudo.
-exec "${0%/*}/../lib/bare" trixie user
+exec "${0%/*}/../lib/bare.sh" trixie user

@@ -152,7 +152,7 @@ nothing_is_left()
 
     for file in "$system"/proc/[0-9]*/cmdline; do
         command=$(tr '\0' ' ' 2>/dev/null <"$file") || continue
-        [[ -z $command || $command == */lib/bare* ]] || left+=$command$'\n'
+        [[ -z $command || $command == */lib/bare.sh* ]] || left+=$command$'\n'
     done
     # Packages may bring /lib32.
     left+=$(diff "$logs/names" <(names) | grep '^[<>]' | grep -vxE '> (stack-orchestrator|libx?[0-9]+)')

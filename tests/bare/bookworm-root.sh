@@ -1,0 +1,3 @@
+#!/bin/sh
+# Debian 12, as root.
+exec "${0%/*}/../lib/bare.sh" bookworm root
