@@ -107,7 +107,8 @@ wait_until_ready()
 }
 
 @test "lintian finds nothing" {
-    run lintian --fail-on error,warning,info --suppress-tags package-contains-documentation-outside-usr-share-doc,package-supports-alternative-init-but-no-init.d-script "$work/old.deb"
+    # It leaves files in its directory for temporary ones.
+    TMPDIR=$work run lintian --fail-on error,warning,info --suppress-tags package-contains-documentation-outside-usr-share-doc,package-supports-alternative-init-but-no-init.d-script "$work/old.deb"
     echo "$output"
     [ "$status" -eq 0 ]
     run ! grep -v '^running with root' <<<"$output"
@@ -132,6 +133,53 @@ wait_until_ready()
     inside setpriv --reuid stack-orchestrator --regid stack-orchestrator --clear-groups cat /etc/stack-orchestrator/database.password >/dev/null
 }
 
+@test "who isn't root is told so, whatever the command" {
+    local command
+    for command in status 'project list' 'key list' 'setup --host stacks.test' "backup /tmp/backup"; do
+        # shellcheck disable=SC2086
+        run inside setpriv --reuid www-data --regid www-data --clear-groups orchestratorctl $command
+        echo "$output"
+        [ "$status" -eq 1 ]
+        [ "$output" = 'orchestratorctl: run it as root: sudo orchestratorctl ...' ]
+    done
+}
+
+# refused MESSAGE ARGUMENTS ...: orchestratorctl ends with an error, and this first line.
+refused()
+{
+    run inside orchestratorctl "${@:2}"
+    echo "$output"
+    [ "$status" -ne 0 ] && [[ ${lines[0]} == "orchestratorctl: $1" ]]
+}
+
+@test "setup refuses a host or an administrator's file that can't be meant, and makes nothing" {
+    local settings=/etc/stack-orchestrator/stack-orchestrator.conf
+    refused '--host https://stacks.test: a name alone, like stacks.example.org' setup --host https://stacks.test
+    refused "--admin: can't read /root/missing.cnf" setup --admin /root/missing.cnf
+    refused "can't read /nowhere.pem; nothing was changed" setup --host stacks.test --certificate /nowhere.pem --certificate-key /nowhere.key
+    inside cp "$settings" /root/settings
+    inside sed -i '1i database_host = db.example.org' "$settings"
+    inside sh -c 'printf "[client]\nuser=root\n" >/root/admin.cnf'
+    refused '--admin: /root/admin.cnf names no host, and database_host is db.example.org: add a line host=... below [client]' setup --admin /root/admin.cnf
+    inside cp /root/settings "$settings"
+    [ -z "$(inside mariadb -N -e "SELECT user FROM mysql.user WHERE user LIKE 'stack%' AND host = '%'")" ]
+    [ -z "$(inside find /etc/nginx -name 'stack-orchestrator*')" ]
+}
+
+@test "setup fails while another program has the port" {
+    local other
+    inside openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=other -keyout /root/other.key -out /root/other.pem 2>"$work/openssl.log"
+    inside openssl s_server -quiet -accept 443 -www -key /root/other.key -cert /root/other.pem >"$work/s_server.log" 2>&1 3>&- &
+    other=$!
+    until inside curl --silent --insecure --output /dev/null https://127.0.0.1/; do kill -0 "$other"; done
+    run inside orchestratorctl setup --host stacks.test
+    echo "$output"
+    inside pkill -x openssl
+    wait "$other" || true
+    [ "$status" -eq 1 ]
+    [[ $output == *'https://stacks.test/readyz'*'port 443'* && $output != *'is served by nginx'* ]]
+}
+
 @test "one command makes it answer over HTTPS" {
     run inside orchestratorctl setup --host stacks.test --project shop --metrics
     echo "$output"
@@ -146,6 +194,35 @@ wait_until_ready()
     echo "$output"
     [ "$status" -eq 0 ]
     inside orchestratorctl backup /root/backup.tar.gz
+}
+
+@test "a second project with the stacks of the first is refused" {
+    refused 'the stacks of shop are named test-N already, and would be lent twice: choose another --prefix; or, if store deploys to another account, say --same-prefix' \
+        project create store
+    inside orchestratorctl project create store --prefix store-
+    inside orchestratorctl project delete store
+}
+
+@test "a backup that finds the disk full says so and leaves nothing; a timer, off at first, keeps N of them" {
+    local service=stack-orchestrator-backup
+    inside mkdir /mnt/small
+    inside mount -t tmpfs -o size=4k tmpfs /mnt/small
+    refused "can't write /mnt/small/backup.tar.gz: No space left on device" backup /mnt/small/backup.tar.gz
+    [ -z "$(inside find /mnt/small -type f)" ]
+    inside umount /mnt/small
+    inside rmdir /mnt/small
+    run inside systemctl is-enabled "$service.timer"
+    [ "$output" = disabled ]
+    inside systemctl enable --quiet --now "$service.timer"
+    inside mkdir -p "/etc/systemd/system/$service.service.d"
+    inside sh -c "printf '[Service]\nEnvironment=KEEP=1\n' >/etc/systemd/system/$service.service.d/override.conf"
+    inside systemctl daemon-reload
+    inside install -D -m 600 /dev/null /var/backups/stack-orchestrator/stack-orchestrator-2020-01-01T000000Z.tar.gz
+    inside systemctl start "$service.service"
+    [ "$(inside find /var/backups/stack-orchestrator -type f -printf '%m %u\n' | sort -u)" = '600 root' ]
+    [ "$(inside ls /var/backups/stack-orchestrator | wc -l)" = 1 ]
+    inside systemctl disable --quiet --now "$service.timer"
+    inside rm -r /var/backups/stack-orchestrator "/etc/systemd/system/$service.service.d"
 }
 
 @test "setup again keeps the site with its changes; one that nginx refuses changes nothing" {
@@ -169,6 +246,76 @@ wait_until_ready()
     inside orchestratorctl setup --host stacks.test --metrics
     inside grep -q 'ssl_certificate "/etc/nginx/stacks.test.pem"' "$site"
     inside curl --silent --fail http://127.0.0.1:9436/metrics | grep -q '^stack_orchestrator_stacks{project="shop"'
+}
+
+# doctor_says GREP-PATTERN
+doctor_says()
+{
+    run inside orchestratorctl doctor
+    echo "$output"
+    grep -q "$1" <<<"$output"
+}
+
+@test "doctor tells a renewed certificate that nginx has not read, and one for another name" {
+    doctor_says '^good *https *https://stacks.test:443/readyz answers'
+    doctor_says '^good *certificate *https://stacks.test is served with /etc/nginx/stacks.test.pem, which is for it'
+    inside openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=other.test -addext subjectAltName=DNS:other.test \
+        -keyout /etc/nginx/stacks.test.key -out /etc/nginx/stacks.test.pem 2>"$work/openssl.log"
+    doctor_says '^fault *certificate *https://stacks.test is served with another certificate than /etc/nginx/stacks.test.pem holds'
+    inside systemctl reload nginx
+    wait_for_doctor '^fault *certificate *https://stacks.test is served with a certificate for another name (other.test)'
+    inside cp /etc/stack-orchestrator/tls/stacks.test.pem /etc/stack-orchestrator/tls/stacks.test.key /etc/nginx/
+    inside systemctl reload nginx
+    wait_for_doctor 'which is for it'
+}
+
+wait_for_doctor()
+{
+    local deadline=$((SECONDS + 20))
+
+    until doctor_says "$1"; do
+        ((SECONDS < deadline)) || return 1
+        sleep 0.2
+    done
+}
+
+metrics_answer()
+{
+    inside curl --silent --fail http://127.0.0.1:9436/metrics | grep -q '^stack_orchestrator_stacks{project="shop"'
+}
+
+@test "from a host name to a path, back, and to another name: nginx takes each up, and the metrics stay" {
+    local include='include "/etc/nginx/snippets/stack-orchestrator.conf";' default=/etc/nginx/sites-available/default
+    run inside orchestratorctl setup --path /stacks
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *"$include"* ]]
+    metrics_answer
+    doctor_says '^fault *nginx *no server { } includes /etc/nginx/snippets/stack-orchestrator.conf'
+    inside cp "$default" /root/default
+    inside sed -i "s|^[[:space:]]*server_name _;|listen 443 ssl; server_name shared.test; ssl_certificate /etc/nginx/stacks.test.pem; ssl_certificate_key /etc/nginx/stacks.test.key; $include|" "$default"
+    inside systemctl reload nginx
+    wait_for_doctor '^good *https *https://shared.test:443/stacks/readyz answers'
+    run inside orchestratorctl setup --host stacks.test
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *'a site includes /etc/nginx/snippets/stack-orchestrator.conf'* ]]
+    wait_until_ready
+    metrics_answer
+    # Both ways at once.
+    wait_for_doctor '^good *https *https://shared.test:443/stacks/readyz answers'
+    inside cp /root/default "$default"
+    inside systemctl reload nginx
+    run inside orchestratorctl setup --host renamed.test
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [ -z "$(inside find /etc/nginx/snippets -name 'stack-orchestrator.conf')" ]
+    metrics_answer
+    inside orchestratorctl setup --host stacks.test --certificate /etc/nginx/stacks.test.pem --certificate-key /etc/nginx/stacks.test.key
+    metrics_answer
+    doctor_says '^good *https *https://stacks.test:443/readyz answers'
+    run ! grep '^fault' <<<"$output"
+    inside sh -c 'find /etc/nginx -name "stack-orchestrator*.old" -delete'
 }
 
 @test "systemd starts it again after a crash, and it drains at a stop" {
@@ -215,6 +362,44 @@ wait_until_ready()
     call "$(<"$work/key")" /listStacks | grep -q '"stackName":"test-1"'
     # nginx has read our new files.
     [ -z "$(comm -12 <(echo "$workers") <(nginx_workers))" ]
+}
+
+# Callers inside, until /root/stop is there: a line for each answer, its status and what was called.
+callers()
+{
+    # shellcheck disable=SC2016 # its own variables
+    inside sh -c '
+        umask 077
+        printf "X-API-Key: %s\n" "$1" >/root/header
+        caller()
+        {
+            while ! [ -e /root/stop ]; do
+                for call in "GET /listStacks" "POST /requestStack" "POST /releaseStack"; do
+                    curl --silent --max-time 30 --header @/root/header --cacert /etc/stack-orchestrator/tls/stacks.test.pem \
+                        --resolve stacks.test:443:127.0.0.1 --request "${call% *}" --output /root/answer.$2 \
+                        ${3:+--data-raw "{\"stackName\":\"$3\"}"} --write-out "%{http_code} $call\n" "https://stacks.test${call#* }"
+                    set -- "$1" "$2" "$(sed -n "s/.*\"stackName\":\"\(test-[0-9]*\)\".*/\1/p" /root/answer.$2)"
+                    [ "$call" = "POST /requestStack" ] || set -- "$1" "$2" ""
+                done
+            done
+        }
+        caller x 1 & caller x 2 & wait' callers "$(<"$work/key")"
+}
+
+@test "an upgrade under load fails no call" {
+    local calling
+    callers >"$work/codes" 3>&- &
+    calling=$!
+    for _ in 1 2 3; do
+        install_package "$work/new.deb" >"$work/upgrade.log" 2>&1
+    done
+    inside touch /root/stop
+    wait "$calling"
+    inside sh -c 'rm -f /root/stop /root/header /root/answer.*'
+    sort "$work/codes" | uniq -c
+    [ "$(wc -l <"$work/codes")" -ge 100 ]
+    # What waits while it starts anew is told to come again by the program itself, and nothing else happens.
+    run ! grep -v '^200 ' "$work/codes"
 }
 
 @test "an upgrade says when nginx refuses the files that were kept" {
