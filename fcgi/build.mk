@@ -22,7 +22,7 @@ YAJL_LIBS = $(call once,YAJL_LIBS,$(or $(call pkg,--libs yajl),-lyajl))
 CMOCKA_LIBS = $(call once,CMOCKA_LIBS,$(or $(call pkg,--libs cmocka),-lcmocka))
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wconversion \
-	-Wundef -Wvla -Wpointer-arith -Wwrite-strings
+	-Wundef -Wvla -Wpointer-arith -Wwrite-strings -Werror=switch # a new verb or result needs its rows
 ifneq ($(filter true 1,$(CI) $(WERROR)),)
 WARNINGS += -Werror
 endif

@@ -32,15 +32,15 @@ void api_body_none(struct fields *fields, const struct call *call, struct comman
 
 /* requestStack */
 
-static void read_job(struct fields *fields, struct command *command)
+static void read_job(struct fields *fields, struct command_request *request)
 {
     struct fields job;
 
     if (!fields_object(fields, "job", &job))
         return;
-    fields_url(&job, "url", &command->job_url);
-    fields_text(&job, "name", FIELD_NAME_MAX, &command->job_name);
-    fields_text(&job, "user", FIELD_NAME_MAX, &command->job_user);
+    fields_url(&job, "url", &request->job_url);
+    fields_text(&job, "name", FIELD_NAME_MAX, &request->job_name);
+    fields_text(&job, "user", FIELD_NAME_MAX, &request->job_user);
     fields_adopt(fields, &job);
 }
 
@@ -55,41 +55,42 @@ static char *header_request_id(const struct call *call)
     return len ? mem_strdup(key) : NULL;
 }
 
-static void read_request_id(struct fields *fields, const struct call *call, struct command *command)
+static void read_request_id(struct fields *fields, const struct call *call, char **request_id)
 {
     char *header = header_request_id(call);
 
-    fields_text(fields, "requestId", FIELD_NAME_MAX, &command->request_id);
-    if (header && command->request_id && strcmp(header, command->request_id) != 0)
+    fields_text(fields, "requestId", FIELD_NAME_MAX, request_id);
+    if (header && *request_id && strcmp(header, *request_id) != 0)
         fields_fail(fields, "requestId", "differs from the header Idempotency-Key");
     if (header && (strlen(header) > FIELD_NAME_MAX || !text_is_utf8(header, strlen(header))))
         fields_fail(fields, "requestId", "in the header Idempotency-Key is too long or not UTF-8");
-    else if (header && !command->request_id)
-        mem_replace(&command->request_id, header);
-    if (command->request_id && !command->request_id[0])
+    else if (header && !*request_id)
+        mem_replace(request_id, header);
+    if (*request_id && !**request_id)
         fields_fail(fields, "requestId", "must not be empty");
     free(header);
 }
 
 void api_body_request(struct fields *fields, const struct call *call, struct command *command)
 {
+    struct command_request *request = &command->as.request;
     int64_t priority = 0;
     int purpose = PURPOSE_TEST;
 
-    fields_text(fields, "branch", FIELD_NAME_MAX, &command->branch);
-    if (!command->branch || !command->branch[0])
-        mem_replace(&command->branch, "main");
-    fields_text(fields, "commit", FIELD_NAME_MAX, &command->commit);
-    fields_units(fields, "units", &command->units);
-    read_job(fields, command);
-    read_seconds(fields, "waitSeconds", 0, WAIT_MAX_S, &command->wait_s);
-    read_seconds(fields, "leaseSeconds", 1, LEASE_MAX_S, &command->lease_s);
-    read_request_id(fields, call, command);
+    fields_text(fields, "branch", FIELD_NAME_MAX, &request->branch);
+    if (!request->branch || !request->branch[0])
+        mem_replace(&request->branch, "main");
+    fields_text(fields, "commit", FIELD_NAME_MAX, &request->commit);
+    fields_units(fields, "units", &request->units);
+    read_job(fields, request);
+    read_seconds(fields, "waitSeconds", 0, WAIT_MAX_S, &request->wait_s);
+    read_seconds(fields, "leaseSeconds", 1, LEASE_MAX_S, &request->lease_s);
+    read_request_id(fields, call, &request->request_id);
     fields_integer(fields, "priority", PRIORITY_MIN, PRIORITY_MAX, &priority);
-    command->priority = (int)priority;
-    fields_bool(fields, "supersede", &command->supersede);
+    request->priority = (int)priority;
+    fields_bool(fields, "supersede", &request->supersede);
     fields_word(fields, "purpose", words_find_purpose, &purpose);
-    command->purpose = (enum purpose)purpose;
+    request->purpose = (enum purpose)purpose;
 }
 
 /* Leases */
@@ -110,7 +111,7 @@ void api_body_mark(struct fields *fields, const struct call *call, struct comman
     (void)call;
     read_stack_name(fields, command);
     fields_require(fields, "lastDeployedCommit");
-    fields_text(fields, "lastDeployedCommit", FIELD_NAME_MAX, &command->commit);
+    fields_text(fields, "lastDeployedCommit", FIELD_NAME_MAX, &command->as.mark.commit);
     read_lease_id(fields, command);
 }
 
@@ -122,9 +123,9 @@ void api_body_release(struct fields *fields, const struct call *call, struct com
     read_stack_name(fields, command);
     read_lease_id(fields, command);
     fields_word(fields, "outcome", words_find_outcome, &outcome);
-    command->outcome = (enum outcome)outcome;
+    command->as.release.outcome = (enum outcome)outcome;
     fields_text(fields, "reason", FIELD_REASON_MAX, &command->reason);
-    read_seconds(fields, "holdSeconds", 1, HOLD_MAX_S, &command->lease_s);
+    read_seconds(fields, "holdSeconds", 1, HOLD_MAX_S, &command->as.release.hold_s);
 }
 
 void api_body_extend(struct fields *fields, const struct call *call, struct command *command)
@@ -133,17 +134,18 @@ void api_body_extend(struct fields *fields, const struct call *call, struct comm
     read_stack_name(fields, command);
     fields_require(fields, "leaseId");
     read_lease_id(fields, command);
-    read_seconds(fields, "seconds", 1, LEASE_MAX_S, &command->lease_s);
+    read_seconds(fields, "seconds", 1, LEASE_MAX_S, &command->as.extend.lease_s);
 }
 
 void api_body_cancel(struct fields *fields, const struct call *call, struct command *command)
 {
+    struct command_cancel *cancel = &command->as.cancel;
     int64_t number = 0;
 
     fields_integer(fields, "requestNumber", 1, INT64_MAX, &number);
-    command->request_number = (uint64_t)number;
-    read_request_id(fields, call, command);
-    if (!number && !command->request_id)
+    cancel->number = (uint64_t)number;
+    read_request_id(fields, call, &cancel->request_id);
+    if (!number && !cancel->request_id)
         fields_require(fields, "requestId");
 }
 
@@ -159,20 +161,20 @@ void api_body_stack(struct fields *fields, const struct call *call, struct comma
 void api_body_quarantine(struct fields *fields, const struct call *call, struct command *command)
 {
     api_body_stack(fields, call, command);
-    fields_text(fields, "owner", FIELD_NAME_MAX, &command->owner);
-    fields_bool(fields, "revoke", &command->revoke);
+    fields_text(fields, "owner", FIELD_NAME_MAX, &command->as.set_aside.owner);
+    fields_bool(fields, "revoke", &command->as.set_aside.revoke);
 }
 
 void api_body_hold(struct fields *fields, const struct call *call, struct command *command)
 {
     api_body_quarantine(fields, call, command);
-    read_seconds(fields, "seconds", 1, HOLD_MAX_S, &command->lease_s);
+    read_seconds(fields, "seconds", 1, HOLD_MAX_S, &command->as.set_aside.hold_s);
 }
 
 void api_body_revoke(struct fields *fields, const struct call *call, struct command *command)
 {
     api_body_stack(fields, call, command);
-    fields_integer(fields, "fence", 0, INT64_MAX, &command->fence);
+    fields_integer(fields, "fence", 0, INT64_MAX, &command->as.revoke.fence);
 }
 
 void api_body_add_stacks(struct fields *fields, const struct call *call, struct command *command)
@@ -182,7 +184,7 @@ void api_body_add_stacks(struct fields *fields, const struct call *call, struct 
     (void)call;
     fields_require(fields, "count");
     fields_integer(fields, "count", 1, 1000, &count);
-    command->count = (uint32_t)count;
+    command->as.add_stacks.count = (uint32_t)count;
     fields_text(fields, "reason", FIELD_REASON_MAX, &command->reason);
 }
 
@@ -198,7 +200,7 @@ static bool is_prefix(const char *prefix)
 void api_body_update_project(struct fields *fields, const struct call *call,
                              struct command *command)
 {
-    struct project_change *change = &command->change;
+    struct command_update_project *change = &command->as.update_project;
     const struct json_value *initial = json_member(fields->object, "initialCommit");
 
     (void)call;

@@ -12,25 +12,44 @@
 
 #include <stdlib.h>
 
+static clerk_verb *function_of(enum verb verb)
+{
+    switch (verb) {
+    case VERB_REQUEST:
+        return clerk_request;
+    case VERB_MARK:
+        return clerk_mark;
+    case VERB_RELEASE:
+        return clerk_release;
+    case VERB_EXTEND:
+        return clerk_extend;
+    case VERB_CANCEL:
+        return clerk_cancel;
+    case VERB_DELETE_LAST:
+        return clerk_delete_last;
+    case VERB_HOLD:
+        return clerk_hold;
+    case VERB_QUARANTINE:
+        return clerk_quarantine;
+    case VERB_REINSTATE:
+        return clerk_reinstate;
+    case VERB_REVOKE:
+        return clerk_revoke;
+    case VERB_ADD_STACKS:
+        return clerk_add_stacks;
+    case VERB_DELETE_STACK:
+        return clerk_delete_stack;
+    case VERB_UPDATE_PROJECT:
+        return clerk_update_project;
+    case VERB_HANG_UP:
+        return clerk_hang_up;
+    }
+    abort();
+}
+
 void clerk_run(const struct clerk *clerk, struct pool *pool, struct command *command)
 {
-    static clerk_verb *const verbs[] = {
-        [VERB_REQUEST] = clerk_request,
-        [VERB_MARK] = clerk_mark,
-        [VERB_RELEASE] = clerk_release,
-        [VERB_EXTEND] = clerk_extend,
-        [VERB_CANCEL] = clerk_cancel,
-        [VERB_DELETE_LAST] = clerk_delete_last,
-        [VERB_HOLD] = clerk_hold,
-        [VERB_QUARANTINE] = clerk_quarantine,
-        [VERB_REINSTATE] = clerk_reinstate,
-        [VERB_REVOKE] = clerk_revoke,
-        [VERB_ADD_STACKS] = clerk_add_stacks,
-        [VERB_DELETE_STACK] = clerk_delete_stack,
-        [VERB_UPDATE_PROJECT] = clerk_update_project,
-        [VERB_HANG_UP] = clerk_hang_up,
-    };
-    verbs[command->verb](clerk, pool, command);
+    function_of(command->verb)(clerk, pool, command);
 }
 
 /* What is due */
@@ -122,13 +141,14 @@ void clerk_grant(const struct clerk *clerk, struct pool *pool)
 void clerk_grant_refresh(const struct clerk *clerk, struct pool *pool, struct command *command)
 {
     static const struct clerk nobody = {0};
+    const struct command_request *request = &command->as.request;
     struct stack *stack;
 
-    if (command->request_id && pool_request(pool, command->request_id)) {
+    if (request->request_id && pool_request(pool, request->request_id)) {
         clerk_request(clerk, pool, command); /* a twin of this batch was first */
         return;
     }
-    stack = match_refresh(pool, command->units);
+    stack = match_refresh(pool, request->units);
     if (!stack)
         return;
     command->result.lease = clerk_request_enqueue(&nobody, pool, command);

@@ -46,6 +46,7 @@ void clerk_delete_last(const struct clerk *clerk, struct pool *pool, struct comm
 /* Holds or quarantines: at once, or when the job gives the stack back. */
 static void set_aside(struct pool *pool, struct command *command, enum stack_state state)
 {
+    const struct command_set_aside *said = &command->as.set_aside;
     struct stack *stack = find_stack(pool, command);
 
     if (!stack)
@@ -54,13 +55,12 @@ static void set_aside(struct pool *pool, struct command *command, enum stack_sta
         command->result.code = RESULT_INVALID_STATE;
         return;
     }
-    pool_set_aside(pool, stack, command->owner ? command->owner : command->key_name,
-                   command->reason,
-                   command->lease_s < 0 ? CLERK_HOLD_S : (uint32_t)command->lease_s);
+    pool_set_aside(pool, stack, said->owner ? said->owner : command->key_name, command->reason,
+                   said->hold_s < 0 ? CLERK_HOLD_S : (uint32_t)said->hold_s);
     if (stack->lease) {
         stack->next_state = state;
         pool_touch_stack(pool, stack, STACK_LIFE);
-        if (command->revoke)
+        if (said->revoke)
             pool_end_lease(pool, stack->lease, LEASE_REVOKED, OUTCOME_NONE);
     } else {
         pool_move_stack(pool, stack, state);
@@ -109,11 +109,12 @@ void clerk_reinstate(const struct clerk *clerk, struct pool *pool, struct comman
 void clerk_revoke(const struct clerk *clerk, struct pool *pool, struct command *command)
 {
     struct stack *stack = find_stack(pool, command);
+    int64_t fence = command->as.revoke.fence;
 
     (void)clerk;
     if (!stack)
         return;
-    if (!stack->lease || (command->fence >= 0 && (uint64_t)command->fence != stack->fence)) {
+    if (!stack->lease || (fence >= 0 && (uint64_t)fence != stack->fence)) {
         command->result.code = RESULT_INVALID_STATE;
         return;
     }
@@ -123,19 +124,19 @@ void clerk_revoke(const struct clerk *clerk, struct pool *pool, struct command *
 
 void clerk_add_stacks(const struct clerk *clerk, struct pool *pool, struct command *command)
 {
+    uint32_t count = command->as.add_stacks.count;
     char detail[64];
     struct result *result = &command->result;
 
     (void)clerk;
-    if (command->count > pool->max_stacks ||
-        pool->stack_count > pool->max_stacks - command->count) {
+    if (count > pool->max_stacks || pool->stack_count > pool->max_stacks - count) {
         result->code = RESULT_TOO_MANY_STACKS;
         return;
     }
-    result->added = mem_realloc(result->added, command->count * sizeof(uint32_t));
-    for (result->count = 0; result->count < command->count; result->count++)
+    result->added = mem_realloc(result->added, count * sizeof(uint32_t));
+    for (result->count = 0; result->count < count; result->count++)
         result->added[result->count] = pool_create_stack(pool, pool_free_number(pool))->number;
-    snprintf(detail, sizeof detail, "%u stacks", command->count);
+    snprintf(detail, sizeof detail, "%u stacks", count);
     pool_record(pool, command, 0, detail);
     result->code = RESULT_DONE;
 }
@@ -164,7 +165,7 @@ static void set_number(uint32_t *setting, int64_t wish)
 
 void clerk_update_project(const struct clerk *clerk, struct pool *pool, struct command *command)
 {
-    const struct project_change *change = &command->change;
+    const struct command_update_project *change = &command->as.update_project;
     char detail[200];
 
     (void)clerk;

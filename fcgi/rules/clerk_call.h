@@ -12,7 +12,7 @@
 /* A call that waits for the request: gets a number, and its wait an end. The number begins at the
  * time of that end: so not even a request that takes the lease number of one whose COMMIT was lost
  * has a call of the same number. */
-void clerk_call_wait(const struct pool *pool, struct lease *lease, struct command *command);
+void clerk_call_wait(const struct pool *pool, struct lease *lease, struct command_request *request);
 /* A caller shows that it has the grant, so earlier calls that reached nobody don't matter. */
 void clerk_call_note_heard(struct lease *lease);
 

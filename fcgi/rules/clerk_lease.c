@@ -50,7 +50,7 @@ void clerk_mark(const struct clerk *clerk, struct pool *pool, struct command *co
     }
     if (lease && !may_act(lease, command))
         return;
-    pool_set_commit(pool, stack, command->commit);
+    pool_set_commit(pool, stack, command->as.mark.commit);
     pool_set_content(pool, stack, lease ? lease->units : NULL);
     pool_move_stack(pool, stack, stack->state);
     if (lease) {
@@ -63,16 +63,16 @@ void clerk_mark(const struct clerk *clerk, struct pool *pool, struct command *co
 static void ask_to_hold(struct pool *pool, struct stack *stack, const struct lease *lease,
                         const struct command *command)
 {
-    bool hold = command->outcome == OUTCOME_HOLD;
+    const struct command_release *release = &command->as.release;
+    bool hold = release->outcome == OUTCOME_HOLD;
 
-    if (!hold && command->outcome != OUTCOME_QUARANTINE)
+    if (!hold && release->outcome != OUTCOME_QUARANTINE)
         return;
     if (hold && stack->next_state == STACK_QUARANTINED)
         return; /* broken is the stronger word: it must not come back by itself */
     stack->next_state = hold ? STACK_HELD : STACK_QUARANTINED;
     pool_set_aside(pool, stack, lease->job_user ? lease->job_user : command->key_name,
-                   command->reason,
-                   command->lease_s < 0 ? CLERK_HOLD_S : (uint32_t)command->lease_s);
+                   command->reason, release->hold_s < 0 ? CLERK_HOLD_S : (uint32_t)release->hold_s);
 }
 
 void clerk_release(const struct clerk *clerk, struct pool *pool, struct command *command)
@@ -88,7 +88,7 @@ void clerk_release(const struct clerk *clerk, struct pool *pool, struct command 
         command->result.code = RESULT_NO_EFFECT;
     } else if (may_act(lease, command)) {
         ask_to_hold(pool, stack, lease, command);
-        pool_end_lease(pool, lease, LEASE_RELEASED, command->outcome);
+        pool_end_lease(pool, lease, LEASE_RELEASED, command->as.release.outcome);
         command->result.code = RESULT_DONE;
     }
 }
@@ -97,7 +97,7 @@ void clerk_extend(const struct clerk *clerk, struct pool *pool, struct command *
 {
     struct stack *stack = pool_stack_named(pool, command->stack_name);
     struct lease *lease = stack ? stack->lease : NULL;
-    int64_t seconds;
+    int64_t seconds = command->as.extend.lease_s;
     int64_t last;
 
     (void)clerk;
@@ -111,7 +111,8 @@ void clerk_extend(const struct clerk *clerk, struct pool *pool, struct command *
     if (!lease || !is_lease_id(lease, command) || last <= pool->now) {
         command->result.code = RESULT_LEASE_LOST;
     } else {
-        seconds = command->lease_s < 0 ? (int64_t)lease->lease_s : command->lease_s;
+        if (seconds < 0)
+            seconds = lease->lease_s;
         lease->expires_at = pool->now + seconds * TIMES_SECOND;
         if (lease->expires_at > last)
             lease->expires_at = last;

@@ -20,23 +20,24 @@ static bool same_text(const char *a, const char *b)
 struct lease *clerk_request_enqueue(const struct clerk *clerk, struct pool *pool,
                                     struct command *command)
 {
+    struct command_request *request = &command->as.request;
     struct lease *lease = mem_zalloc(sizeof *lease);
-    uint32_t lease_s = command->lease_s < 0 ? pool->lease_s : (uint32_t)command->lease_s;
+    uint32_t lease_s = request->lease_s < 0 ? pool->lease_s : (uint32_t)request->lease_s;
 
-    lease->request_id = mem_strdup(command->request_id);
+    lease->request_id = mem_strdup(request->request_id);
     lease->key_name = mem_strdup(command->key_name);
-    lease->branch = mem_strdup(command->branch);
-    lease->commit = mem_strdup(command->commit);
-    lease->purpose = command->purpose;
-    lease->job_url = mem_strdup(command->job_url);
-    lease->job_name = mem_strdup(command->job_name);
-    lease->job_user = mem_strdup(command->job_user);
-    lease->priority = command->priority;
+    lease->branch = mem_strdup(request->branch);
+    lease->commit = mem_strdup(request->commit);
+    lease->purpose = request->purpose;
+    lease->job_url = mem_strdup(request->job_url);
+    lease->job_name = mem_strdup(request->job_name);
+    lease->job_user = mem_strdup(request->job_user);
+    lease->priority = request->priority;
     lease->lease_s = least(lease_s, pool->max_lease_s);
     lease->instance = clerk->instance;
-    clerk_call_wait(pool, lease, command);
+    clerk_call_wait(pool, lease, request);
     lease->asker = command;
-    pool_enqueue(pool, lease, command->units);
+    pool_enqueue(pool, lease, request->units);
     return lease;
 }
 
@@ -53,15 +54,15 @@ static void supersede_older(struct pool *pool, const struct lease *newer)
 }
 
 /* The field in which a repeated request differs from what it said before; NULL: none. */
-static const char *mismatch(const struct lease *lease, const struct command *command)
+static const char *mismatch(const struct lease *lease, const struct command_request *request)
 {
-    if (strcmp(lease->branch, command->branch) != 0)
+    if (strcmp(lease->branch, request->branch) != 0)
         return "branch";
-    if (!same_text(lease->commit, command->commit))
+    if (!same_text(lease->commit, request->commit))
         return "commit";
-    if (!manifest_equal(lease->units, command->units))
+    if (!manifest_equal(lease->units, request->units))
         return "units";
-    return lease->purpose == command->purpose ? NULL : "purpose";
+    return lease->purpose == request->purpose ? NULL : "purpose";
 }
 
 /* It ended in this very batch, so the database doesn't know yet. */
@@ -77,7 +78,7 @@ static void note_ended(const struct lease *lease, struct past_request *past)
 static void repeat_request(const struct clerk *clerk, struct pool *pool, struct lease *lease,
                            struct command *command)
 {
-    const char *field = mismatch(lease, command);
+    const char *field = mismatch(lease, &command->as.request);
 
     command->result.lease = lease;
     if (field) {
@@ -95,7 +96,7 @@ static void repeat_request(const struct clerk *clerk, struct pool *pool, struct 
         lease->asker = command;
         lease->instance = clerk->instance;
         lease->timed_out = false;
-        clerk_call_wait(pool, lease, command);
+        clerk_call_wait(pool, lease, &command->as.request);
         pool_touch_lease(pool, lease);
         pool_due_at(pool, lease->wait_until);
         command->result.code = RESULT_WAITING;
@@ -109,9 +110,10 @@ static bool may_ask_again(const struct past_request *past)
 
 void clerk_request(const struct clerk *clerk, struct pool *pool, struct command *command)
 {
-    struct lease *lease = command->request_id ? pool_request(pool, command->request_id) : NULL;
-    struct lease *ended =
-        command->request_id ? pool_ended_request(pool, command->request_id) : NULL;
+    const struct command_request *request = &command->as.request;
+    const char *id = request->request_id;
+    struct lease *lease = id ? pool_request(pool, id) : NULL;
+    struct lease *ended = id ? pool_ended_request(pool, id) : NULL;
 
     if (!lease && ended)
         note_ended(ended, &command->past);
@@ -119,11 +121,11 @@ void clerk_request(const struct clerk *clerk, struct pool *pool, struct command 
         repeat_request(clerk, pool, lease, command);
     } else if (!may_ask_again(&command->past)) {
         command->result.code = RESULT_REQUEST_ENDED;
-    } else if (command->purpose == PURPOSE_REFRESH) {
+    } else if (request->purpose == PURPOSE_REFRESH) {
         command->result.code = RESULT_NOT_NOW; /* until clerk_grant_refresh() */
     } else {
         lease = clerk_request_enqueue(clerk, pool, command);
-        if (command->supersede)
+        if (request->supersede)
             supersede_older(pool, lease);
         command->result.lease = lease;
         command->result.code = RESULT_WAITING;
@@ -157,9 +159,10 @@ static void take_back(const struct clerk *clerk, struct pool *pool, struct lease
 
 void clerk_hang_up(const struct clerk *clerk, struct pool *pool, struct command *command)
 {
-    struct lease *lease = pool_lease(pool, command->request_number);
+    const struct command_hang_up *hang_up = &command->as.hang_up;
+    struct lease *lease = pool_lease(pool, hang_up->number);
 
-    if (!lease || lease->call_no != command->call_no)
+    if (!lease || lease->call_no != hang_up->call_no)
         return; /* another call came after the one that nobody hears of */
     if (lease->state == LEASE_ACTIVE)
         take_back(clerk, pool, lease);
@@ -169,12 +172,12 @@ void clerk_hang_up(const struct clerk *clerk, struct pool *pool, struct command 
 
 void clerk_cancel(const struct clerk *clerk, struct pool *pool, struct command *command)
 {
-    struct lease *lease = command->request_id ? pool_request(pool, command->request_id)
-                                              : pool_lease(pool, command->request_number);
+    const char *id = command->as.cancel.request_id;
+    struct lease *lease = id ? pool_request(pool, id) : pool_lease(pool, command->as.cancel.number);
 
     (void)clerk;
     command->result.lease = lease;
-    if (!lease && command->request_id && pool_ended_request(pool, command->request_id)) {
+    if (!lease && id && pool_ended_request(pool, id)) {
         command->result.code = RESULT_NO_EFFECT;
     } else if (!lease) {
         command->result.code = command->past.number ? RESULT_NO_EFFECT : RESULT_NO_REQUEST;

@@ -17,6 +17,8 @@
 
 #define LEASE_ID_SIZE 16
 
+/* When you add one: the compiler asks for its row wherever verbs are told apart (-Werror=switch),
+ * and for its route in `api`. See "Add a verb" in fcgi/README.md. */
 enum verb {
     VERB_REQUEST,
     VERB_MARK,
@@ -32,8 +34,10 @@ enum verb {
     VERB_DELETE_STACK,
     VERB_UPDATE_PROJECT,
     VERB_HANG_UP, /* the writer's own: nobody hears of a request, so its wait ends, or its grant
-                   * goes back */
+                   * goes back. It has no route and stays the last. */
 };
+
+#define VERB_COUNT (VERB_HANG_UP + 1)
 
 enum result_code {
     RESULT_DONE,
@@ -77,14 +81,72 @@ struct past_request {
     int64_t ended_at;
 };
 
-struct project_change {
+/* What each verb says beyond the head of its command. Texts may be NULL: not said. */
+
+struct command_request {
+    char *branch;
+    char *commit;
+    struct manifest *units;
+    char *job_url;
+    char *job_name;
+    char *job_user;
+    char *request_id;
+    int wait_s;  /* -1: the project's */
+    int lease_s; /* -1: the project's */
+    int priority;
+    bool supersede;
+    enum purpose purpose;
+    int64_t call_no; /* set by the clerk: the lease's, as this call left it */
+};
+
+struct command_mark {
+    char *commit;
+};
+
+struct command_release {
+    enum outcome outcome;
+    int hold_s; /* -1: as long as holds last by default */
+};
+
+struct command_extend {
+    int lease_s; /* -1: as long as the lease was first granted for */
+};
+
+/* One of the two names the request. */
+struct command_cancel {
+    char *request_id;
+    uint64_t number;
+};
+
+/* holdStack and quarantineStack. */
+struct command_set_aside {
+    char *owner; /* NULL: the caller's key */
+    bool revoke; /* the job that has the stack loses it now */
+    int hold_s;  /* -1: as long as holds last by default */
+};
+
+struct command_revoke {
+    int64_t fence; /* -1: any */
+};
+
+struct command_add_stacks {
+    uint32_t count;
+};
+
+/* Numbers: -1 leaves the setting as it is. */
+struct command_update_project {
+    char *prefix; /* NULL: unchanged */
     bool has_initial_commit;
-    char *prefix;         /* NULL: unchanged */
     char *initial_commit; /* NULL with has_initial_commit: none */
-    int64_t max_stacks;   /* -1: unchanged, like those below */
+    int64_t max_stacks;
     int64_t lease_s;
     int64_t max_lease_s;
     int64_t wait_s;
+};
+
+struct command_hang_up {
+    uint64_t number; /* of the request */
+    int64_t call_no; /* the call of which nobody hears; without effect if another came since */
 };
 
 /* Points into the pool; good until the batch's responses are out. */
@@ -106,32 +168,23 @@ struct command {
     char *trace;        /* nginx's request id */
     char *project;
     char *key_name;
-
-    char *stack_name;
+    char *stack_name; /* verbs on one stack */
+    char *reason;     /* of administrators, and of a release */
     bool has_lease_id;
     uint8_t lease_id[LEASE_ID_SIZE];
-    enum outcome outcome;
-    char *branch;
-    char *commit; /* requestStack: the job's; setLastDeployedCommit: the new one, may be NULL */
-    struct manifest *units;
-    char *job_url;
-    char *job_name;
-    char *job_user;
-    char *request_id;
-    uint64_t request_number;
-    int wait_s;  /* -1: the project's */
-    int lease_s; /* -1: the project's; extendLease and holds: seconds */
-    int priority;
-    bool supersede;
-    enum purpose purpose;
-    char *reason;
-    char *owner;
-    bool revoke;
-    int64_t call_no; /* the lease's, as this call set it; VERB_HANG_UP: that of the call of which
-                      * nobody hears, without effect if another came since */
-    int64_t fence;   /* -1: any */
-    uint32_t count;
-    struct project_change change;
+
+    union {
+        struct command_request request;
+        struct command_mark mark;
+        struct command_release release;
+        struct command_extend extend;
+        struct command_cancel cancel;
+        struct command_set_aside set_aside;
+        struct command_revoke revoke;
+        struct command_add_stacks add_stacks;
+        struct command_update_project update_project;
+        struct command_hang_up hang_up;
+    } as;
 
     struct past_request past; /* looked up by the writer */
     struct result result;
@@ -139,6 +192,11 @@ struct command {
 
 struct command *command_new(enum verb verb);
 void command_free(struct command *command);
+
+/* The verb's name in the API; NULL: it is the writer's own. */
+const char *command_verb_name(enum verb verb);
+/* The requestId that the command names; NULL: none. */
+const char *command_request_id(const struct command *command);
 
 /* Commands in line; zeroed means empty. */
 struct command_list {

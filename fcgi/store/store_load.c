@@ -168,8 +168,9 @@ struct finding {
 
 static bool needs_past(const struct pool *pool, const struct command *command)
 {
-    return command->request_id && !pool_request(pool, command->request_id) &&
-           (command->verb == VERB_REQUEST || command->verb == VERB_CANCEL);
+    const char *id = command_request_id(command);
+
+    return id && !pool_request(pool, id);
 }
 
 static void take_found(void *context, const struct database_row *row)
@@ -177,7 +178,7 @@ static void take_found(void *context, const struct database_row *row)
     struct finding *finding = context;
 
     for (struct command *at = finding->commands; at; at = at->next)
-        if (needs_past(finding->pool, at) && strcmp(at->request_id, row->values[4]) == 0)
+        if (needs_past(finding->pool, at) && strcmp(command_request_id(at), row->values[4]) == 0)
             take_past(&at->past, row);
 }
 
@@ -200,7 +201,7 @@ enum database_status store_find_past(struct store *store, const struct pool *poo
         at->past = (struct past_request){0};
         if (needs_past(pool, at)) {
             buf_puts(sql, separator);
-            sql_text(sql, at->request_id);
+            sql_text(sql, command_request_id(at));
             separator = ",";
         }
     }

@@ -225,12 +225,6 @@ static void write_keys(struct writing *writing)
 
 static void write_actions(struct buf *sql, const struct pool *pool)
 {
-    static const char *const verbs[] = {
-        [VERB_DELETE_LAST] = "deleteLastStack", [VERB_HOLD] = "holdStack",
-        [VERB_QUARANTINE] = "quarantineStack",  [VERB_REINSTATE] = "reinstateStack",
-        [VERB_REVOKE] = "revokeLease",          [VERB_ADD_STACKS] = "addStacks",
-        [VERB_DELETE_STACK] = "deleteStack",    [VERB_UPDATE_PROJECT] = "updateProject",
-    };
     const char *separator =
         "INSERT INTO action (project_id, at, key_name, verb, stack_no, detail, reason) VALUES ";
 
@@ -240,7 +234,7 @@ static void write_actions(struct buf *sql, const struct pool *pool)
         buf_printf(sql, "%s(%u", separator, pool->id);
         add_time(sql, pool->now);
         add_text(sql, at->key_name);
-        buf_printf(sql, ",'%s'", verbs[at->verb]);
+        buf_printf(sql, ",'%s'", command_verb_name(at->verb));
         add_optional(sql, at->stack_number);
         add_text(sql, at->detail);
         add_text(sql, at->reason);

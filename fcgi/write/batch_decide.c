@@ -19,7 +19,7 @@ static enum database_status judge_number(struct office *office, const struct poo
                                          struct command *command)
 {
     enum database_status status =
-        store_find_ended(office->store, pool, command->request_number, &command->past);
+        store_find_ended(office->store, pool, command->as.cancel.number, &command->past);
 
     if (command->past.number)
         command->result.code = RESULT_NO_EFFECT;
@@ -34,7 +34,7 @@ static enum database_status look_back(struct office *office, const struct pool *
     case RESULT_WRONG_LEASE_ID:
         return judge_lease_id(office, pool, command);
     case RESULT_NO_REQUEST:
-        return command->request_number ? judge_number(office, pool, command) : DATABASE_OK;
+        return command->as.cancel.number ? judge_number(office, pool, command) : DATABASE_OK;
     default:
         return DATABASE_OK;
     }

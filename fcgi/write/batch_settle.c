@@ -76,7 +76,7 @@ static void give_up_in_doubt(struct office *office, struct desk *desk)
             continue;
         }
         if (command->verb == VERB_REQUEST && lease && lease->asker == command)
-            office_hang_up(office, desk, lease->number, command->call_no);
+            office_hang_up(office, desk, lease->number, command->as.request.call_no);
         delivery_command(&office->delivery, desk, command, RESULT_IN_DOUBT);
         command_free(command);
     }

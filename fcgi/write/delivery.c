@@ -78,7 +78,8 @@ void delivery_command(struct delivery *delivery, struct desk *desk, struct comma
                          times_monotonic_us() - command->arrived_us);
     /* A repeated request that finds its lease active has the grant from before. */
     if (!sent && code == RESULT_GRANTED && command->result.lease->asker == command)
-        note_undelivered(delivery, desk, command->result.lease->number, command->call_no);
+        note_undelivered(delivery, desk, command->result.lease->number,
+                         command->as.request.call_no);
 }
 
 void delivery_parked(struct delivery *delivery, struct desk *desk, const struct lease *lease,
@@ -139,14 +140,14 @@ static void park(struct delivery *delivery, struct desk *desk, struct command *c
     const struct parked parked = {.client = command->client,
                                   .lot = &desk->lot,
                                   .number = lease->number,
-                                  .call_no = command->call_no,
+                                  .call_no = command->as.request.call_no,
                                   .deadline_ms = times_monotonic_ms() + left_ms,
                                   .desk = desk};
 
     if (parking_put(delivery->parking, &parked))
         return;
     gateway_drop(command->client);
-    note_undelivered(delivery, desk, lease->number, command->call_no);
+    note_undelivered(delivery, desk, lease->number, command->as.request.call_no);
 }
 
 /* A request that made or repeated a lease: what that lease is after the batch. */
@@ -164,7 +165,7 @@ static void answer_request(struct delivery *delivery, struct desk *desk, struct 
         delivery_command(delivery, desk, command, code);
     } else if (delivery->draining) {
         delivery_command(delivery, desk, command, RESULT_SHUTTING_DOWN);
-        note_left(delivery, desk, lease->number, command->call_no);
+        note_left(delivery, desk, lease->number, command->as.request.call_no);
     } else {
         park(delivery, desk, command);
     }

@@ -57,8 +57,7 @@ void office_hang_up(struct office *office, const struct desk *desk, uint64_t num
     struct command *command = command_new(VERB_HANG_UP);
 
     command->project = mem_strdup(desk->name);
-    command->request_number = number;
-    command->call_no = call_no;
+    command->as.hang_up = (struct command_hang_up){.number = number, .call_no = call_no};
     command_list_push_first(&office->pending, command);
 }
 

@@ -210,11 +210,11 @@ enum database_status store_find_past(struct store *store, const struct pool *poo
         return DATABASE_LOST;
     for (struct command *at = commands; at; at = at->next) {
         at->past = (struct past_request){0};
-        if (!at->request_id || pool_request(pool, at->request_id))
+        if (!command_request_id(at) || pool_request(pool, command_request_id(at)))
             continue;
         for (size_t i = 0; i < world.history_count; i++) /* the latest counts */
             if (world.history[i].request_id && world.history[i].ended_at > since &&
-                strcmp(world.history[i].request_id, at->request_id) == 0)
+                strcmp(world.history[i].request_id, command_request_id(at)) == 0)
                 take_past(&world.history[i], &at->past);
     }
     return DATABASE_OK;

@@ -7,7 +7,7 @@ static struct scene *scene_three(struct told *holder)
     struct scene *scene = scene_new(3);
     struct command *command = command_new(VERB_ADD_STACKS);
 
-    command->count = 3;
+    command->as.add_stacks.count = 3;
     scene_run(scene, command);
     *holder = scene_run(scene, ask("main", NULL, "a=1"));
     assert_int_equal(holder->stack, 1);
@@ -18,8 +18,8 @@ static struct told set_aside(struct scene *scene, enum verb verb, const char *na
 {
     struct command *command = on(verb, name, NULL);
 
-    command->revoke = revoke;
-    command->lease_s = 60;
+    command->as.set_aside.revoke = revoke;
+    command->as.set_aside.hold_s = 60;
     command->reason = mem_strdup("why");
     return scene_run(scene, command);
 }
@@ -31,7 +31,7 @@ static void test_hold_an_available_stack(void **state)
     struct command *command = on(VERB_HOLD, "test-2", NULL);
 
     (void)state;
-    command->owner = mem_strdup("ann");
+    command->as.set_aside.owner = mem_strdup("ann");
     assert_int_equal(scene_run(scene, command).result, RESULT_DONE);
     assert_int_equal(stack_of(scene, 2)->state, STACK_HELD);
     assert_string_equal(stack_of(scene, 2)->owner, "ann");
@@ -133,11 +133,11 @@ static void test_revoke(void **state)
     (void)state;
     assert_int_equal(scene_run(scene, on(VERB_REVOKE, "test-2", NULL)).result,
                      RESULT_INVALID_STATE);
-    command->fence = (int64_t)holder.fence + 1; /* meant another lease */
+    command->as.revoke.fence = (int64_t)holder.fence + 1; /* meant another lease */
     assert_int_equal(scene_run(scene, command).result, RESULT_INVALID_STATE);
     assert_non_null(lease_of(scene, &holder));
     command = on(VERB_REVOKE, "test-1", NULL);
-    command->fence = (int64_t)holder.fence;
+    command->as.revoke.fence = (int64_t)holder.fence;
     scene_add(scene, command);
     scene_decide(scene);
     assert_int_equal(scene->pool->ended_leases->state, LEASE_REVOKED);
@@ -203,15 +203,15 @@ static void test_add_stacks(void **state)
     size_t at;
 
     (void)state;
-    command->count = 2;
+    command->as.add_stacks.count = 2;
     scene_run(scene, command);
     scene_run(scene, on(VERB_DELETE_STACK, "test-1", NULL));
     command = command_new(VERB_ADD_STACKS);
-    command->count = 4;
+    command->as.add_stacks.count = 4;
     assert_int_equal(scene_run(scene, command).result, RESULT_TOO_MANY_STACKS);
     assert_int_equal(scene->pool->stack_count, 1);
     command = command_new(VERB_ADD_STACKS);
-    command->count = 3;
+    command->as.add_stacks.count = 3;
     at = scene_add(scene, command);
     assert_int_equal(command->result.count, 3);
     assert_int_equal(command->result.added[0], 1);
@@ -229,15 +229,15 @@ static void test_update_project(void **state)
     struct command *command = command_new(VERB_UPDATE_PROJECT);
 
     (void)state;
-    command->change.prefix = mem_strdup("other-");
-    command->change.max_stacks = 1;
+    command->as.update_project.prefix = mem_strdup("other-");
+    command->as.update_project.max_stacks = 1;
     assert_int_equal(scene_run(scene, command).result, RESULT_STACKS_EXIST);
     assert_int_equal(scene->pool->max_stacks, 3); /* all or nothing */
     command = command_new(VERB_UPDATE_PROJECT);
-    command->change.prefix = mem_strdup("test-"); /* the same is no change */
-    command->change.max_stacks = 0;
-    command->change.wait_s = 0;
-    command->change.has_initial_commit = true;
+    command->as.update_project.prefix = mem_strdup("test-"); /* the same is no change */
+    command->as.update_project.max_stacks = 0;
+    command->as.update_project.wait_s = 0;
+    command->as.update_project.has_initial_commit = true;
     assert_int_equal(scene_run(scene, command).result, RESULT_DONE);
     assert_int_equal(scene->pool->max_stacks, 0);
     assert_int_equal(scene->pool->lease_s, 3600);

@@ -105,7 +105,7 @@ static void test_expiry(void **state)
     struct told told;
 
     (void)state;
-    command->lease_s = 10;
+    command->as.request.lease_s = 10;
     told = scene_run(scene, command);
     scene_run(scene, mark("test-1", &told, "c"));
     scene->pool->now = told.expires_at - 1;
@@ -130,7 +130,7 @@ static void test_expiry_frees_the_stack_for_the_next(void **state)
     struct told second;
 
     (void)state;
-    command->wait_s = 3600;
+    command->as.request.wait_s = 3600;
     second = scene_run(scene, command);
     scene->pool->now = first.expires_at; /* and the wait is over, too: the grant comes first */
     scene_finish(scene);
@@ -148,13 +148,13 @@ static void test_lease_seconds(void **state)
 
     (void)state;
     scene->pool->max_lease_s = 1000;
-    command->lease_s = 5000;
+    command->as.request.lease_s = 5000;
     told = scene_run(scene, command);
     assert_int_equal(told.expires_at, NOON + SECONDS(1000));
     told = scene_run(scene, ask("main", NULL, NULL)); /* the project's 3600 are too many, too */
     assert_int_equal(told.expires_at, NOON + SECONDS(1000));
     command = ask("main", NULL, NULL);
-    command->lease_s = 1;
+    command->as.request.lease_s = 1;
     assert_int_equal(scene_run(scene, command).expires_at, NOON + SECONDS(1));
     scene_free(scene);
 }
@@ -163,7 +163,7 @@ static struct told extend(struct scene *scene, const struct told *told, int seco
 {
     struct command *command = on(VERB_EXTEND, "test-1", told);
 
-    command->lease_s = seconds;
+    command->as.extend.lease_s = seconds;
     return scene_run(scene, command);
 }
 
@@ -260,19 +260,19 @@ static void test_wait_ends(void **state)
     (void)state;
     scene_run(scene, ask("main", NULL, NULL));
     command = ask("main", NULL, NULL);
-    command->wait_s = 0;
+    command->as.request.wait_s = 0;
     plain = scene_run(scene, command);
     assert_int_equal(plain.result, RESULT_WAIT_OVER); /* at once */
     assert_int_equal(plain.state, LEASE_TIMED_OUT);
     assert_int_equal(plain.position, 1);
     command = ask("main", "r0", NULL);
-    command->wait_s = 0;
+    command->as.request.wait_s = 0;
     named = scene_run(scene, command);
     assert_int_equal(named.result, RESULT_WAIT_OVER);
     assert_int_equal(named.state, LEASE_WAITING); /* keeps its place */
 
     command = ask("main", NULL, NULL);
-    command->wait_s = 30;
+    command->as.request.wait_s = 30;
     plain = scene_run(scene, command);
     assert_int_equal(plain.result, RESULT_WAITING);
     scene->pool->now = NOON + SECONDS(30) - 1;
@@ -317,7 +317,7 @@ static void test_grant_before_wait_over(void **state)
 
     (void)state;
     scene_run(scene, ask("main", NULL, NULL));
-    command->wait_s = 10;
+    command->as.request.wait_s = 10;
     told = scene_run(scene, command);
     scene_pass(scene, 10);
     scene_run(scene, give_back("test-1", NULL, OUTCOME_NONE));
@@ -378,7 +378,7 @@ static void test_cancel(void **state)
     struct command *command = command_new(VERB_CANCEL);
 
     (void)state;
-    command->request_id = mem_strdup("r1");
+    command->as.cancel.request_id = mem_strdup("r1");
     assert_int_equal(scene_run(scene, command).result, RESULT_DONE);
     assert_null(lease_of(scene, &named));
     assert_int_equal(scene_run(scene, about(VERB_CANCEL, &plain)).result, RESULT_DONE);
@@ -387,7 +387,7 @@ static void test_cancel(void **state)
     assert_int_equal(lease_of(scene, &holder)->state, LEASE_ACTIVE);
     assert_int_equal(scene_run(scene, about(VERB_CANCEL, &plain)).result, RESULT_NO_REQUEST);
     command = command_new(VERB_CANCEL);
-    command->request_id = mem_strdup("r1");
+    command->as.cancel.request_id = mem_strdup("r1");
     command->past = (struct past_request){.number = named.lease, .ended = true};
     assert_int_equal(scene_run(scene, command).result, RESULT_NO_EFFECT);
     scene_free(scene);
@@ -405,7 +405,7 @@ static void test_supersede(void **state)
     size_t same_batch = scene_add(scene, ask("feature", NULL, NULL));
 
     (void)state;
-    command->supersede = true;
+    command->as.request.supersede = true;
     newer = scene_run(scene, command);
     assert_int_equal(scene->told[same_batch].result, RESULT_SUPERSEDED);
     assert_int_equal(newer.result, RESULT_WAITING);
@@ -515,7 +515,7 @@ static void test_refresh_never_waits(void **state)
 
     (void)state;
     assert_int_equal(scene_run(scene, ask_refresh("r0", "a=1")).result, RESULT_NOT_NOW);
-    command->count = 2;
+    command->as.add_stacks.count = 2;
     scene_run(scene, command);
     told = scene_run(scene, ask_refresh("r1", "a=1"));
     assert_int_equal(told.result, RESULT_GRANTED);
@@ -534,7 +534,7 @@ static void test_refresh_twins_get_one_lease(void **state)
     size_t two;
 
     (void)state;
-    command->count = 4;
+    command->as.add_stacks.count = 4;
     scene_run(scene, command);
     one = scene_add(scene, ask_refresh("r1", NULL));
     two = scene_add(scene, ask_refresh("r1", NULL));
@@ -602,27 +602,27 @@ static void test_repeat_with_other_contents(void **state)
     struct told told;
 
     (void)state;
-    command->commit = mem_strdup("c");
+    command->as.request.commit = mem_strdup("c");
     scene_run(scene, command);
     for (size_t i = 0; i < COUNT(cases); i++) {
         command = ask(cases[i].branch, "r1", cases[i].needs);
-        command->commit = mem_strdup(cases[i].commit);
+        command->as.request.commit = mem_strdup(cases[i].commit);
         told = scene_run(scene, command);
         assert_int_equal(told.result, RESULT_REQUEST_MISMATCH);
         assert_string_equal(told.field, cases[i].field);
     }
     command = ask_refresh("r1", "a=1");
-    command->commit = mem_strdup("c");
+    command->as.request.commit = mem_strdup("c");
     told = scene_run(scene, command);
     assert_int_equal(told.result, RESULT_REQUEST_MISMATCH);
     assert_string_equal(told.field, "purpose");
     /* Everything else may differ. */
     command = ask("main", "r1", "a=1");
-    command->commit = mem_strdup("c");
-    command->priority = 5;
-    command->wait_s = 1;
-    command->lease_s = 1;
-    command->job_url = mem_strdup("https://example.org/");
+    command->as.request.commit = mem_strdup("c");
+    command->as.request.priority = 5;
+    command->as.request.wait_s = 1;
+    command->as.request.lease_s = 1;
+    command->as.request.job_url = mem_strdup("https://example.org/");
     assert_int_equal(scene_run(scene, command).result, RESULT_GRANTED);
     scene_free(scene);
 }
@@ -669,7 +669,7 @@ static void test_repeat_in_the_batch_that_ends_it(void **state)
     scene_run(scene, ask("main", "r2", NULL));
     for (int i = 0; i < 2; i++) {
         cancel = command_new(VERB_CANCEL);
-        cancel->request_id = mem_strdup("r2");
+        cancel->as.cancel.request_id = mem_strdup("r2");
         scene_add(scene, cancel);
     }
     at = scene_add(scene, ask("main", "r2", NULL));
@@ -710,11 +710,11 @@ static void test_queue_full(void **state)
     assert_int_equal(scene->told[told[3]].result, RESULT_QUEUE_FULL); /* the newest goes */
     assert_int_equal(scene_run(scene, ask("main", "r9", NULL)).result, RESULT_QUEUE_FULL);
     command = ask("main", "r9", NULL); /* wants no place, so it needs none … */
-    command->wait_s = 0;
+    command->as.request.wait_s = 0;
     assert_int_equal(scene_run(scene, command).result,
                      RESULT_QUEUE_FULL); /* … but would keep one */
     command = ask("main", NULL, NULL);
-    command->wait_s = 0;
+    command->as.request.wait_s = 0;
     assert_int_equal(scene_run(scene, command).result, RESULT_WAIT_OVER);
     assert_int_equal(scene->pool->waiting_count, 2);
     assert_int_equal(scene_run(scene, ask("main", "r0", NULL)).result, RESULT_WAITING); /* repeat */
@@ -747,15 +747,15 @@ static void test_startup_grace(void **state)
     struct told renewed;
 
     (void)state;
-    command->lease_s = 10;
+    command->as.request.lease_s = 10;
     old_lease = scene_run(scene, command);
     command = ask("main", NULL, NULL);
-    command->lease_s = 10;
+    command->as.request.lease_s = 10;
     renewed = scene_run(scene, command);
     scene_pass(scene, 100); /* away; both are over by their time */
     scene->clerk.up_since = scene->pool->now;
     command = on(VERB_EXTEND, "test-3", &renewed);
-    command->lease_s = 5;
+    command->as.extend.lease_s = 5;
     assert_int_equal(scene_run(scene, command).result, RESULT_DONE);
     assert_non_null(lease_of(scene, &old_lease));
     scene_pass(scene, 5); /* whose heartbeat came gets no grace besides */
@@ -799,10 +799,10 @@ static void test_hold_by_the_job(void **state)
     struct told told;
 
     (void)state;
-    command->job_user = mem_strdup("ann");
+    command->as.request.job_user = mem_strdup("ann");
     told = scene_run(scene, command);
     command = give_back("test-1", &told, OUTCOME_HOLD);
-    command->lease_s = 30;
+    command->as.release.hold_s = 30;
     command->reason = mem_strdup("look at it");
     scene_run(scene, command);
     assert_int_equal(stack_of(scene, 1)->state, STACK_HELD);

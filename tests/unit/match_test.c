@@ -464,13 +464,13 @@ static void test_priority_and_aging(void **state)
     scene_run(scene, ask("main", NULL, NULL));
     low = scene_run(scene, ask("main", NULL, NULL));
     command = ask("main", NULL, NULL);
-    command->priority = 2;
+    command->as.request.priority = 2;
     high = scene_run(scene, command);
     assert_int_equal(pool_position(scene->pool, lease_of(scene, &high)), 1);
     assert_int_equal(pool_position(scene->pool, lease_of(scene, &low)), 2);
     scene_pass(scene, 119);
     command = ask("main", NULL, NULL);
-    command->priority = 2;
+    command->as.request.priority = 2;
     late = scene_run(scene, command);
     assert_int_equal(pool_position(scene->pool, lease_of(scene, &late)), 2); /* 2 to 1 */
     scene_pass(scene, 1); /* low has waited for two minutes: as high as late, and older */

@@ -13,8 +13,9 @@ static void test_position_is_the_rank_among_all_who_wait(void **state)
 
         for (unsigned i = chance_below(&chance, 20); i > 0; i--) {
             struct command *command = ask("main", NULL, NULL);
-            command->priority = PRIORITY_MIN + (int)chance_below(&chance, PRIORITY_COUNT);
-            command->wait_s = 3600;
+            command->as.request.priority =
+                PRIORITY_MIN + (int)chance_below(&chance, PRIORITY_COUNT);
+            command->as.request.wait_s = 3600;
             scene_run(scene, command);
             scene_pass(scene, chance_below(&chance, 100));
         }
@@ -119,7 +120,7 @@ static void test_manifests_of_one_hash(void **state)
     struct told told[2];
 
     (void)state;
-    two->units->hash = one->units->hash;
+    two->as.request.units->hash = one->as.request.units->hash;
     pool_settle(scene->pool);
     clerk_run(&scene->clerk, scene->pool, one);
     clerk_run(&scene->clerk, scene->pool, two);
@@ -172,7 +173,7 @@ static void test_names(void **state)
     struct command *command = command_new(VERB_ADD_STACKS);
 
     (void)state;
-    command->count = 17;
+    command->as.add_stacks.count = 17;
     scene_run(scene, command);
     assert_int_equal(pool_stack_named(scene->pool, "test-17")->number, 17);
     assert_null(pool_stack_named(scene->pool, "test-18"));

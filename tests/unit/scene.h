@@ -252,9 +252,9 @@ static inline struct command *ask(const char *branch, const char *request_id, co
 {
     struct command *command = command_new(VERB_REQUEST);
 
-    command->branch = mem_strdup(branch);
-    command->request_id = mem_strdup(request_id);
-    command->units = units(needs);
+    command->as.request.branch = mem_strdup(branch);
+    command->as.request.request_id = mem_strdup(request_id);
+    command->as.request.units = units(needs);
     return command;
 }
 
@@ -262,7 +262,7 @@ static inline struct command *ask_refresh(const char *request_id, const char *ne
 {
     struct command *command = ask("main", request_id, needs);
 
-    command->purpose = PURPOSE_REFRESH;
+    command->as.request.purpose = PURPOSE_REFRESH;
     return command;
 }
 
@@ -284,7 +284,7 @@ static inline struct command *give_back(const char *stack_name, const struct tol
 {
     struct command *command = on(VERB_RELEASE, stack_name, told);
 
-    command->outcome = outcome;
+    command->as.release.outcome = outcome;
     return command;
 }
 
@@ -293,7 +293,7 @@ static inline struct command *mark(const char *stack_name, const struct told *to
 {
     struct command *command = on(VERB_MARK, stack_name, told);
 
-    command->commit = mem_strdup(commit);
+    command->as.mark.commit = mem_strdup(commit);
     return command;
 }
 
@@ -302,8 +302,11 @@ static inline struct command *about(enum verb verb, const struct told *told)
 {
     struct command *command = command_new(verb);
 
-    command->request_number = told->lease;
-    command->call_no = told->call_no;
+    if (verb == VERB_CANCEL)
+        command->as.cancel.number = told->lease;
+    else
+        command->as.hang_up =
+            (struct command_hang_up){.number = told->lease, .call_no = told->call_no};
     return command;
 }
 

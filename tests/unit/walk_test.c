@@ -112,6 +112,7 @@ static struct command *any_request(struct walk *walk)
     uint64_t id =
         repeated ? walk->requests - 1 - below(walk, 12) % walk->requests : walk->requests++;
     struct command *command;
+    struct command_request *request;
 
     /* What a request says goes by its id, so that repeats mostly agree. */
     struct chance of_id = chance_new(id * 977);
@@ -119,19 +120,35 @@ static struct command *any_request(struct walk *walk)
 
     snprintf(request_id, sizeof request_id, "r%llu", (unsigned long long)id);
     command = ask(branch, maybe(walk, 60) ? request_id : NULL, NULL);
+    request = &command->as.request;
     if (chance_percent(&of_id, 70)) {
         static const char *const sets[] = {"", "a=1", "a=1 b=1 c=1", "a=2 b=1 c=1", "a=2 b=2 c=2"};
-        command->units =
+        request->units =
             units(maybe(walk, 2) ? any_units(walk) : sets[chance_below(&of_id, COUNT(sets))]);
     }
-    command->wait_s = maybe(walk, 30) ? 0 : (int)below(walk, 400);
-    command->lease_s = maybe(walk, 30) ? -1 : 1 + (int)below(walk, 900);
-    command->priority = maybe(walk, 60) ? 0 : PRIORITY_MIN + (int)below(walk, PRIORITY_COUNT);
-    command->supersede = maybe(walk, 5);
-    command->purpose = chance_percent(&of_id, 8) ? PURPOSE_REFRESH : PURPOSE_TEST;
-    if (command->supersede)
+    request->wait_s = maybe(walk, 30) ? 0 : (int)below(walk, 400);
+    request->lease_s = maybe(walk, 30) ? -1 : 1 + (int)below(walk, 900);
+    request->priority = maybe(walk, 60) ? 0 : PRIORITY_MIN + (int)below(walk, PRIORITY_COUNT);
+    request->supersede = maybe(walk, 5);
+    request->purpose = chance_percent(&of_id, 8) ? PURPOSE_REFRESH : PURPOSE_TEST;
+    if (request->supersede)
         walk->causes.superseded = true;
     return command;
+}
+
+static void say_more(struct walk *walk, struct command *command)
+{
+    int seconds = maybe(walk, 50) ? -1 : 1 + (int)below(walk, 600);
+
+    if (command->verb == VERB_EXTEND)
+        command->as.extend.lease_s = seconds;
+    else if (command->verb == VERB_RELEASE)
+        command->as.release.hold_s = seconds;
+    else if (command->verb == VERB_HOLD || command->verb == VERB_QUARANTINE)
+        command->as.set_aside =
+            (struct command_set_aside){.revoke = maybe(walk, 30),
+                                       .owner = maybe(walk, 30) ? mem_strdup("owner") : NULL,
+                                       .hold_s = seconds};
 }
 
 static struct command *on_any_stack(struct walk *walk, enum verb verb, uint32_t *number)
@@ -150,9 +167,7 @@ static struct command *on_any_stack(struct walk *walk, enum verb verb, uint32_t 
             command->lease_id[0] ^= (uint8_t)maybe(walk, 5);
         }
     }
-    command->revoke = maybe(walk, 30);
-    command->lease_s = maybe(walk, 50) ? -1 : 1 + (int)below(walk, 600);
-    command->owner = maybe(walk, 30) ? mem_strdup("owner") : NULL;
+    say_more(walk, command);
     command->reason = maybe(walk, 30) ? mem_strdup("reason") : NULL;
     return command;
 }
@@ -162,22 +177,27 @@ static struct command *by_number(struct walk *walk, enum verb verb)
     struct command *command = command_new(verb);
     const struct memo *memo = any_memo(walk);
 
-    command->request_number = memo ? memo->number : below(walk, 20);
-    if (memo)
-        command->call_no = memo->call_no + (maybe(walk, 5) ? 1 : 0);
+    uint64_t number = memo ? memo->number : below(walk, 20);
+
+    if (verb == VERB_CANCEL)
+        command->as.cancel.number = number;
+    else
+        command->as.hang_up = (struct command_hang_up){
+            .number = number, .call_no = memo ? memo->call_no + (maybe(walk, 5) ? 1 : 0) : 0};
     return command;
 }
 
 static struct command *any_update(struct walk *walk)
 {
     struct command *command = command_new(VERB_UPDATE_PROJECT);
+    struct command_update_project *change = &command->as.update_project;
 
-    command->change.max_stacks = maybe(walk, 80) ? 1 + (int)below(walk, 7) : -1;
-    command->change.lease_s = maybe(walk, 30) ? 1 + (int)below(walk, 600) : -1;
-    command->change.max_lease_s = maybe(walk, 30) ? 100 + (int)below(walk, 900) : -1;
-    command->change.wait_s = maybe(walk, 30) ? (int)below(walk, 300) : -1;
-    command->change.has_initial_commit = maybe(walk, 10);
-    command->change.prefix = maybe(walk, 10) ? mem_strdup("other-") : NULL;
+    change->max_stacks = maybe(walk, 80) ? 1 + (int)below(walk, 7) : -1;
+    change->lease_s = maybe(walk, 30) ? 1 + (int)below(walk, 600) : -1;
+    change->max_lease_s = maybe(walk, 30) ? 100 + (int)below(walk, 900) : -1;
+    change->wait_s = maybe(walk, 30) ? (int)below(walk, 300) : -1;
+    change->has_initial_commit = maybe(walk, 10);
+    change->prefix = maybe(walk, 10) ? mem_strdup("other-") : NULL;
     return command;
 }
 
@@ -191,11 +211,11 @@ static struct command *any_command(struct walk *walk)
         return any_request(walk);
     if (dice < 62) {
         command = on_any_stack(walk, VERB_RELEASE, &number);
-        command->outcome = maybe(walk, 60) ? OUTCOME_NONE : (enum outcome)below(walk, 7);
+        command->as.release.outcome = maybe(walk, 60) ? OUTCOME_NONE : (enum outcome)below(walk, 7);
         walk->causes.released[number] = true;
     } else if (dice < 73) {
         command = on_any_stack(walk, VERB_MARK, &number);
-        command->commit = mem_strdup(maybe(walk, 50) ? "c1" : "c2");
+        command->as.mark.commit = mem_strdup(maybe(walk, 50) ? "c1" : "c2");
     } else if (dice < 79) {
         command = on_any_stack(walk, VERB_EXTEND, &number);
         walk->causes.extended[number] = true;
@@ -217,7 +237,7 @@ static struct command *any_command(struct walk *walk)
         command = command_new(VERB_DELETE_LAST);
     } else if (dice < 99) {
         command = command_new(VERB_ADD_STACKS);
-        command->count = 1 + below(walk, 2);
+        command->as.add_stacks.count = 1 + below(walk, 2);
     } else {
         command = any_update(walk);
     }
