@@ -1,15 +1,30 @@
 /* hex: see hex.h. */
 #include "base/hex.h"
 
-void hex_put(struct buf *out, const void *bytes, size_t len)
+static void write_pair(char *pair, unsigned char byte)
 {
     static const char digits[] = "0123456789abcdef";
+
+    pair[0] = digits[byte >> 4];
+    pair[1] = digits[byte & 15];
+}
+
+void hex_write(char *text, const void *bytes, size_t len)
+{
+    const unsigned char *at = bytes;
+
+    for (size_t i = 0; i < len; i++)
+        write_pair(text + 2 * i, at[i]);
+    text[2 * len] = '\0';
+}
+
+void hex_put(struct buf *out, const void *bytes, size_t len)
+{
     const unsigned char *at = bytes;
     char pair[2];
 
     for (size_t i = 0; i < len; i++) {
-        pair[0] = digits[at[i] >> 4];
-        pair[1] = digits[at[i] & 15];
+        write_pair(pair, at[i]);
         buf_append(out, pair, 2);
     }
 }

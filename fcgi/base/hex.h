@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Writes 2 * len digits and a NUL. */
+void hex_write(char *text, const void *bytes, size_t len);
 void hex_put(struct buf *out, const void *bytes, size_t len);
 
 /* What one digit stands for; -1: it is none. */

@@ -1,6 +1,7 @@
 /* render: the only place where results become HTTP statuses. */
 #include "write/render.h"
 
+#include "base/hex.h"
 #include "base/times.h"
 
 #include <stdio.h>
@@ -13,8 +14,7 @@ static void put_lease_id(struct json_writer *json, const struct lease *lease)
 {
     char text[2 * LEASE_ID_SIZE + 1];
 
-    for (size_t i = 0; i < LEASE_ID_SIZE; i++)
-        snprintf(text + 2 * i, 3, "%02x", lease->lease_id[i]);
+    hex_write(text, lease->lease_id, LEASE_ID_SIZE);
     json_put_string(json, "leaseId", text);
     explicit_bzero(text, sizeof text);
 }
@@ -264,42 +264,79 @@ struct error_text {
     const char *message;
 };
 
-static const struct error_text errors[] = {
-    [RESULT_QUEUE_FULL] = {503, "queueFull", "Too many requests are waiting already"},
-    [RESULT_NOT_NOW] = {503, "notNow",
-                        "A refresh is served only while two stacks are idle and nobody waits"},
-    [RESULT_REPLACED] = {409, "replaced", "Another connection waits for this request now"},
-    [RESULT_CANCELLED] = {409, "cancelled", "The request was cancelled"},
-    [RESULT_SUPERSEDED] = {409, "superseded", "A newer request of this branch has taken its place"},
-    [RESULT_NO_PROJECT] = {404, "unknownProject", "The project of this key does not exist"},
-    [RESULT_NO_STACK] = {404, "unknownStack", "There is no such stack in this project"},
-    [RESULT_NO_REQUEST] = {404, "unknownRequest", "There is no such request in this project"},
-    [RESULT_STACK_LEASED] = {409, "stackLeased", "The last stack is leased; nothing was deleted"},
-    [RESULT_TOO_MANY_STACKS] = {409, "tooManyStacks",
-                                "The project would have more than maxStacks stacks"},
-    [RESULT_STACKS_EXIST] = {409, "stacksExist",
-                             "The prefix cannot change while the project has stacks"},
-    [RESULT_LEASE_ID_REQUIRED] = {403, "leaseIdRequired",
-                                  "This lease is protected: send its leaseId"},
-    [RESULT_WRONG_LEASE_ID] = {403, "wrongLeaseId", "The leaseId is not that of the stack's lease"},
-    [RESULT_LEASE_LOST] = {410, "leaseLost", "The lease has ended; the stack may be another job's"},
-    [RESULT_NO_DATABASE] = {503, "databaseUnavailable",
-                            "The database is not available; nothing was changed"},
-    [RESULT_IN_DOUBT] = {503, "databaseUnavailable",
-                         "The database went away before it confirmed; repeat the call"},
-    [RESULT_SHUTTING_DOWN] = {503, "shuttingDown", "The service is restarting"},
-};
-
-static void render_error(const struct command *command, struct response *response)
+/* Without `default`, so that no result can be added without its status. */
+static struct error_text error_of(enum result_code code)
 {
-    const struct error_text *error = &errors[command->result.code];
+    switch (code) {
+    case RESULT_QUEUE_FULL:
+        return (struct error_text){503, "queueFull", "Too many requests are waiting already"};
+    case RESULT_NOT_NOW:
+        return (struct error_text){
+            503, "notNow", "A refresh is served only while two stacks are idle and nobody waits"};
+    case RESULT_REPLACED:
+        return (struct error_text){409, "replaced",
+                                   "Another connection waits for this request now"};
+    case RESULT_CANCELLED:
+        return (struct error_text){409, "cancelled", "The request was cancelled"};
+    case RESULT_SUPERSEDED:
+        return (struct error_text){409, "superseded",
+                                   "A newer request of this branch has taken its place"};
+    case RESULT_NO_PROJECT:
+        return (struct error_text){404, "unknownProject", "The project of this key does not exist"};
+    case RESULT_NO_STACK:
+        return (struct error_text){404, "unknownStack", "There is no such stack in this project"};
+    case RESULT_NO_REQUEST:
+        return (struct error_text){404, "unknownRequest",
+                                   "There is no such request in this project"};
+    case RESULT_STACK_LEASED:
+        return (struct error_text){409, "stackLeased",
+                                   "The last stack is leased; nothing was deleted"};
+    case RESULT_TOO_MANY_STACKS:
+        return (struct error_text){409, "tooManyStacks",
+                                   "The project would have more than maxStacks stacks"};
+    case RESULT_STACKS_EXIST:
+        return (struct error_text){409, "stacksExist",
+                                   "The prefix cannot change while the project has stacks"};
+    case RESULT_LEASE_ID_REQUIRED:
+        return (struct error_text){403, "leaseIdRequired",
+                                   "This lease is protected: send its leaseId"};
+    case RESULT_WRONG_LEASE_ID:
+        return (struct error_text){403, "wrongLeaseId",
+                                   "The leaseId is not that of the stack's lease"};
+    case RESULT_LEASE_LOST:
+        return (struct error_text){410, "leaseLost",
+                                   "The lease has ended; the stack may be another job's"};
+    case RESULT_NO_DATABASE:
+        return (struct error_text){503, "databaseUnavailable",
+                                   "The database is not available; nothing was changed"};
+    case RESULT_IN_DOUBT:
+        return (struct error_text){503, "databaseUnavailable",
+                                   "The database went away before it confirmed; repeat the call"};
+    case RESULT_SHUTTING_DOWN:
+        return (struct error_text){503, "shuttingDown", "The service is restarting"};
+    case RESULT_DONE: /* from here: render_command() */
+    case RESULT_NO_EFFECT:
+    case RESULT_GRANTED:
+    case RESULT_WAIT_OVER:
+    case RESULT_REQUEST_ENDED:
+    case RESULT_REQUEST_MISMATCH:
+    case RESULT_INVALID_STATE:
+    case RESULT_NO_MORE_STACK:
+    case RESULT_DRAINING:
+    case RESULT_WAITING: /* has no response yet */
+        break;
+    }
+    return (struct error_text){500, "internal", "Unexpected result"};
+}
 
-    if (error->status == 503)
-        response_retry_after(response, command->result.code == RESULT_NOT_NOW ||
-                                               command->result.code == RESULT_QUEUE_FULL
-                                           ? RETRY_MAX_S
-                                           : RETRY_SOON_S);
-    response_error(response, error->status, error->code, "%s", error->message);
+static void render_error(enum result_code code, struct response *response)
+{
+    struct error_text error = error_of(code);
+    bool crowded = code == RESULT_NOT_NOW || code == RESULT_QUEUE_FULL;
+
+    if (error.status == 503)
+        response_retry_after(response, crowded ? RETRY_MAX_S : RETRY_SOON_S);
+    response_error(response, error.status, error.code, "%s", error.message);
 }
 
 void render_command(const struct pool *pool, const struct command *command,
@@ -336,7 +373,7 @@ void render_command(const struct pool *pool, const struct command *command,
         response_message(response, "Stack %s is deleted once its job gives it back", name);
         break;
     default:
-        render_error(command, response);
+        render_error(result->code, response);
         break;
     }
 }

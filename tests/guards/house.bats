@@ -24,7 +24,7 @@ error_codes()
 {
     {
         cat fcgi/**/*.c | tr '\n' ' ' | grep -oP 'response_(open_)?error\([^;"]*"\K[a-z][A-Za-z]+(?=")'
-        cat fcgi/**/*.c | tr '\n' ' ' | grep -oP '\{[45][0-9][0-9],\s*"\K[a-z][A-Za-z]+(?=")'
+        cat fcgi/**/*.c | tr '\n' ' ' | grep -oP '\{\s*[45][0-9][0-9],\s*"\K[a-z][A-Za-z]+(?=")'
         grep -ohP '"code":"\K[A-Za-z]+' nginx/errors.conf
     } | sort -u
 }
@@ -83,6 +83,18 @@ fault_words()
     for word in STACK_ORCHESTRATOR_FAULTS fault_point beforeCommit; do
         grep -qw "$word" <<<"$output"
     done
+}
+
+# Names of the verbs, as callers know them.
+verbs()
+{
+    sed -n '/^const char \*command_verb_name/,/^}/s/^ *return "\(.*\)";/\1/p' fcgi/rules/command.c
+}
+
+@test "every verb that has a name has a route of that name" {
+    mapfile -t words < <(verbs)
+    ((${#words[@]} >= 13))
+    diff <(verbs | sort) <(sed -n '/^static const struct route routes\[\]/,/^};/s/^ *{"\/\([^"]*\)", .* NULL, VERB_.*/\1/p' fcgi/api/api.c | sort)
 }
 
 @test "every route stands in the API reference" {

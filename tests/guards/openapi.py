@@ -248,7 +248,7 @@ def documented_errors():
 
 def check_errors():
     theirs = set(re.findall(r'response_error\(\s*\w+,\s*(\d{3}),\s*"(\w+)"', SOURCE))
-    theirs |= set(re.findall(r'\{(\d{3}),\s*"(\w+)",', SOURCE))
+    theirs |= set(re.findall(r'\{\s*(\d{3}),\s*"(\w+)",', SOURCE))
     theirs |= set(re.findall(r"return (\d{3}) '\{\"error\":\{\"code\":\"(\w+)\"", read("nginx/errors.conf")))
     codes = {code for _, code in theirs}
     for call in re.findall(r"response_open_error\(([^;]*);", SOURCE):
