@@ -34,10 +34,8 @@ enum verb {
     VERB_DELETE_STACK,
     VERB_UPDATE_PROJECT,
     VERB_HANG_UP, /* the writer's own: nobody hears of a request, so its wait ends, or its grant
-                   * goes back. It has no route and stays the last. */
+                   * goes back. It has no name in the API. */
 };
-
-#define VERB_COUNT (VERB_HANG_UP + 1)
 
 enum result_code {
     RESULT_DONE,

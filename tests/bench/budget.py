@@ -31,7 +31,7 @@ CALLS = {
     "read": ["gateway_next"],
     "parse": ["api_handle"],
     "write": ["store_commit"],
-    "answer": ["answers_project"],
+    "answer": ["delivery_desk"],
     "batch": ["batch_run"],
 }
 ALLOCATORS = ["malloc", "calloc", "realloc"]
