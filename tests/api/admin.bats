@@ -48,7 +48,7 @@ latest_action()
     expect 200 ".actions[0] | $1"
 }
 
-@test "available → held: nobody gets it; who, why and until when are told; → available by reinstateStack" {
+@test "available → held: nobody gets it; its status says who, why and until when; → available by reinstateStack" {
     new_project --max-stacks 1
     post /addStacks '{"count":1}'
     act /holdStack '"seconds":1000,"reason":"look","owner":"ada"'
@@ -95,7 +95,7 @@ latest_action()
     stack_has 'has("hold") | not'
 }
 
-@test "texts come back as they were told: letters of several bytes, spaces at the end, full length" {
+@test "texts come back as they were sent: letters of several bytes, spaces at the end, full length" {
     local reason
     printf -v reason "é' %.0s" {1..250} # 1,000 bytes
     new_project --max-stacks 1
@@ -173,7 +173,7 @@ latest_action()
     [[ $(peek /status | jq -c .stacks) == "$before" ]]
 }
 
-@test "revokeLease frees the stack for the next; only the lease of that fence, if it is told" {
+@test "revokeLease frees the stack for the next; only the lease of that fence, if one is named" {
     new_project --max-stacks 1
     take
     later next POST /requestStack
@@ -463,7 +463,7 @@ latest_action()
     expect 200 '.requests == []'
 }
 
-@test "GET /status tells the pool, the leases with their jobs, and the day's figures" {
+@test "GET /status shows the pool, the leases with their jobs, and the day's figures" {
     new_project --max-stacks 3 --initial-commit zero
     take
     mark

@@ -178,7 +178,7 @@ key_file()
     done
 }
 
-@test "key list tells names, projects and roles, never a key" {
+@test "key list shows names, projects and roles, never a key" {
     list=$(ctl key list && ctl key list --json)
     [[ $list == *auth-viewer* ]]
     refute grep --ignore-case --fixed-strings --file "$SECRETS" <<<"$list"
@@ -282,7 +282,7 @@ no_units_are_kept()
     expect 200
 }
 
-@test "logs tell project, role, key name and path, but no query and no key" {
+@test "logs hold project, role, key name and path, but no query and no key" {
     call GET '/history?branch=in-the-query'
     expect 200
     call GET '/nothing?key=in-the-query'

@@ -104,7 +104,7 @@ granted()
     expect 200 '.stackName == "test-1" and .changedUnits == ["e"] and .removedUnits == []'
 }
 
-@test "changedUnits and removedUnits are told against what the stack runs" {
+@test "changedUnits and removedUnits compare the request with what the stack runs" {
     furnish '{"kept":"1","changed":"1","gone":"1","gone/too":"1"}'
     post /requestStack '{"units":{"kept":"1","changed":"2","new":"1"}}'
     expect 200 '.changedUnits | sort == ["changed","new"]' '.removedUnits | sort == ["gone","gone/too"]'
@@ -144,7 +144,7 @@ granted()
     [[ $CHANGED == migrations ]]
 }
 
-@test "a mark of a lease without units leaves the content unknown, the commit told" {
+@test "a mark of a lease without units leaves the content unknown and the commit known" {
     furnish '{"a":"1"}'
     take
     mark plain
@@ -235,7 +235,7 @@ granted()
     sees /history '.requests[] | select(.outcome == "hold") | .state == "released"'
 }
 
-@test "a hold ends at its time, and serves who waits" {
+@test "a hold ends at its time, and whoever waits gets the stack" {
     new_project --max-stacks 1
     take
     give '"outcome":"hold","holdSeconds":1'
@@ -366,7 +366,7 @@ granted()
     eventually sees /status 'all(.queue[]; .passedOver == 0)'
 }
 
-@test "history and the day's figures tell how many units each job changed" {
+@test "history and the day's figures say how many units each job changed" {
     furnish '{"a":"1","b":"1"}'
     changed_for '{"a":"1","b":"1"}'
     take '{"branch":"two","units":{"a":"2","b":"2"}}'

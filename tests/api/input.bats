@@ -142,7 +142,7 @@ units()
     good /releaseStack "{\"stackName\":\"no\",\"x\":$(repeat '[' 15)$(repeat ']' 15)}"
 }
 
-@test "a body of 256 KiB is read, one byte more gets 413, also when its length isn't told" {
+@test "a body of 256 KiB is read, one byte more gets 413, also when its length isn't declared" {
     {
         printf '{"stackName":"no","x":"'
         head -c $((262144 - 25)) /dev/zero | tr '\0' x
@@ -229,7 +229,7 @@ limits()
     expect_each POST 400 ".error | .code == \"invalidField\" and .field == \"$2\" and (.message | contains(\"from $3 to $4\"))" "${bodies[@]}"
 }
 
-@test "numbers outside their limits, with fractions, as text: 400 invalidField that tells the limits" {
+@test "numbers outside their limits, with fractions, as text: 400 invalidField that names the limits" {
     limits /requestStack waitSeconds 0 3600 '{"waitSeconds":@}'
     limits /requestStack leaseSeconds 1 86400 '{"leaseSeconds":@}'
     limits /requestStack priority -10 10 '{"priority":@}'
@@ -258,7 +258,7 @@ limits()
     expect_error 404 unknownRequest
 }
 
-@test "words that aren't known and truths that aren't: 400 invalidField" {
+@test "unknown words, and values that are no booleans: 400 invalidField" {
     bad_field /requestStack purpose '{"purpose":"deploy"}' '{"purpose":"Test"}' '{"purpose":""}' '{"purpose":1}'
     bad_field /requestStack supersede '{"supersede":"yes"}' '{"supersede":1}' '{"supersede":{}}'
     bad_field /releaseStack outcome '{"stackName":"no","outcome":"great"}' '{"stackName":"no","outcome":""}' '{"stackName":"no","outcome":1}'
@@ -382,7 +382,7 @@ limits()
     expect_error 400 invalidField '.error.field == "requestId"'
 }
 
-@test "the first faulty field is told, and nothing is done by half" {
+@test "the first faulty field is named, and nothing is done by half" {
     post /updateProject '{"maxStacks":1,"waitSeconds":-1}'
     expect_error 400 invalidField '.error.field == "waitSeconds"'
     sees /status '.project.maxStacks == 3'

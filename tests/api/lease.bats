@@ -249,7 +249,7 @@ still_leased()
     sees /status '.stacks | length == 1'
 }
 
-@test "a retry tells what the first answer told, also after the job has marked the stack" {
+@test "a retry gets what the first answer said, also after the job has marked the stack" {
     new_project
     take '{"requestId":"r","units":{"a":"1","b":"1"}}'
     mark new
@@ -343,7 +343,7 @@ still_leased()
     sees /status '.stacks | length == 1'
 }
 
-@test "no GET tells a leaseId or a requestId" {
+@test "no GET shows a leaseId or a requestId" {
     new_project --max-stacks 1
     take '{"requestId":"hidden-request"}'
     post /requestStack '{"requestId":"hidden-waiting","waitSeconds":0}'

@@ -182,7 +182,7 @@ give_back()
     expect 200 '.lastDeployedCommit == "c2"' '.isNew == false'
 }
 
-@test "setLastDeployedCommit is told to the next caller, also when the job failed" {
+@test "the next caller learns what setLastDeployedCommit said, also when the job failed" {
     new_project
     take
     post /setLastDeployedCommit '{"stackName":"test-1","lastDeployedCommit":"c1"}'

@@ -99,7 +99,7 @@ milliseconds()
     give
 }
 
-@test "/healthz tells that the program lives, /readyz that it can serve" {
+@test "/healthz says that the program lives, /readyz that it can serve" {
     AS=
     call GET /readyz
     expect 200 '.status == "ready"'
@@ -256,7 +256,7 @@ milliseconds()
     granted b-again
 }
 
-@test "a restart of the program forgets nothing of what a stack is and was told to be" {
+@test "a restart of the program forgets nothing of what a stack is and is to become" {
     local before
     new_project --max-stacks 2
     take '{"branch":"first"}'

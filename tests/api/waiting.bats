@@ -281,7 +281,7 @@ ended_as()
     eventually is_in_state test-1 available
 }
 
-@test "a hang-up just before the release: the stack goes to who is still there" {
+@test "a hang-up just before the release: the stack goes to the one who is still there" {
     new_project --max-stacks 1
     for round in 1 2 3; do
         take
@@ -328,7 +328,7 @@ ended_as()
     granted mine
 }
 
-@test "who doesn't come back in time loses the place; the requestId may ask again, at the tail" {
+@test "a caller that doesn't come back in time loses the place; the requestId may ask again, at the tail" {
     new_project --max-stacks 1
     take
     post /requestStack '{"branch":"mine","requestId":"late","waitSeconds":0}'

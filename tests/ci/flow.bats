@@ -157,7 +157,7 @@ setup() { new_app; }
     contains "1 of 3 units"
 }
 
-@test "shared paths change every unit; a removed unit is told" {
+@test "shared paths change every unit; a removed unit is named" {
     new_project 1
     echo 1 >lock
     commit_all lock
@@ -237,7 +237,7 @@ setup() { new_app; }
     "$ci_stack" release
 }
 
-@test "waits in the queue over several polls, keeps its place, tells it" {
+@test "waits in the queue over several polls, keeps its place, and says which" {
     new_project 1
     "$ci_stack" request --state one --branch first
     start_job run --state two --poll 1s --wait 60s --branch second --test 'echo SECOND'
@@ -497,7 +497,7 @@ release_waits()
     [ "$status" = 0 ]
 }
 
-@test "who deploys by a command of their own and marks nothing: the stack counts as unknown" {
+@test "a job that deploys by a command of its own and marks nothing leaves the stack's content unknown" {
     new_project 1
     "$ci_stack" run "${units[@]}" --deploy true --migrate true
     change services/users

@@ -11,7 +11,7 @@ setup()
     export ORCHESTRATOR_URL=https://127.0.0.1:1 ORCHESTRATOR_KEY=0123456789
 }
 
-@test "help tells every command, and each command its options" {
+@test "help lists every command, and each command its options" {
     run "$ci_stack" --help
     [ "$status" = 0 ]
     for command in run request deploy exports migrate mark test release extend status refresh warm destroy; do
@@ -34,7 +34,7 @@ setup()
     [ "$status" = 0 ]
 }
 
-@test "wrong options are told with a status of their own" {
+@test "wrong options are named, with a status of their own" {
     for arguments in '--nonsense 1' '--wait' '--wait soon' '--wait 25h' '--lease 4s' '--jobs 0' '--jobs 65' '--priority 11' \
         '--on-failure explode' '--on-failure hold=1s' '--format xml' '--stage-var a-b' '--grace 2m' '--poll 0'; do
         # shellcheck disable=SC2086
@@ -62,7 +62,7 @@ setup()
     [ "$status" = 64 ]
 }
 
-@test "only https, but for this machine" {
+@test "only https, except to this machine" {
     for url in http://stacks.example.org ftp://x 'https://x y' $'https://x\nheader' '' file:///etc/passwd http://127.0.0.1.example.org; do
         ORCHESTRATOR_URL=$url run "$ci_stack" status
         [ "$status" = 64 ] || { echo "$url: $status $output"; return 1; }

@@ -92,7 +92,7 @@ commit() # BRANCH TIME PARENTS UNIT CONTENT...
     contains ci-stack-plan
 }
 
-@test "plan's help names each option; wrong ones are told" {
+@test "plan's help names each option; wrong ones are refused by name" {
     run "$ci_stack-plan" --help
     [ "$status" = 0 ]
     for option in repo units migrate-units settings since main max-jobs push-gap test-minutes deploy-minutes unit-minutes \

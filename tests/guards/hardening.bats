@@ -47,7 +47,7 @@ compiled_with()
     grep -q 'FLAGS_1.*\bNOW\b' dynamic
 }
 
-@test "no memory is both writable and executable, the stack neither" {
+@test "no memory is both writable and executable, and the stack is not executable" {
     grep -qE '^ *GNU_STACK .* RW +0x' headers
     grep -qE '^ *LOAD .* R E +0x' headers
     run ! grep -qE '^ *LOAD .* RWE ' headers

@@ -256,7 +256,7 @@ doctor_says()
     grep -q "$1" <<<"$output"
 }
 
-@test "doctor tells a renewed certificate that nginx has not read, and one for another name" {
+@test "doctor reports a renewed certificate that nginx has not read, and one for another name" {
     doctor_says '^good *https *https://stacks.test:443/readyz answers'
     doctor_says '^good *certificate *https://stacks.test is served with /etc/nginx/stacks.test.pem, which is for it'
     inside openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=other.test -addext subjectAltName=DNS:other.test \
