@@ -30,10 +30,35 @@ write()
     printf '%s\n' "${@:2}" >"$root/fcgi/$1"
 }
 
+# The forged tree's map names what is there, but for $unnamed.
+draw()
+{
+    local room
+
+    cat <<'END'
+| top | api, read, write, database, http, base | x |
+| api | read, rules, http, base | x |
+| read | rules, database, base | x |
+| write | store, rules, http, base | x |
+| store | rules, database, base | x |
+| rules | base | x |
+| database | base | x |
+| http | base | x |
+| base | | x |
+
+END
+    for room in top api read write store rules database http base; do
+        (cd "$root/fcgi/${room/#top/.}" && printf -- '- **%s**:' "$room" &&
+            find . -maxdepth 1 -name '*.[ch]' -printf '%f\n' | sed 's/\.[ch]$//; s/_private$//' | sort -u |
+            grep -vx "${unnamed:-}" | sed "s/.*/ \`&\` x;/" | tr -d "\n" && echo)
+    done
+}
+
 judge()
 {
     local file
 
+    draw >"$root/fcgi/README.md"
     (cd "$root" && while read -r file; do
         mkdir -p "build/$(dirname "$file")"
         "${CC:-cc}" -c -Ifcgi -I"$BATS_TEST_TMPDIR/headers" -o "build/${file%.c}.o" "$file"
@@ -52,7 +77,7 @@ fails_only()
 
 @test "a tree that keeps the rules passes" {
     run -0 judge
-    [[ $(grep -c '^ok' <<<"$output") == 6 ]]
+    [[ $(grep -c '^ok' <<<"$output") == 7 ]]
 }
 
 @test "an include against the arrows is a fault" {
@@ -93,4 +118,9 @@ fails_only()
     write rules/here.c '#include "rules/pair.h"' 'int here(void) { return there(); }'
     write rules/there.c '#include "rules/pair.h"' 'int there(void) { return here(); }'
     fails_only 'no calls go round in a circle' 'rules/here.c -> rules/there.c -> rules/here.c'
+}
+
+@test "a module that the map of the rooms leaves out is a fault" {
+    unnamed=gateway
+    fails_only 'fcgi/README.md shows the rooms and their modules' 'fcgi/README.md does not name http/gateway'
 }

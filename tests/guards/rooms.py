@@ -100,6 +100,27 @@ def libraries(tree):
             yield f"{library} is used by: {', '.join(users) or 'nobody'}"
 
 
+def readme(tree):
+    """fcgi/README.md has the table of arrows, and names each module once, in its room's line."""
+    with open(os.path.join(tree.top, "README.md"), encoding="utf-8") as file:
+        text = file.read()
+    rows = {"" if name == "top" else name: set(filter(None, allowed.split(", ")))
+            for name, allowed in re.findall(r"^\| ([a-z]+) \| ([a-z, ]*?) ?\|", text.partition("\n- **")[0], re.M) if name != "room"}
+    for name in sorted(set(ARROWS) | set(rows)):
+        if rows.get(name) != ARROWS.get(name):
+            yield f"the arrows of {name or 'the top'} are not those of the table in fcgi/README.md"
+    for name in sorted(ARROWS):
+        item = re.search(rf"^- \*\*{name or 'top'}\*\*: (.*(?:\n  .*)*)", text, re.M)
+        named = re.findall(r"`([a-z_]+)`", item[1] if item else "")
+        modules = {os.path.basename(path)[:-2].removesuffix("_private") for path in tree.texts if room(path) == name}
+        for module in sorted(modules - set(named)):
+            yield f"fcgi/README.md does not name {name or 'top'}/{module}"
+        for module in sorted(set(named) - modules):
+            yield f"fcgi/README.md names {name or 'top'}/{module}, which there is not"
+        for module in sorted(module for module in modules if named.count(module) > 1):
+            yield f"fcgi/README.md names {name or 'top'}/{module} twice"
+
+
 def circles(edges):
     """Paths that lead back to where they began, one for each knot."""
     state, trail = {}, []
@@ -146,6 +167,7 @@ RULES = (
     ("includes follow the arrows", arrows),
     ("private headers stay in their room", private_headers),
     ("each outside library has one user", libraries),
+    ("fcgi/README.md shows the rooms and their modules", readme),
     ("no includes go round in a circle", include_circles),
     ("no calls go round in a circle", call_circles),
 )
