@@ -16,7 +16,7 @@ system=$place/$name
 logs=$PWD/build/log/bare/$name
 login=root home=/root
 [[ $who == root ]] || login=builder home=/home/builder
-port=8443
+port=
 number=0 status=0
 
 # try TEXT COMMAND ...: one line of TAP; when it fails, the end of what it printed.
@@ -105,13 +105,10 @@ clone()
     there 'git clone /srv/stack-orchestrator.git stack-orchestrator'
 }
 
+# On a port that nobody has: another root may be run beside this one.
 make_run()
 {
-    # Its own port, if nobody has it on this machine.
-    while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
-        port=$((20000 + RANDOM % 12000))
-    done
-    there "make run PORT=$port"
+    there 'make run PORT=0' && port=$(<"$system$home/stack-orchestrator/var/port")
 }
 
 # The lines that `make run` printed, typed into one shell.
@@ -136,7 +133,7 @@ ends_green()
 
 make_stop()
 {
-    there 'make stop' && ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null
+    there 'make stop' && [[ -n $port ]] && ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null
 }
 
 # The names in directories where nothing of ours belongs.
