@@ -22,7 +22,7 @@ struct waiting_read {
     struct call *call;
 };
 
-struct reading {
+struct reads {
     pthread_mutex_t lock;
     int threads; /* that read now */
     int threads_max;
@@ -32,14 +32,14 @@ struct reading {
 
 struct worker {
     pthread_t thread;
-    struct reading *reading;
+    struct reads *reads;
     struct gateway *gateway;
     struct writer *writer;
     struct reader *reader;
 };
 
 struct workers {
-    struct reading reading;
+    struct reads reads;
     int count;
     struct worker list[];
 };
@@ -67,43 +67,43 @@ static void handle(struct worker *worker, struct call *call)
     response_free(&response);
 }
 
-/* Whether this thread may read now. If not, the request waits for one that does. */
-static bool begin_reading(struct reading *reading, struct call *call)
+/* Whether this thread may read now. If not, the call waits for one that does. */
+static bool begin_read(struct reads *reads, struct call *call)
 {
     struct waiting_read *waiting;
     bool may_read;
 
-    pthread_mutex_lock(&reading->lock);
-    may_read = reading->threads < reading->threads_max;
+    pthread_mutex_lock(&reads->lock);
+    may_read = reads->threads < reads->threads_max;
     if (may_read) {
-        reading->threads++;
+        reads->threads++;
     } else {
         waiting = mem_zalloc(sizeof *waiting);
         waiting->call = call;
-        *reading->end = waiting;
-        reading->end = &waiting->next;
+        *reads->end = waiting;
+        reads->end = &waiting->next;
     }
-    pthread_mutex_unlock(&reading->lock);
+    pthread_mutex_unlock(&reads->lock);
     return may_read;
 }
 
-/* The next request of a thread that has read. NULL: none, and it reads no longer. */
-static struct call *go_on_reading(struct reading *reading)
+/* The next call for a thread that has read. NULL: none, and it reads no longer. */
+static struct call *next_read(struct reads *reads)
 {
     struct call *call = NULL;
     struct waiting_read *waiting;
 
-    pthread_mutex_lock(&reading->lock);
-    waiting = reading->first;
+    pthread_mutex_lock(&reads->lock);
+    waiting = reads->first;
     if (waiting) {
         call = waiting->call;
-        reading->first = waiting->next;
-        if (!reading->first)
-            reading->end = &reading->first;
+        reads->first = waiting->next;
+        if (!reads->first)
+            reads->end = &reads->first;
     } else {
-        reading->threads--;
+        reads->threads--;
     }
-    pthread_mutex_unlock(&reading->lock);
+    pthread_mutex_unlock(&reads->lock);
     free(waiting);
     return call;
 }
@@ -114,14 +114,14 @@ static void *run(void *context)
     struct call *call;
 
     while ((call = gateway_next(worker->gateway)) != NULL) {
-        bool reads = api_reads(call);
+        bool is_read = api_reads(call);
 
-        if (reads && !begin_reading(worker->reading, call))
+        if (is_read && !begin_read(worker->reads, call))
             continue;
         do {
             handle(worker, call);
             gateway_free(call);
-            call = reads ? go_on_reading(worker->reading) : NULL;
+            call = is_read ? next_read(worker->reads) : NULL;
         } while (call);
     }
     return NULL;
@@ -142,13 +142,13 @@ struct workers *workers_start(const struct config *config, struct gateway *gatew
     struct workers *workers =
         mem_zalloc(sizeof *workers + (size_t)config->workers * sizeof(struct worker));
 
-    pthread_mutex_init(&workers->reading.lock, NULL);
-    workers->reading.threads_max = most_reading(config->workers);
-    workers->reading.end = &workers->reading.first;
+    pthread_mutex_init(&workers->reads.lock, NULL);
+    workers->reads.threads_max = most_reading(config->workers);
+    workers->reads.end = &workers->reads.first;
     for (; workers->count < config->workers; workers->count++) {
         struct worker *worker = &workers->list[workers->count];
 
-        worker->reading = &workers->reading;
+        worker->reads = &workers->reads;
         worker->gateway = gateway;
         worker->writer = writer;
         worker->reader = reader_new(config);
@@ -161,7 +161,7 @@ struct workers *workers_start(const struct config *config, struct gateway *gatew
     }
     if (workers->count > 0)
         return workers;
-    pthread_mutex_destroy(&workers->reading.lock);
+    pthread_mutex_destroy(&workers->reads.lock);
     free(workers);
     return NULL;
 }
@@ -172,6 +172,6 @@ void workers_join(struct workers *workers)
         pthread_join(workers->list[i].thread, NULL);
         reader_free(workers->list[i].reader);
     }
-    pthread_mutex_destroy(&workers->reading.lock);
+    pthread_mutex_destroy(&workers->reads.lock);
     free(workers);
 }

@@ -166,13 +166,3 @@ enum database_status database_fault(struct database *database, const char *point
     return status;
 }
 #endif
-
-uint64_t database_uint(const struct database_row *row, unsigned column, uint64_t otherwise)
-{
-    return row->values[column] ? strtoull(row->values[column], NULL, 10) : otherwise;
-}
-
-int64_t database_int(const struct database_row *row, unsigned column, int64_t otherwise)
-{
-    return row->values[column] ? strtoll(row->values[column], NULL, 10) : otherwise;
-}

@@ -58,8 +58,4 @@ static inline enum database_status database_fault(struct database *database, con
 }
 #endif
 
-/* Columns as numbers; NULL gives `otherwise`. */
-uint64_t database_uint(const struct database_row *row, unsigned column, uint64_t otherwise);
-int64_t database_int(const struct database_row *row, unsigned column, int64_t otherwise);
-
 #endif

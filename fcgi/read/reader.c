@@ -41,7 +41,7 @@ void reader_take_project(struct page *page, const struct database_row *row)
 {
     page->found = true;
     snprintf(page->prefix, sizeof page->prefix, "%s", row->values[PROJECT_PREFIX]);
-    page->now_us = database_int(row, PROJECT_NOW, 0);
+    page->now_us = database_row_int(row, PROJECT_NOW, 0);
 }
 
 void reader_add_project(struct buf *sql, const char *project)
@@ -96,7 +96,7 @@ void reader_put_time(struct json_writer *json, const char *name, const struct da
                      unsigned column)
 {
     if (row->values[column])
-        json_put_time(json, name, database_int(row, column, 0));
+        json_put_time(json, name, database_row_int(row, column, 0));
     else
         json_put_null(json, name);
 }
@@ -105,7 +105,7 @@ void reader_put_number(struct json_writer *json, const char *name, const struct 
                        unsigned column)
 {
     if (row->values[column])
-        json_put_integer(json, name, database_int(row, column, 0));
+        json_put_integer(json, name, database_row_int(row, column, 0));
     else
         json_put_null(json, name);
 }

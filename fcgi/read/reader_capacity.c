@@ -46,9 +46,9 @@ static void add_job(struct recording *recording, const struct database_row *row)
         recording->jobs = mem_realloc(recording->jobs, recording->size * sizeof *recording->jobs);
     }
     recording->jobs[recording->count++] =
-        (struct capacity_job){.asked_at = database_int(row, JOB_ASKED_AT, 0),
-                              .hold_us = database_int(row, JOB_HOLD, -1),
-                              .patience_us = database_int(row, JOB_PATIENCE, 0)};
+        (struct capacity_job){.asked_at = database_row_int(row, JOB_ASKED_AT, 0),
+                              .hold_us = database_row_int(row, JOB_HOLD, -1),
+                              .patience_us = database_row_int(row, JOB_PATIENCE, 0)};
 }
 
 static void visit(void *context, const struct database_row *row)
@@ -60,7 +60,7 @@ static void visit(void *context, const struct database_row *row)
         reader_take_project(&recording->page, row);
         break;
     case SET_CURRENT:
-        recording->current = (uint32_t)database_uint(row, 0, 0);
+        recording->current = (uint32_t)database_row_uint(row, 0, 0);
         break;
     case SET_JOBS:
         add_job(recording, row);

@@ -52,7 +52,7 @@ static void visit_list(void *context, const struct database_row *row)
     json_open_object(json, NULL);
     reader_put_stack_name(page, "stackName", row, LISTED_NUMBER);
     reader_put_text(json, "lastDeployedCommit", row, LISTED_COMMIT);
-    json_put_bool(json, "isAvailable", database_uint(row, LISTED_IS_AVAILABLE, 0) != 0);
+    json_put_bool(json, "isAvailable", database_row_uint(row, LISTED_IS_AVAILABLE, 0) != 0);
     reader_put_text(json, "branch", row, LISTED_BRANCH);
     reader_put_time(json, "created", row, LISTED_CREATED);
     reader_put_time(json, "modified", row, LISTED_MODIFIED);
@@ -95,7 +95,7 @@ static void visit_listing(void *context, const struct database_row *row)
     }
     if (++listing->rows > listing->limit)
         return; /* one more than the limit was asked for: it only tells that there is more */
-    listing->last = database_uint(row, LISTING_NUMBER, 0);
+    listing->last = database_row_uint(row, LISTING_NUMBER, 0);
     listing->put(&listing->page, row);
 }
 
@@ -188,9 +188,9 @@ static void add_history_sql(struct buf *sql, const char *project,
 static void put_ended(const struct page *page, const struct database_row *row)
 {
     struct json_writer *json = page->json;
-    int64_t asked_at = database_int(row, ENDED_ASKED_AT, 0);
-    int64_t granted_at = database_int(row, ENDED_GRANTED_AT, 0);
-    int64_t ended_at = database_int(row, ENDED_ENDED_AT, 0);
+    int64_t asked_at = database_row_int(row, ENDED_ASKED_AT, 0);
+    int64_t granted_at = database_row_int(row, ENDED_GRANTED_AT, 0);
+    int64_t ended_at = database_row_int(row, ENDED_ENDED_AT, 0);
 
     json_open_object(json, NULL);
     reader_put_number(json, "requestNumber", row, ENDED_NUMBER);
@@ -203,7 +203,7 @@ static void put_ended(const struct page *page, const struct database_row *row)
     reader_put_text(json, "commit", row, ENDED_COMMIT);
     reader_put_text(json, "purpose", row, ENDED_PURPOSE);
     reader_put_job(json, row, ENDED_JOB);
-    json_put_bool(json, "isNew", database_uint(row, ENDED_IS_NEW, 0) != 0);
+    json_put_bool(json, "isNew", database_row_uint(row, ENDED_IS_NEW, 0) != 0);
     reader_put_number(json, "changedUnits", row, ENDED_CHANGED_UNITS);
     reader_put_time(json, "askedAt", row, ENDED_ASKED_AT);
     reader_put_time(json, "grantedAt", row, ENDED_GRANTED_AT);

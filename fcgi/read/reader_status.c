@@ -86,7 +86,7 @@ static void add_stacks_sql(struct buf *sql, const char *project)
 static void put_lease(const struct page *page, const struct database_row *row)
 {
     struct json_writer *json = page->json;
-    int64_t left_us = database_int(row, TENANT_EXPIRES_AT, 0) - page->now_us;
+    int64_t left_us = database_row_int(row, TENANT_EXPIRES_AT, 0) - page->now_us;
 
     json_open_object(json, "lease");
     reader_put_number(json, "requestNumber", row, TENANT_NUMBER);
@@ -183,9 +183,9 @@ static void put_queued(const struct status_page *status, const struct database_r
     reader_put_number(json, "priority", row, QUEUED_PRIORITY);
     reader_put_text(json, "purpose", row, QUEUED_PURPOSE);
     reader_put_time(json, "askedAt", row, QUEUED_ASKED_AT);
-    reader_put_seconds(json, "waitedSeconds", database_int(row, QUEUED_ASKED_AT, 0),
+    reader_put_seconds(json, "waitedSeconds", database_row_int(row, QUEUED_ASKED_AT, 0),
                        status->page.now_us);
-    json_put_bool(json, "connected", database_uint(row, QUEUED_IS_CONNECTED, 0) != 0);
+    json_put_bool(json, "connected", database_row_uint(row, QUEUED_IS_CONNECTED, 0) != 0);
     reader_put_number(json, "passedOver", row, QUEUED_PASSED_OVER);
     json_put_number(json, "estimatedWaitSeconds", status->mean_hold_s * status->position / stacks,
                     0);
@@ -209,8 +209,8 @@ static void add_ended_sql(struct buf *sql, const char *project)
 static void count_ended(struct figures *figures, const struct database_row *row)
 {
     figures_add(figures, words_find_lease_state(row->values[PAST_STATE]),
-                database_int(row, PAST_WAIT, -1), database_int(row, PAST_HOLD, -1),
-                database_int(row, PAST_CHANGED_UNITS, -1) == 0);
+                database_row_int(row, PAST_WAIT, -1), database_row_int(row, PAST_HOLD, -1),
+                database_row_int(row, PAST_CHANGED_UNITS, -1) == 0);
 }
 
 /* All of it */
@@ -243,7 +243,7 @@ static void visit(void *context, const struct database_row *row)
         put_stack(&status->page, row);
         break;
     case SET_HOLD:
-        status->mean_hold_s = (double)database_int(row, 0, 0) / (double)TIMES_SECOND;
+        status->mean_hold_s = (double)database_row_int(row, 0, 0) / (double)TIMES_SECOND;
         break;
     case SET_QUEUE:
         status->position++;

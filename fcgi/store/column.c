@@ -163,24 +163,24 @@ void column_read(const struct column *column, const struct database_row *row, un
 
     switch (column->type) {
     case COLUMN_BOOL:
-        *(bool *)field = database_uint(row, at, 0) != 0;
+        *(bool *)field = database_row_uint(row, at, 0) != 0;
         break;
     case COLUMN_UINT32:
     case COLUMN_NUMBER32:
-        *(uint32_t *)field = (uint32_t)database_uint(row, at, 0);
+        *(uint32_t *)field = (uint32_t)database_row_uint(row, at, 0);
         break;
     case COLUMN_UINT64:
     case COLUMN_NUMBER64:
-        *(uint64_t *)field = database_uint(row, at, 0);
+        *(uint64_t *)field = database_row_uint(row, at, 0);
         break;
     case COLUMN_INT:
-        *(int *)field = (int)database_int(row, at, 0);
+        *(int *)field = (int)database_row_int(row, at, 0);
         break;
     case COLUMN_TIME:
-        *(int64_t *)field = database_int(row, at, 0);
+        *(int64_t *)field = database_row_int(row, at, 0);
         break;
     case COLUMN_COUNT:
-        *(int64_t *)field = database_int(row, at, -1);
+        *(int64_t *)field = database_row_int(row, at, -1);
         break;
     case COLUMN_TEXT:
         *(char **)field = mem_strdup(text);
@@ -190,10 +190,11 @@ void column_read(const struct column *column, const struct database_row *row, un
             memcpy(field, text, LEASE_ID_SIZE);
         break;
     case COLUMN_MANIFEST:
-        *(struct manifest **)field = map_get(references->manifests, database_uint(row, at, 0));
+        *(struct manifest **)field = map_get(references->manifests, database_row_uint(row, at, 0));
         break;
     case COLUMN_STACK:
-        *(struct stack **)field = pool_stack(references->pool, (uint32_t)database_uint(row, at, 0));
+        *(struct stack **)field =
+            pool_stack(references->pool, (uint32_t)database_row_uint(row, at, 0));
         break;
     case COLUMN_LEASE: /* the lease's own row tells */
         break;

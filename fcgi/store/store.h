@@ -33,7 +33,8 @@ uint64_t store_instance(const struct store *store);
 
 /* Connects if need be, and registers the instance. `*reconnected` is the database's time when the
  * connection is a new one. */
-enum database_status store_connect(struct store *store, struct database_time *reconnected);
+DATABASE_MUST_CHECK enum database_status store_connect(struct store *store,
+                                                       struct database_time *reconnected);
 
 void store_disconnect(struct store *store);
 
@@ -44,26 +45,26 @@ bool store_fail_back(struct store *store);
 /* Why the server that answered was refused; empty: none answered. After store_connect() failed. */
 const char *store_refusal(const struct store *store);
 
-/* A project's row, once it is locked: does what is remembered of it still hold? */
-struct store_project {
+/* A project's row: does what is remembered of it still hold? */
+struct store_row {
     uint32_t id;
     uint64_t version;
     char name[64 + 1];
 };
 
 struct store_begin {
-    struct database_time now;       /* read under the locks; none: nothing could be locked */
-    struct store_project *projects; /* those that could be locked */
-    size_t project_count;
+    struct database_time now; /* read under the locks; none: nothing could be locked */
+    struct store_row *rows;   /* those that could be locked */
+    size_t count;
     size_t busy_count; /* of the names, how many another host has locked */
 };
 
-enum database_status store_begin(struct store *store, const char *const names[], size_t count,
-                                 struct store_begin *begin);
+DATABASE_MUST_CHECK enum database_status store_begin(struct store *store, const char *const names[],
+                                                     size_t count, struct store_begin *begin);
 void store_begin_free(struct store_begin *begin);
 
 /* Fills a new pool with all that its project has, settings too. */
-enum database_status store_load(struct store *store, struct pool *pool);
+DATABASE_MUST_CHECK enum database_status store_load(struct store *store, struct pool *pool);
 
 /* Other living instances; the caller frees the list. `was_away`: the database was until a moment
  * ago, so that silent ones may live. */
@@ -71,52 +72,51 @@ struct store_others {
     uint64_t *instances;
     size_t count;
 };
-enum database_status store_find_others(struct store *store, bool was_away,
-                                       struct store_others *others);
+DATABASE_MUST_CHECK enum database_status store_find_others(struct store *store, bool was_away,
+                                                           struct store_others *others);
 
 /* Fills command->past for those of the list (linked by next) that name a request which isn't live:
  * how the latest request of that requestId ended, within the last day. */
-enum database_status store_find_past(struct store *store, const struct pool *pool,
-                                     struct command *commands);
+DATABASE_MUST_CHECK enum database_status
+store_find_past(struct store *store, const struct pool *pool, struct command *commands);
 
 /* How the lease of that number ended; past->number stays 0 if history doesn't have it. */
-enum database_status store_find_ended(struct store *store, const struct pool *pool, uint64_t number,
-                                      struct past_request *past);
+DATABASE_MUST_CHECK enum database_status store_find_ended(struct store *store,
+                                                          const struct pool *pool, uint64_t number,
+                                                          struct past_request *past);
 
 /* Whether the command's leaseId was once right for that stack. */
-enum database_status store_was_leased(struct store *store, const struct pool *pool,
-                                      const struct stack *stack, const uint8_t *lease_id,
-                                      bool *was_leased);
+DATABASE_MUST_CHECK enum database_status
+store_was_leased(struct store *store, const struct pool *pool, const struct stack *stack,
+                 const uint8_t *lease_id, bool *was_leased);
 
 /* Writes all that changed in the pools, which it puts in another order, and commits.
  * DATABASE_RETRY: another has changed their projects, or pool->now is no longer the database's
  * time; nothing was written. DATABASE_LOST: unknown whether it happened; ask store_was_committed()
  * after the next store_connect(). */
-enum database_status store_commit(struct store *store, struct pool *pools[], size_t count);
+DATABASE_MUST_CHECK enum database_status store_commit(struct store *store, struct pool *pools[],
+                                                      size_t count);
 
 /* Whether the latest batch, which was of these projects, is in the database. */
-enum database_status store_was_committed(struct store *store, const char *const names[],
-                                         size_t count, bool *was_committed);
+DATABASE_MUST_CHECK enum database_status store_was_committed(struct store *store,
+                                                             const char *const names[],
+                                                             size_t count, bool *was_committed);
 void store_rollback(struct store *store);
 
 /* The versions of all projects, so that changes of other hosts are noticed, and the clock. Also
  * beats the instance's heart. The caller frees the list. */
-struct store_version {
-    uint32_t id;
-    uint64_t version;
-    char name[64 + 1];
-};
-
 struct store_watch {
-    struct store_version *versions;
+    struct store_row *rows;
     size_t count;
     struct database_time now;
 };
 
-enum database_status store_watch(struct store *store, struct store_watch *watch);
+DATABASE_MUST_CHECK enum database_status store_watch(struct store *store,
+                                                     struct store_watch *watch);
 
 /* Forgets a little of what is older than the limits; `*more`: there is more to forget. */
-enum database_status store_purge(struct store *store, int history_days, bool *more);
+DATABASE_MUST_CHECK enum database_status store_purge(struct store *store, int history_days,
+                                                     bool *more);
 
 /* Signs the instance off. */
 void store_leave(struct store *store);

@@ -198,7 +198,7 @@ static void take_last_batch(void *context, const struct database_row *row)
     enum { SET_BEGUN, SET_LOCKED, SET_LAST_BATCH };
 
     if (row->set == SET_LAST_BATCH)
-        *(int64_t *)context = database_int(row, 0, -1);
+        *(int64_t *)context = database_row_int(row, 0, -1);
 }
 
 enum database_status store_was_committed(struct store *store, const char *const names[],

@@ -5,7 +5,7 @@
 #include "base/map.h"
 #include "base/times.h"
 #include "database/sql.h"
-#include "store/store_write.h"
+#include "store/store_manifest.h"
 #include "store/table.h"
 
 #include <string.h>
@@ -22,11 +22,11 @@ static void load_settings(struct pool *pool, const struct database_row *row)
 {
     pool->prefix = mem_strdup(row->values[0]);
     pool->initial_commit = mem_strdup(row->values[1]);
-    pool->max_stacks = (uint32_t)database_uint(row, 2, 0);
-    pool->lease_s = (uint32_t)database_uint(row, 3, 0);
-    pool->max_lease_s = (uint32_t)database_uint(row, 4, 0);
-    pool->wait_s = (uint32_t)database_uint(row, 5, 0);
-    pool->next_lease_number = database_uint(row, 6, 0);
+    pool->max_stacks = (uint32_t)database_row_uint(row, 2, 0);
+    pool->lease_s = (uint32_t)database_row_uint(row, 3, 0);
+    pool->max_lease_s = (uint32_t)database_row_uint(row, 4, 0);
+    pool->wait_s = (uint32_t)database_row_uint(row, 5, 0);
+    pool->next_lease_number = database_row_uint(row, 6, 0);
 }
 
 static void load_stack(struct loading *loading, const struct database_row *row)
@@ -41,7 +41,7 @@ static void load_stack(struct loading *loading, const struct database_row *row)
 static void load_note(struct loading *loading, const struct database_row *row)
 {
     struct column_references references = {loading->pool, &loading->manifests};
-    uint64_t number = database_uint(row, 0, 0);
+    uint64_t number = database_row_uint(row, 0, 0);
     struct stack *stack =
         number < loading->pool->stacks_size ? loading->pool->stacks[number] : NULL;
 
@@ -75,7 +75,7 @@ static void load_lease(struct loading *loading, const struct database_row *row)
 static void load_manifest(struct loading *loading, const struct database_row *row)
 {
     struct manifest *manifest =
-        store_read_manifest(row->values[1], row->lengths[1], database_uint(row, 0, 0));
+        store_manifest_read(row->values[1], row->lengths[1], database_row_uint(row, 0, 0));
 
     if (!manifest) {
         log_error("database: the units of manifest %s are broken", row->values[0]);
@@ -106,7 +106,7 @@ static void load_row(void *context, const struct database_row *row)
         load_lease(loading, row);
         break;
     case SET_HOLD:
-        loading->pool->mean_hold_s = (double)database_int(row, 0, 0) / (double)TIMES_SECOND;
+        loading->pool->mean_hold_s = (double)database_row_int(row, 0, 0) / (double)TIMES_SECOND;
         break;
     }
 }
@@ -151,13 +151,13 @@ static void take_past(void *context, const struct database_row *row)
 {
     struct past_request *past = context;
 
-    past->number = database_uint(row, 0, 0);
+    past->number = database_row_uint(row, 0, 0);
     past->ended = row->values[1] != NULL;
     if (past->ended) {
         past->state = (enum lease_state)words_find_lease_state(row->values[1]);
         past->outcome =
             row->values[2] ? (enum outcome)words_find_outcome(row->values[2]) : OUTCOME_NONE;
-        past->ended_at = database_int(row, 3, 0);
+        past->ended_at = database_row_int(row, 3, 0);
     }
 }
 

@@ -4,6 +4,9 @@
 
 #include "store/store.h"
 
+/* The database's time when the statement begins. */
+#define STORE_NOW_US SQL_MICROSECONDS "UTC_TIMESTAMP(6))"
+
 struct store {
     struct database *database;
     uint64_t instance;

@@ -1,13 +1,10 @@
 /* store_write: what a batch changed, all by primary key, with as few statements as it takes. */
 #include "store/store_write.h"
 
-#include "base/json.h"
 #include "base/times.h"
 #include "database/sql.h"
+#include "store/store_manifest.h"
 #include "store/table.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 /* Far below every server's max_allowed_packet: a row has some 16 KiB at most. */
 #define TEXT_MAX (1024 * 1024)
@@ -54,7 +51,7 @@ struct writing {
 
 /* Rows of one statement, of all pools together: with many projects in a batch it is the number of
  * statements that costs. */
-struct chunk {
+struct statement {
     struct writing *writing;
     const struct table *table;
     unsigned changes; /* that are written; 0: the rows are new */
@@ -73,40 +70,40 @@ static void run_if_large(struct writing *writing)
     buf_clear(writing->sql);
 }
 
-static void flush(struct chunk *chunk)
+static void flush(struct statement *statement)
 {
-    struct buf *sql = chunk->writing->sql;
+    struct buf *sql = statement->writing->sql;
 
-    if (chunk->count > 0 && !chunk->changes)
-        table_insert(sql, chunk->table, chunk->rows, chunk->count);
-    else if (chunk->count == 1 && !chunk->may_be_new)
-        table_update(sql, chunk->table, &chunk->rows[0], chunk->changes);
-    else if (chunk->count > 0)
-        table_put(sql, chunk->table, chunk->rows, chunk->count, chunk->changes);
-    chunk->count = 0;
-    run_if_large(chunk->writing);
+    if (statement->count > 0 && !statement->changes)
+        table_insert(sql, statement->table, statement->rows, statement->count);
+    else if (statement->count == 1 && !statement->may_be_new)
+        table_update(sql, statement->table, &statement->rows[0], statement->changes);
+    else if (statement->count > 0)
+        table_put(sql, statement->table, statement->rows, statement->count, statement->changes);
+    statement->count = 0;
+    run_if_large(statement->writing);
 }
 
-static void add_row(struct chunk *chunk, const struct pool *pool, const void *object)
+static void add_row(struct statement *statement, const struct pool *pool, const void *object)
 {
-    chunk->rows[chunk->count++] = (struct table_row){pool->id, object};
-    if (chunk->count == ROWS_MAX)
-        flush(chunk);
+    statement->rows[statement->count++] = (struct table_row){pool->id, object};
+    if (statement->count == ROWS_MAX)
+        flush(statement);
 }
 
 static void write_stacks(struct writing *writing)
 {
-    struct chunk chunk = {.writing = writing, .table = &table_stack};
+    struct statement statement = {.writing = writing, .table = &table_stack};
 
     for (size_t i = 0; i < writing->count; i++)
         for (const struct stack *at = writing->pools[i]->dirty_stacks; at; at = at->next_dirty)
-            chunk.changes |= at->changed & STACK_ROW;
-    chunk.may_be_new = chunk.changes & STACK_BIRTH;
+            statement.changes |= at->changed & STACK_ROW;
+    statement.may_be_new = statement.changes & STACK_BIRTH;
     for (size_t i = 0; i < writing->count; i++)
         for (const struct stack *at = writing->pools[i]->dirty_stacks; at; at = at->next_dirty)
             if (at->changed & STACK_ROW)
-                add_row(&chunk, writing->pools[i], at);
-    flush(&chunk);
+                add_row(&statement, writing->pools[i], at);
+    flush(&statement);
 }
 
 /* The row of a stack's new note takes the place of the one before. Found by the key: see
@@ -114,7 +111,7 @@ static void write_stacks(struct writing *writing)
 static void write_notes(struct writing *writing)
 {
     static const char start[] = "DELETE stack_note FROM stack_note FORCE INDEX (PRIMARY) WHERE ";
-    struct chunk chunk = {.writing = writing, .table = &table_stack_note};
+    struct statement statement = {.writing = writing, .table = &table_stack_note};
     const char *separator = start;
 
     for (size_t i = 0; i < writing->count; i++) {
@@ -132,30 +129,30 @@ static void write_notes(struct writing *writing)
     for (size_t i = 0; i < writing->count; i++)
         for (const struct stack *at = writing->pools[i]->dirty_stacks; at; at = at->next_dirty)
             if (at->changed & STACK_NOTE)
-                add_row(&chunk, writing->pools[i], at);
-    flush(&chunk);
+                add_row(&statement, writing->pools[i], at);
+    flush(&statement);
 }
 
 static void write_history(struct writing *writing)
 {
-    struct chunk chunk = {.writing = writing, .table = &table_history};
+    struct statement statement = {.writing = writing, .table = &table_history};
 
     for (size_t i = 0; i < writing->count; i++)
         for (const struct lease *at = writing->pools[i]->ended_leases; at; at = at->next_dirty)
-            add_row(&chunk, writing->pools[i], at);
-    flush(&chunk);
+            add_row(&statement, writing->pools[i], at);
+    flush(&statement);
 }
 
 static void write_leases(struct writing *writing, bool are_stored)
 {
-    struct chunk chunk = {
+    struct statement statement = {
         .writing = writing, .table = &table_lease, .changes = are_stored ? LEASE_LIFE : 0};
 
     for (size_t i = 0; i < writing->count; i++)
         for (const struct lease *at = writing->pools[i]->dirty_leases; at; at = at->next_dirty)
             if (at->stored == are_stored)
-                add_row(&chunk, writing->pools[i], at);
-    flush(&chunk);
+                add_row(&statement, writing->pools[i], at);
+    flush(&statement);
 }
 
 /* The numbers of one project. */
@@ -258,68 +255,12 @@ static void write_settings(struct buf *sql, const struct pool *pool)
     buf_printf(sql, " WHERE project_id = %u;", pool->id);
 }
 
-/* Manifests */
-
-static void add_units(struct buf *sql, const struct manifest *manifest)
-{
-    struct json_writer *json = json_writer_new();
-    struct buf text = {0};
-
-    json_open_object(json, NULL);
-    for (size_t i = 0; i < manifest->count; i++)
-        json_put_string(json, manifest->units[i].name, manifest->units[i].fingerprint);
-    json_close_object(json);
-    json_writer_take(json, &text);
-    sql_text(sql, text.data);
-    buf_free(&text);
-    json_writer_free(json);
-}
-
-static void write_manifest(struct buf *sql, const struct pool *pool,
-                           const struct manifest *manifest)
-{
-    if (manifest->uses > 0 && !manifest->stored) {
-        buf_printf(sql, "INSERT INTO manifest (project_id, manifest_no, units) VALUES (%u",
-                   pool->id);
-        add_uint(sql, manifest->number);
-        buf_puts(sql, ",");
-        add_units(sql, manifest);
-        buf_puts(sql, ");");
-    } else if (manifest->uses == 0 && manifest->stored) {
-        buf_printf(sql, "DELETE FROM manifest WHERE project_id = %u AND manifest_no = %llu;",
-                   pool->id, (unsigned long long)manifest->number);
-    }
-}
-
-struct manifest *store_read_manifest(const char *json, size_t len, uint64_t number)
-{
-    char why[200];
-    struct json_document *document = json_parse(json, len, why, sizeof why);
-    const struct json_value *root = document ? json_root(document) : NULL;
-    struct manifest *manifest = NULL;
-    struct unit *units;
-    size_t count = 0;
-
-    if (root && root->type == JSON_OBJECT) {
-        units = mem_alloc((root->length + 1) * sizeof *units);
-        for (const struct json_value *at = root->first; at; at = at->next)
-            units[count++] = (struct unit){
-                .name = at->key, .fingerprint = at->type == JSON_STRING ? at->string : ""};
-        manifest = manifest_new(units, count);
-        manifest->number = number;
-        manifest->stored = true;
-        free(units);
-    }
-    json_free(document);
-    return manifest;
-}
-
 static void write_manifests(struct writing *writing)
 {
     for (size_t i = 0; i < writing->count; i++) {
         const struct pool *pool = writing->pools[i];
         for (size_t j = 0; j < pool->touched_count; j++) {
-            write_manifest(writing->sql, pool, pool->touched[j]);
+            store_manifest_write(writing->sql, pool, pool->touched[j]);
             run_if_large(writing);
         }
     }

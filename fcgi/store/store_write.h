@@ -10,7 +10,4 @@
 enum database_status store_write_pools(struct database *database, struct buf *sql,
                                        struct pool *const pools[], size_t count);
 
-/* Units as the manifest table has them. NULL: broken. */
-struct manifest *store_read_manifest(const char *json, size_t len, uint64_t number);
-
 #endif

@@ -9,11 +9,11 @@
 #include <string.h>
 
 /* The project's row, if it could be locked. */
-static const struct store_project *find_row(const struct store_begin *begin, const char *name)
+static const struct store_row *find_row(const struct store_begin *begin, const char *name)
 {
-    for (size_t i = 0; i < begin->project_count; i++)
-        if (strcmp(begin->projects[i].name, name) == 0)
-            return &begin->projects[i];
+    for (size_t i = 0; i < begin->count; i++)
+        if (strcmp(begin->rows[i].name, name) == 0)
+            return &begin->rows[i];
     return NULL;
 }
 
@@ -62,7 +62,7 @@ static enum database_status reconcile(struct office *office, struct desk *desk)
 
 /* Makes the remembered pool what the database has, under the row lock. */
 static enum database_status refresh_pool(struct office *office, struct desk *desk,
-                                         const struct store_project *row, int64_t now)
+                                         const struct store_row *row, int64_t now)
 {
     enum database_status status = DATABASE_OK;
 
@@ -160,7 +160,7 @@ static enum database_status lock_rows(struct batch *batch)
     if (begin.now.said)
         now = tell_time(batch->office, begin.now.said);
     for (size_t i = batch->count; i-- > 0 && status == DATABASE_OK;) {
-        const struct store_project *row = find_row(&begin, batch->desks[i]->name);
+        const struct store_row *row = find_row(&begin, batch->desks[i]->name);
 
         if (row)
             status = refresh_pool(batch->office, batch->desks[i], row, now);

@@ -56,7 +56,7 @@ static void compare_versions(struct office *office, const struct store_watch *wa
     size_t loads = 0;
 
     for (size_t i = 0; i < watch->count; i++) {
-        const struct store_version *row = &watch->versions[i];
+        const struct store_row *row = &watch->rows[i];
         struct desk *desk = desks_get(&office->desks, row->name);
 
         desk->watched = office->watches;
@@ -90,7 +90,7 @@ enum contact_status contact_watch(struct office *office, bool *together)
     office->watches++;
     database_clock_take(&office->clock, &watch.now);
     compare_versions(office, &watch);
-    free(watch.versions);
+    free(watch.rows);
     if (status == DATABASE_OK)
         find_deleted(office);
     if (status == DATABASE_OK)

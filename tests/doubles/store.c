@@ -148,10 +148,10 @@ enum database_status store_find_others(struct store *store, bool was_away,
 
 static void add_row(struct store_begin *begin)
 {
-    struct store_project *row = &begin->projects[begin->project_count++];
+    struct store_row *row = &begin->rows[begin->count++];
 
     begin->now = read_clock();
-    *row = (struct store_project){
+    *row = (struct store_row){
         .id = world.rows->id, .version = world.rows->version, .name = WORLD_PROJECT};
 }
 
@@ -159,7 +159,7 @@ enum database_status store_begin(struct store *store, const char *const names[],
                                  struct store_begin *begin)
 {
     *begin = (struct store_begin){0};
-    begin->projects = mem_zalloc((count + 1) * sizeof *begin->projects);
+    begin->rows = mem_zalloc((count + 1) * sizeof *begin->rows);
     if (!store->is_connected || is_due(TROUBLE_BEGIN_LOST))
         return lose(store);
     store->has_begun = true;
@@ -178,7 +178,7 @@ enum database_status store_begin(struct store *store, const char *const names[],
 
 void store_begin_free(struct store_begin *begin)
 {
-    free(begin->projects);
+    free(begin->rows);
     *begin = (struct store_begin){0};
 }
 
@@ -400,8 +400,8 @@ enum database_status store_watch(struct store *store, struct store_watch *watch)
     watch->count = !world.is_deleted;
     if (!watch->count)
         return DATABASE_OK;
-    watch->versions = mem_alloc(sizeof *watch->versions);
-    *watch->versions = (struct store_version){
+    watch->rows = mem_alloc(sizeof *watch->rows);
+    *watch->rows = (struct store_row){
         .id = world.rows->id, .version = world.rows->version, .name = WORLD_PROJECT};
     return DATABASE_OK;
 }

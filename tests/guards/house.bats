@@ -169,7 +169,7 @@ anchors()
     mapfile -t tables < <(sed -n 's/^CREATE TABLE \([a-z_]*\) (.*/\1/p' sql/0*.sql)
     all_in sql/README.md 9 "${tables[@]}"
     newest=$(find sql -name '[0-9]*.sql' -printf '%f\n' | sort | tail -n 1)
-    [[ $(sed -n 's/^#define SCHEMA \([0-9]*\)$/\1/p' fcgi/store/store.c) == "$((10#${newest%%_*}))" ]]
+    [[ $(sed -n 's/^#define SCHEMA \([0-9]*\)$/\1/p' fcgi/store/store_connect.c) == "$((10#${newest%%_*}))" ]]
 }
 
 @test "the top level holds nothing but its seven things, LICENSE and dot files" {
