@@ -51,7 +51,8 @@ void clerk_mark(const struct clerk *clerk, struct pool *pool, struct command *co
     if (lease && !may_act(lease, command))
         return;
     pool_set_commit(pool, stack, command->as.mark.commit);
-    pool_set_content(pool, stack, lease ? lease->units : NULL);
+    /* Who has no leaseId may be an old job, late: it doesn't know what the lease deploys. */
+    pool_set_content(pool, stack, lease && command->has_lease_id ? lease->units : NULL);
     pool_move_stack(pool, stack, stack->state);
     if (lease) {
         lease->deployed_at = pool->now;

@@ -153,6 +153,17 @@ granted()
     expect 200 '.changedUnits == ["a"] and .lastDeployedCommit == "plain"'
 }
 
+@test "a mark without the leaseId says nothing of what runs: the next job deploys everything" {
+    furnish '{"a":"1"}'
+    take '{"units":{"a":"2"}}'
+    post /setLastDeployedCommit '{"stackName":"test-1","lastDeployedCommit":"late"}'
+    says 'Last commit of stack test-1 updated'
+    give '"outcome":"success"'
+    changed_for '{"a":"2"}'
+    [[ $CHANGED == a ]]
+    sees /listStacks '.stacks[0].lastDeployedCommit == "late"'
+}
+
 @test "success and failed keep what was marked; deployFailed doesn't" {
     furnish '{"a":"1"}'
     for outcome in success failed; do

@@ -409,7 +409,8 @@ class Model:
         stack.order = self.tick()
         if stack.lease:
             stack.lease.is_marked = True
-            stack.content = stack.lease.units
+            if "leaseId" in body:  # else it may be an old job, late
+                stack.content = stack.lease.units
         return message("Last commit of stack %s updated" % self.name(stack))
 
     def do_releaseStack(self, body):

@@ -155,12 +155,10 @@ static void test_equal_units_are_kept_once(void **state)
     assert_ptr_equal(lease_of(scene, &told[0])->units, lease_of(scene, &told[2])->units);
     assert_int_equal(scene->pool->manifests.count, 1);
     assert_int_equal(lease_of(scene, &told[0])->units->number, told[0].lease);
-    scene_run(scene, mark("test-1", NULL, "c"));
-    for (uint32_t i = 0; i < 3; i++)
-        scene_run(scene, give_back(i == 0   ? "test-1"
-                                   : i == 1 ? "test-2"
-                                            : "test-3",
-                                   NULL, OUTCOME_SUCCESS));
+    scene_run(scene, mark("test-1", &told[0], "c"));
+    scene_run(scene, give_back("test-1", &told[0], OUTCOME_SUCCESS));
+    scene_run(scene, give_back("test-2", &told[1], OUTCOME_SUCCESS));
+    scene_run(scene, give_back("test-3", &told[2], OUTCOME_SUCCESS));
     assert_int_equal(scene->pool->manifests.count, 1); /* the first stack runs it */
     scene_run(scene, mark("test-1", NULL, "d"));
     assert_int_equal(scene->pool->manifests.count, 0);
