@@ -3,7 +3,7 @@
  *
  *     nginx ──FastCGI──▶ gateway ─▶ workers ─▶ api ─┬─▶ reader ─▶ database
  *                           ▲                       └─▶ writer ─▶ batch ─▶ clerk, match
- *                           └───────── answers ◀───────────────────┴─▶ store ─▶ database
+ *                           └──────── responses ◀──────────────────┴─▶ store ─▶ database
  */
 #include "base/config.h"
 #include "base/log.h"
@@ -61,8 +61,8 @@ static void fit_descriptors(struct config *config)
     config->max_waiting = (int)(limit.rlim_cur - own);
 }
 
-/* What a large answer took stays for the next one: to get its pages anew takes as long as to write
- * it. */
+/* The memory of a large response stays for the next one: fetching its pages anew takes as long as
+ * writing it. */
 static void keep_memory(void)
 {
     mallopt(M_MMAP_THRESHOLD, SPARE_MEMORY);

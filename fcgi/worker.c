@@ -5,11 +5,12 @@
 #include "worker.h"
 
 #include "api/api.h"
-#include "base/buf.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/metrics.h"
 #include "base/times.h"
+#include "http/call.h"
 #include "http/response.h"
 #include "read/reader.h"
 
@@ -120,7 +121,7 @@ static void *run(void *context)
             continue;
         do {
             handle(worker, call);
-            gateway_free(call);
+            call_free(call);
             call = is_read ? next_read(worker->reads) : NULL;
         } while (call);
     }

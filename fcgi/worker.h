@@ -1,4 +1,4 @@
-/* worker: the threads that take calls, answer reads, and hand commands to the writer. */
+/* worker: the threads that take calls. They answer reads, and hand commands to the writer. */
 #ifndef WORKER_H
 #define WORKER_H
 

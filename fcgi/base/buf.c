@@ -1,77 +1,19 @@
-/* buf: a growing byte buffer, and memory that is there or ends the program. Any thread. */
+/* buf: see buf.h. No shared state; any thread. */
 #include "base/buf.h"
+
+#include "base/mem.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void out_of_memory(void)
-{
-    static const char text[] = "error out of memory\n";
-    fputs(text, stderr);
-    abort();
-}
-
-void *mem_alloc(size_t size)
-{
-    void *memory = malloc(size ? size : 1);
-    if (!memory)
-        out_of_memory();
-    return memory;
-}
-
-void *mem_zalloc(size_t size)
-{
-    void *memory = calloc(1, size ? size : 1);
-    if (!memory)
-        out_of_memory();
-    return memory;
-}
-
-void *mem_realloc(void *old, size_t size)
-{
-    void *memory = realloc(old, size ? size : 1);
-    if (!memory)
-        out_of_memory();
-    return memory;
-}
-
-char *mem_strndup(const char *text, size_t len)
-{
-    char *copy = mem_alloc(len + 1);
-    memcpy(copy, text, len);
-    copy[len] = '\0';
-    return copy;
-}
-
-char *mem_strdup(const char *text)
-{
-    return text ? mem_strndup(text, strlen(text)) : NULL;
-}
-
-void mem_replace(char **text, const char *value)
-{
-    char *copy = mem_strdup(value);
-    free(*text);
-    *text = copy;
-}
-
-uint64_t mem_hash(const void *bytes, size_t len)
-{
-    const unsigned char *at = bytes;
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ at[i]) * 0x100000001b3u;
-    return hash;
-}
-
 static void reserve(struct buf *buf, size_t more)
 {
     size_t cap = buf->cap ? buf->cap : 256;
 
     if (more >= SIZE_MAX / 4 - buf->len)
-        out_of_memory();
+        mem_fail();
     while (cap < buf->len + more + 1)
         cap *= 2;
     if (cap != buf->cap) {

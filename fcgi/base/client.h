@@ -1,5 +1,5 @@
 /*
- * client: who waits for an answer, as everything below `http` passes it on without knowing FastCGI.
+ * client: who waits for a response. What lies below `http` passes it on without knowing FastCGI.
  */
 #ifndef CLIENT_H
 #define CLIENT_H

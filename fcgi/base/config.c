@@ -1,7 +1,7 @@
 /* config: a table of settings, and the reader that checks a file against it. Main thread only. */
 #include "base/config.h"
 
-#include "base/buf.h"
+#include "base/mem.h"
 
 #include <ctype.h>
 #include <errno.h>

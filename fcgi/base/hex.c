@@ -29,7 +29,8 @@ void hex_put(struct buf *out, const void *bytes, size_t len)
     }
 }
 
-int hex_digit(char digit)
+/* What one digit stands for; -1: it is none. */
+static int read_digit(char digit)
 {
     if (digit >= '0' && digit <= '9')
         return digit - '0';
@@ -43,8 +44,8 @@ int hex_digit(char digit)
 bool hex_read(const char *digits, uint8_t *bytes, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
-        int high = hex_digit(digits[2 * i]);
-        int low = high < 0 ? -1 : hex_digit(digits[2 * i + 1]);
+        int high = read_digit(digits[2 * i]);
+        int low = high < 0 ? -1 : read_digit(digits[2 * i + 1]);
         if (low < 0)
             return false;
         bytes[i] = (uint8_t)(high << 4 | low);

@@ -12,9 +12,6 @@
 void hex_write(char *text, const void *bytes, size_t len);
 void hex_put(struct buf *out, const void *bytes, size_t len);
 
-/* What one digit stands for; -1: it is none. */
-int hex_digit(char digit);
-
 /* Reads 2 * len digits. false: one of them is none; `bytes` then hold nothing of use. */
 bool hex_read(const char *digits, uint8_t *bytes, size_t len);
 

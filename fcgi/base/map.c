@@ -1,7 +1,7 @@
 /* map: linear probing; removal moves later entries up, so there are no tombstones. */
 #include "base/map.h"
 
-#include "base/buf.h"
+#include "base/mem.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

@@ -2,6 +2,7 @@
 #include "base/metrics.h"
 
 #include "base/map.h"
+#include "base/mem.h"
 #include "base/times.h"
 
 #include <pthread.h>

@@ -2,6 +2,7 @@
 #include "database/connection.h"
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/times.h"
 
 #include <errno.h>

@@ -3,6 +3,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "database/connection.h"
 #include "database/database_host.h"
 #include "database/session.h"

@@ -1,8 +1,8 @@
 /* database_host: see database_host.h. */
 #include "database/database_host.h"
 
-#include "base/buf.h"
 #include "base/log.h"
+#include "base/mem.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* response: answers in one shape. No state; any thread. */
+/* response: see response.h. No state; any thread. */
 #include "http/response.h"
 
 #include <stdarg.h>

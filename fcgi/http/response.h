@@ -1,4 +1,4 @@
-/* response: status, headers and JSON body of one answer. */
+/* response: status, headers and body of one response, errors all in one shape. */
 #ifndef RESPONSE_H
 #define RESPONSE_H
 
@@ -19,7 +19,7 @@ void response_close(struct response *response, int status, struct json_writer *j
 void response_message(struct response *response, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* {"error": {"code", "message"}}; a 503 or 429 says Retry-After: `retry_after_s`. */
+/* {"error": {"code", "message"}} */
 void response_error(struct response *response, int status, const char *code, const char *format,
                     ...) __attribute__((format(printf, 4, 5)));
 

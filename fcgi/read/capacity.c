@@ -1,7 +1,7 @@
 /* capacity: see capacity.h. No state; any thread. */
 #include "read/capacity.h"
 
-#include "base/buf.h"
+#include "base/mem.h"
 #include "base/times.h"
 #include "read/sample.h"
 

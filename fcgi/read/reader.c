@@ -2,6 +2,7 @@
 #include "read/reader.h"
 
 #include "base/buf.h"
+#include "base/mem.h"
 #include "base/times.h"
 #include "database/database.h"
 #include "database/sql.h"

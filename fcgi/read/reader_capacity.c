@@ -2,6 +2,7 @@
 #include "read/reader_private.h"
 
 #include "base/buf.h"
+#include "base/mem.h"
 #include "database/sql.h"
 #include "read/capacity.h"
 

@@ -1,7 +1,7 @@
 /* sample: see sample.h. No shared state; any thread. */
 #include "read/sample.h"
 
-#include "base/buf.h"
+#include "base/mem.h"
 #include "base/times.h"
 
 #include <stdlib.h>

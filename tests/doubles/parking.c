@@ -1,6 +1,8 @@
 /* parking: a double without descriptors. Nobody hangs up but whom world_hang_up() names. */
 #include "write/parking.h"
 
+#include "base/mem.h"
+
 #include "world.h"
 
 #include <stdlib.h>

@@ -5,6 +5,7 @@
 #include "../unit/copy_pool.h"
 #include "world.h"
 
+#include "base/mem.h"
 #include "base/times.h"
 
 #include <stdlib.h>

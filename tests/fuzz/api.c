@@ -26,6 +26,7 @@
 #include "api/api.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "write/batch.h"
 
 #define CALLERS_MAX 60

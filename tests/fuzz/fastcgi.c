@@ -124,7 +124,7 @@ static void take_request(struct call *call)
     check_text(call->key_name);
     check_text(call->idempotency_key);
     check_text(call->id);
-    check(call->body.len <= GATEWAY_BODY_MAX);
+    check(call->body.len <= CALL_BODY_MAX);
     if (expected.is_there) {
         bool fits = strlen(expected.query) <= PARAM_MAX;
         expected.is_there = false;
@@ -137,7 +137,7 @@ static void take_request(struct call *call)
         gateway_drop(call->client);
     else
         gateway_send(gateway, call->client, &headers, &body, false);
-    gateway_free(call);
+    call_free(call);
 }
 
 static void pump(void)

@@ -5,7 +5,7 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
-#include "base/buf.h"
+#include "base/mem.h"
 
 #include <stddef.h>
 #include <stdint.h>

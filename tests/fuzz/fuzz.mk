@@ -3,7 +3,7 @@
 # Made with SAN=fuzz.
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))
 # What speaks with the outside, and what stands in for it.
-OUTSIDE := http/gateway write/parking read/reader% store/% \
+OUTSIDE := http/gateway http/call write/parking read/reader% store/% \
 	database/connection database/database database/database_host database/session database/server \
 	write/writer worker
 DOUBLES := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/doubles/*.c))

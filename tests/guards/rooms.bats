@@ -14,7 +14,7 @@ setup()
     write rules/pool.c '#include "rules/pool.h"' 'int pool(void) { return 0; }'
     write rules/pool_private.h '/* nothing */'
     write database/connection.c '#include <mysql.h>' 'int connection;'
-    write http/gateway.c '#include <fcgiapp.h>' 'int gateway;'
+    write http/call.c '#include <fcgiapp.h>' 'int call;'
     write base/json.c '#include <yajl/yajl_parse.h>' 'int json;'
     for room in read write store; do
         write "$room/$room.c" "int $room;"
@@ -121,6 +121,6 @@ fails_only()
 }
 
 @test "a module that the map of the rooms leaves out is a fault" {
-    unnamed=gateway
-    fails_only 'fcgi/README.md shows the rooms and their modules' 'fcgi/README.md does not name http/gateway'
+    unnamed=call
+    fails_only 'fcgi/README.md shows the rooms and their modules' 'fcgi/README.md does not name http/call'
 }

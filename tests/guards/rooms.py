@@ -25,7 +25,7 @@ ARROWS = {
 # Each library has one user.
 LIBRARIES = {
     "the MySQL client library": (r"mysql|mariadb", r"database/connection\.c"),
-    "libfcgi": (r"fcgi|fastcgi", r"http/gateway\.c"),
+    "libfcgi": (r"fcgi|fastcgi", r"http/call\.c"),
     "yajl": (r"yajl/", r"base/json\.c"),
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)

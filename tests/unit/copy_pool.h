@@ -2,7 +2,7 @@
 #ifndef COPY_POOL_H
 #define COPY_POOL_H
 
-#include "base/buf.h"
+#include "base/mem.h"
 #include "rules/pool.h"
 
 #include <string.h>

@@ -3,6 +3,7 @@
 
 #include "api/fields.h"
 #include "base/buf.h"
+#include "base/mem.h"
 #include "rules/words.h"
 
 #include <string.h>

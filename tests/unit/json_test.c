@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "base/json.h"
+#include "base/mem.h"
 #include "base/text.h"
 
 #include <string.h>

@@ -1,8 +1,8 @@
 /* map: against a list that does the same the slow way. */
 #include "unit.h"
 
-#include "base/buf.h"
 #include "base/map.h"
+#include "base/mem.h"
 
 #include <string.h>
 

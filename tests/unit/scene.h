@@ -11,6 +11,7 @@
 #include "unit.h"
 
 #include "base/buf.h"
+#include "base/mem.h"
 #include "base/times.h"
 #include "rules/clerk.h"
 #include "rules/clerk_private.h"

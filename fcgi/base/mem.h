@@ -1,0 +1,23 @@
+/* mem: memory that is there. Out of memory ends the program: nothing useful is left to do. */
+#ifndef MEM_H
+#define MEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+__attribute__((noreturn)) void mem_fail(void);
+
+/* malloc, calloc, realloc and strdup that never return NULL; a NULL text gives NULL. */
+void *mem_alloc(size_t size);
+void *mem_zalloc(size_t size);
+void *mem_realloc(void *old, size_t size);
+char *mem_strdup(const char *text);
+char *mem_strndup(const char *text, size_t len);
+
+/* Frees *text and puts a copy of `value` (may be NULL) in its place. */
+void mem_replace(char **text, const char *value);
+
+/* 64-bit FNV-1a; for hash tables of our own, never for secrets. */
+uint64_t mem_hash(const void *bytes, size_t len);
+
+#endif
