@@ -3,7 +3,7 @@
 
 check_nginx()
 {
-    local whole report connections workers files certificate ends left master='' waiting=${config[max_waiting]}
+    local whole report directives master=''
 
     if ! command -v nginx >/dev/null; then
         found fault nginx 'it is not installed here'
@@ -14,6 +14,7 @@ check_nginx()
         found fault nginx "$report" "mend ${config[nginx_config]} and what it includes"
         return
     fi
+    directives=$(nginx_directives <<<"$whole")
     if [[ $whole != *"\"${config[keys_file]}\""* ]]; then
         found fault nginx "its configuration doesn't include ${config[keys_file]}" 'orchestratorctl setup --host NAME, or orchestratorctl nginx --help'
     else
@@ -25,15 +26,38 @@ check_nginx()
     elif [[ -e ${config[keys_file]} && $(stat -c %Y "${config[keys_file]}") -gt $(nginx_loaded "$master") ]]; then
         found warning nginx 'it has not read the newest keys yet' 'systemctl reload nginx'
     fi
-    ! grep -q '^[[:space:]]*worker_shutdown_timeout' <<<"$whole" ||
+    check_room
+    check_paths
+    check_certificates
+    check_servers
+}
+
+# directive NAME: its values in `directives`, a line each.
+directive()
+{
+    awk -F '\t' -v name="$1" '$2 == name { print $3 }' <<<"$directives"
+}
+
+# Room for the requests that may wait: each takes two connections.
+check_room()
+{
+    local connections workers files waiting=${config[max_waiting]}
+
+    [[ -z $(directive worker_shutdown_timeout) ]] ||
         found warning nginx 'worker_shutdown_timeout cuts waiting requests at every reload' 'remove it'
-    connections=$(sed -n 's/^[[:space:]]*worker_connections[[:space:]]*\([0-9]*\);.*/\1/p' <<<"$whole" | tail -n 1)
-    workers=$(sed -n 's/^[[:space:]]*worker_processes[[:space:]]*\([0-9]*\);.*/\1/p' <<<"$whole" | tail -n 1)
-    files=$(((${connections:-512}) * (${workers:-$(nproc)})))
+    connections=$(directive worker_connections | tail -n 1)
+    workers=$(directive worker_processes | tail -n 1)
+    [[ $workers =~ ^[0-9]+$ ]] || workers=$(nproc)
+    files=$((${connections:-512} * workers))
     ((files >= 2 * waiting)) ||
-        found warning nginx "room for $((files / 2)) waiting requests (worker_connections ${connections:-512}), max_waiting is ${config[max_waiting]}" \
+        found warning nginx "room for $((files / 2)) waiting requests (worker_connections ${connections:-512}), max_waiting is $waiting" \
             "worker_connections $((2 * waiting)); and worker_rlimit_nofile beyond it, in ${config[nginx_config]}"
-    check_paths <<<"$whole"
+}
+
+check_certificates()
+{
+    local certificate ends left
+
     while IFS= read -r certificate; do
         if ! ends=$(openssl x509 -noout -enddate -in "$certificate" 2>/dev/null); then
             found fault certificate "$certificate can't be read" 'renew it'
@@ -41,17 +65,16 @@ check_nginx()
         fi
         left=$((($(date -d "${ends#notAfter=}" +%s) - EPOCHSECONDS) / 86400))
         if ((left < 0)); then
-            found fault certificate "$certificate is over since $((-left)) days" 'renew it, then: systemctl reload nginx'
+            found fault certificate "$certificate expired $((-left)) days ago" 'renew it, then: systemctl reload nginx'
         elif ((left < 14)); then
-            found warning certificate "$certificate ends in $left days" 'renew it, then: systemctl reload nginx'
+            found warning certificate "$certificate expires in $left days" 'renew it, then: systemctl reload nginx'
         else
             found good certificate "$certificate, $left days left"
         fi
-    done < <(sed -n 's/^[[:space:]]*ssl_certificate[[:space:]]*"\{0,1\}\([^";]*\)"\{0,1\};.*/\1/p' <<<"$whole" | sort -u)
-    check_servers
+    done < <(directive ssl_certificate | sort -u)
 }
 
-# Each `server { }` that serves us: whether it answers, and with which certificate. Wants `whole`.
+# Each `server { }` that serves us: whether it answers, and with which certificate. Wants `directives`.
 check_servers()
 {
     local address port name certificates path url answer any=''
@@ -141,7 +164,7 @@ nginx_loaded()
 }
 
 # Below a path, the limits of a connection are those of the server around it.
-check_paths() # reads what `nginx -T` prints
+check_paths()
 {
     local wanted path server differs add
 
@@ -154,85 +177,54 @@ check_paths() # reads what `nginx -T` prints
         else
             found good nginx "the server around $path/ ($server) has the limits of a host of its own"
         fi
-    done < <(awk "$around_program" "$wanted" -)
+    done < <(laxer_servers <({ printf '# configuration file %s:\n' "$wanted" && cat "$wanted"; } | nginx_directives) <(printf '%s\n' "$directives"))
 }
 
-# $1: our connection.conf; -: what `nginx -T` prints. A line for each `server { }` with our path in it:
-# path, name of the server, "directive value" of what is laxer there, "directive value;" of what it should be.
-# shellcheck disable=SC2016 # a program of awk
-around_program='
-    NR == FNR { if ($1 ~ /^[a-z]/) { sub(/;.*/, ""); name = $1; $1 = ""; wanted[name] = substr($0, 2); names[++count] = name } next }
-    /^# configuration file .*:$/ { file = substr($0, 22, length($0) - 22); if (main == "") main = file; next }
-    { text[file] = text[file] $0 "\n" }
-    BEGIN { token = "^[ \t]*(\"([^\"\\\\]|\\\\.)*\"|\047([^\047\\\\]|\\\\.)*\047|[{};]|[^ \t{};\"\047#][^ \t{};]*)" }
-    END {
-        # What nginx does where nobody says anything.
-        usual["client_header_timeout"] = "60s"; usual["client_header_buffer_size"] = "1k"
-        usual["large_client_header_buffers"] = "4 8k"; usual["http2_max_concurrent_streams"] = "128"
-        usual["merge_slashes"] = usual["ignore_invalid_headers"] = "on"; usual["underscores_in_headers"] = "off"
-        folder = main; sub(/[^\/]*$/, "", folder)
-        read_file(main)
-    }
-    function read_file(file,    lines, n, i, rest, word) {
-        if (++nested > 20) return
-        n = split(text[file], lines, "\n")
-        for (i = 1; i <= n; i++) {
-            if (lines[i] ~ /^# stack-orchestrator below .*\/ of a host/) { path = lines[i]; sub(/.* below /, "", path); sub(/\/ of .*/, "", path) }
-            rest = lines[i]
-            while (match(rest, token)) {
-                word = substr(rest, 1, RLENGTH); rest = substr(rest, RLENGTH + 1)
-                sub(/^[ \t]*/, "", word)
-                if (word ~ /^["\047]/) word = substr(word, 2, length(word) - 2)
-                take(word)
+# laxer_servers WANTED PRESENT (files of directives): a line for each `server { }` with our path in it: path, name of
+# the server, "directive value" of what is laxer there, "directive value;" of what it should be.
+laxer_servers()
+{
+    awk -F '\t' '
+        BEGIN {
+            # What nginx does where nobody says anything.
+            usual["client_header_timeout"] = "60s"; usual["client_header_buffer_size"] = "1k"
+            usual["large_client_header_buffers"] = "4 8k"; usual["http2_max_concurrent_streams"] = "128"
+            usual["merge_slashes"] = usual["ignore_invalid_headers"] = "on"; usual["underscores_in_headers"] = "off"
+        }
+        NR == FNR { wanted[$2] = $3; names[++count] = $2; next }
+        $1 == "http" { everywhere[$2] = $3 }
+        $1 !~ /^[0-9]+$/ { next }
+        { here[$1, $2] = $3; last = $1 }
+        END {
+            for (server = 1; server <= last; server++)
+                if ((server, "below") in here) tell(server)
+        }
+        function tell(server,    i, name, value, differs, add) {
+            for (i = 1; i <= count; i++) {
+                name = names[i]
+                value = (server, name) in here ? here[server, name] : name in everywhere ? everywhere[name] : usual[name]
+                if (!is_laxer(name, value)) continue
+                differs = differs (differs == "" ? "" : ", ") name " " value
+                add = add (add == "" ? "" : " ") name " " wanted[name] ";"
             }
+            name = here[server, "server_name"]
+            sub(/ .*/, "", name)
+            print here[server, "below"] "\t" (name == "" ? "no name" : name) "\t" (differs == "" ? "-" : differs) "\t" add
         }
-        nested--
-    }
-    function take(word,    words, n, i) {
-        if (word != "{" && word != "}" && word != ";") { said = said (said == "" ? "" : " ") word; return }
-        if (word == "{") {
-            block[++depth] = said
-            if (said == "server" && block[1] == "http" && depth == 2) { path = server = ""; split("", here) }
-        } else if (word == "}") {
-            if (depth == 2 && block[1] == "http" && block[2] == "server" && path != "") tell()
-            depth--
-        } else {
-            n = split(said, words, " ")
-            sub(/^[^ ]* */, "", said)
-            if (words[1] == "include") { i = said; said = ""; include(i) }
-            else if (depth == 1 && block[1] == "http") everywhere[words[1]] = said
-            else if (depth == 2 && block[2] == "server") { here[words[1]] = said; if (words[1] == "server_name") server = words[2] }
+        function is_laxer(name, value) {
+            if (wanted[name] !~ /^[0-9]/) return value != wanted[name]
+            return amount(value, name ~ /_timeout$/) > amount(wanted[name], name ~ /_timeout$/)
         }
-        said = ""
-    }
-    function include(pattern,    file) {
-        if (pattern !~ /^\//) pattern = folder pattern
-        gsub(/[.+()|^$]/, "\\\\&", pattern); gsub(/\*/, "[^/]*", pattern); gsub(/\?/, "[^/]", pattern)
-        for (file in text) if (file ~ "^" pattern "$") read_file(file)
-    }
-    function tell(    i, name, value, differs, add) {
-        for (i = 1; i <= count; i++) {
-            name = names[i]
-            value = name in here ? here[name] : name in everywhere ? everywhere[name] : usual[name]
-            if (!is_laxer(name, value)) continue
-            differs = differs (differs == "" ? "" : ", ") name " " value
-            add = add (add == "" ? "" : " ") name " " wanted[name] ";"
-        }
-        print path "\t" (server == "" ? "no name" : server) "\t" (differs == "" ? "-" : differs) "\t" add
-    }
-    function is_laxer(name, value) {
-        if (wanted[name] !~ /^[0-9]/) return value != wanted[name]
-        return amount(value, name ~ /_timeout$/) > amount(wanted[name], name ~ /_timeout$/)
-    }
-    function amount(value, is_time,    words, n, i, all) { # "4 8k" is 32 KiB
-        all = 1
-        n = split(tolower(value), words, " ")
-        for (i = 1; i <= n; i++) {
-            all *= words[i] + 0
-            if (words[i] ~ /k$/) all *= 1024
-            if (words[i] ~ /[0-9]m$/) all *= is_time ? 60 : 1048576
-            if (words[i] ~ /h$/) all *= 3600
-            if (words[i] ~ /ms$/) all /= 1000
-        }
-        return all
-    }'
+        function amount(value, is_time,    words, n, i, all) { # "4 8k" is 32 KiB
+            all = 1
+            n = split(tolower(value), words, " ")
+            for (i = 1; i <= n; i++) {
+                all *= words[i] + 0
+                if (words[i] ~ /k$/) all *= 1024
+                if (words[i] ~ /[0-9]m$/) all *= is_time ? 60 : 1048576
+                if (words[i] ~ /h$/) all *= 3600
+                if (words[i] ~ /ms$/) all /= 1000
+            }
+            return all
+        }' "$1" "$2"
+}

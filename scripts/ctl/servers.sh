@@ -1,95 +1,116 @@
 # shellcheck shell=bash
 # What nginx serves by its whole configuration, and how a call of it fares.
 
-# Of each `server { }` in what `nginx -T` printed: address, port, first name, certificates, included files;
-# tabs between them, and spaces between the last ones.
-nginx_servers()
+# Reads what `nginx -T` prints, and prints its directives, includes followed: block, name and value, with tabs between
+# them. The block is `main`, `events`, `http` or the number of a `server { }` in it; what lies deeper is left out. For
+# the comment at the head of our locations, the name is `below` and the value their path.
+nginx_directives()
 {
     awk '
-        # Strings and variables keep no sign that means something outside.
-        function plain(line, result, quote)
-        {
-            result = ""
-            while (match(line, /"([^"\\]|\\.)*"|\047([^\047\\]|\\.)*\047|\$\{[a-z0-9_]+\}/)) {
-                quote = substr(line, RSTART, RLENGTH)
-                gsub(/[{};#]/, "?", quote)
-                result = result substr(line, 1, RSTART - 1) quote
-                line = substr(line, RSTART + RLENGTH)
-            }
-            line = result line
-            sub(/(^|[ \t])#.*/, "", line)
-            return line
+        BEGIN {
+            token = "^[ \t]*(\"([^\"\\\\]|\\\\.)*\"|\047([^\047\\\\]|\\\\.)*\047|[{};]|" \
+                "([^ \t{};\"\047#$]|\\$\\{[A-Za-z0-9_]+\\}|\\$)([^ \t{};$]|\\$\\{[A-Za-z0-9_]+\\}|\\$)*)"
         }
-        function directive(text, words, count)
-        {
-            gsub(/["\047;]/, "", text)
-            count = split(text, words)
-            if (words[1] == "listen" && (address == "" || text ~ / ssl( |$)/ && !tls)) {
-                tls = text ~ / ssl( |$)/
-                address = words[2]
-                port = address
-                if (address ~ /^[0-9]+$/) address = "127.0.0.1"
-                else if (address ~ /:[0-9]+$/) sub(/:[0-9]+$/, "", address)
-                if (!sub(/.*:/, "", port) && port !~ /^[0-9]+$/) port = 443
-                if (address ~ /^(\*|0\.0\.0\.0)$/) address = "127.0.0.1"
-                if (address == "[::]") address = "[::1]"
-            } else if (words[1] == "server_name" && name == "")
-                name = words[2]
-            else if (words[1] == "ssl_certificate")
-                certificates = certificates (certificates == "" ? "" : " ") words[2]
-            else if (words[1] == "include")
-                includes = includes (includes == "" ? "" : " ") words[2]
+        /^# configuration file .*:$/ { file = substr($0, 22, length($0) - 22); names[++count] = file; next }
+        { text[file] = text[file] $0 "\n" }
+        END {
+            folder = names[1]
+            sub(/[^\/]*$/, "", folder)
+            read_file(names[1])
         }
-        /^# configuration file / { depth = inside = 0; text = ""; next }
-        {
-            rest = text " " plain($0)
-            while (match(rest, /[{};]/)) {
-                sign = substr(rest, RSTART, 1)
-                text = substr(rest, 1, RSTART)
-                rest = substr(rest, RSTART + 1)
-                if (sign == "{") {
-                    depth++
-                    if (!inside && text ~ /^[ \t]*server[ \t]*\{$/) {
-                        inside = depth
-                        address = name = certificates = includes = ""
-                        port = 443
-                        tls = 0
-                    }
-                } else if (sign == "}") {
-                    if (inside && depth == inside) {
-                        printf "%s\t%s\t%s\t%s\t%s\n", address == "" ? "127.0.0.1" : address, port, name == "" ? "-" : name,
-                            certificates == "" ? "-" : certificates, includes
-                        inside = 0
-                    }
-                    depth--
-                } else if (inside && depth == inside)
-                    directive(text)
+        function read_file(file,    lines, n, i, rest, word) {
+            if (++nested > 20) return
+            n = split(text[file], lines, "\n")
+            for (i = 1; i <= n; i++) {
+                if (lines[i] ~ /^# stack-orchestrator below .*\/ of a host/) {
+                    word = lines[i]
+                    gsub(/^.* below |\/ of .*/, "", word)
+                    tell("below", word)
+                }
+                rest = lines[i]
+                while (match(rest, token)) {
+                    word = substr(rest, 1, RLENGTH)
+                    rest = substr(rest, RLENGTH + 1)
+                    sub(/^[ \t]*/, "", word)
+                    if (word ~ /^["\047]/) take(substr(word, 2, length(word) - 2), 1)
+                    else take(word, 0)
+                }
             }
-            text = rest
+            nested--
+        }
+        function take(word, is_quoted,    name) {
+            if (is_quoted || word !~ /^[{};]$/) {
+                said = said (said == "" ? "" : " ") word
+                return
+            }
+            if (word == "{") {
+                block[++depth] = said
+                if (depth == 2 && block[1] == "http" && said == "server") server++
+            } else if (word == "}")
+                depth--
+            else {
+                name = said
+                sub(/ .*/, "", name)
+                sub(/^[^ ]* */, "", said)
+                if (name == "include") include(said)
+                else tell(name, said)
+            }
+            said = ""
+        }
+        function tell(name, value) {
+            if (depth == 0) print "main\t" name "\t" value
+            else if (depth == 1) print block[1] "\t" name "\t" value
+            else if (depth == 2 && block[1] == "http" && block[2] == "server") print server "\t" name "\t" value
+        }
+        function include(pattern,    i) {
+            said = ""
+            if (pattern !~ /^\//) pattern = folder pattern
+            gsub(/[.+()|^$]/, "\\\\&", pattern)
+            gsub(/\*/, "[^/]*", pattern)
+            gsub(/\?/, "[^/]", pattern)
+            for (i = 1; i <= count; i++)
+                if (names[i] ~ "^" pattern "$") {
+                    tell("include", names[i])
+                    read_file(names[i])
+                }
         }'
 }
 
-# The same of those that serve us, of nginx's configuration or of `whole` if that is known: address, port,
-# name, certificates, path.
+# Each `server { }` that serves us: address, port, first name, certificates (with spaces between them), path; tabs
+# between them, and - for nothing. Takes `directives`, or else nginx's present ones.
 our_servers()
 {
-    local address port name certificates includes file path whole=${whole:-} site enabled snippet around
+    local directives=${directives:-}
 
-    nginx_places
-    [[ -n $whole ]] || whole=$(nginx -T -q -c "${config[nginx_config]}" 2>/dev/null) || return 0
-    while IFS=$'\t' read -r address port name certificates includes; do
-        for file in $includes; do
-            path=-
-            # shellcheck disable=SC2053 # an include may be a pattern
-            if [[ $snippet == $file ]]; then
-                path=$(sed -n 's/^location = \(\/[^ ]*\) {$/\1/p' "$snippet" | head -n 1)
-            elif [[ $file != "$(nginx_directory)/server.conf" ]]; then
-                continue
-            fi
-            printf '%s\t%s\t%s\t%s\t%s\n' "$address" "$port" "$name" "$certificates" "$path"
-            break
-        done
-    done < <(nginx_servers <<<"$whole")
+    [[ -n $directives ]] || directives=$(nginx -T -q -c "${config[nginx_config]}" 2>/dev/null | nginx_directives) || return 0
+    awk -F '\t' -v ours="$(nginx_directory)/server.conf" '
+        $1 !~ /^[0-9]+$/ { next }
+        $1 != server {
+            tell()
+            server = $1
+            address = "127.0.0.1"
+            port = 443
+            name = certificates = path = "-"
+            is_ours = listens = tls = 0
+        }
+        $2 == "listen" && (!listens || $3 ~ / ssl( |$)/ && !tls) {
+            listens = 1
+            tls = $3 ~ / ssl( |$)/
+            address = port = $3
+            sub(/ .*/, "", address)
+            sub(/ .*/, "", port)
+            if (address ~ /^[0-9]+$/) address = "127.0.0.1"
+            else if (address ~ /:[0-9]+$/) sub(/:[0-9]+$/, "", address)
+            if (!sub(/.*:/, "", port) && port !~ /^[0-9]+$/) port = 443
+            if (address ~ /^(\*|0\.0\.0\.0)$/) address = "127.0.0.1"
+            if (address == "[::]") address = "[::1]"
+        }
+        $2 == "server_name" && name == "-" { name = $3; sub(/ .*/, "", name) }
+        $2 == "ssl_certificate" { certificates = (certificates == "-" ? "" : certificates " ") $3 }
+        $2 == "include" && $3 == ours { is_ours = 1 }
+        $2 == "below" { is_ours = 1; path = $3 }
+        END { tell() }
+        function tell() { if (is_ours) printf "%s\t%s\t%s\t%s\t%s\n", address, port, name, certificates, path }' <<<"$directives"
 }
 
 # call_readyz https://HOST:PORT/PATH ADDRESS: prints 200, or why not. Whether its certificate is good is another question.
