@@ -15,7 +15,7 @@ lint-shell:
 	@for file in $(SHELL_FILES); do bash -n "$$file" || exit 1; done
 	shellcheck -x $(SHELL_FILES) scripts/completion.bash
 	# Its parts, with what they get from each other.
-	shellcheck -x -a -e SC2016,SC2119,SC2120 scripts/orchestratorctl
+	shellcheck -x -a -e SC2016,SC2119,SC2120 scripts/orchestratorctl scripts/local
 	# bats runs each test in a subshell of its own, with what `load` brought from a helper.
 	shellcheck -e SC2016,SC2030,SC2031,SC2154 $(BATS_FILES)
 	shellcheck -e SC2016,SC2034,SC2154 $(BATS_HELPERS)
