@@ -599,6 +599,20 @@ def no_files(rig, team):
     expect([state for _, state in team.grants()], 31 * ["released"], "how the leases ended")
 
 
+def waits_end_without_files(rig, team):
+    lease = team.lease("one")
+    rig.limit_files(2)
+    waiters = [team.borrow("waiter-%d" % n, waitSeconds=3) for n in range(10)]
+    # Those whom the program could let in are told in time, though it still has no files.
+    await_condition(30, lambda: any(waiter.answer for waiter in waiters), "an answer")
+    rig.heal()
+    for waiter in waiters:
+        status, answer = waiter.result()
+        expect((status, answer["error"]["code"]), (503, "noStackAvailable"), "a waiter's answer")
+    expect(team.release(lease)[0], 200, "releaseStack")
+    expect(team.grants(), [(1, "released")], "grants")
+
+
 def busy_threads(rig, team):
     with rig.half_requests(8):
         call = team.borrow("one")
@@ -750,6 +764,7 @@ TESTS = [
     ("the database's disk is full, and has room again", full_disk),
     ("the disk is full under waiters: no request is lost", full_disk_under_waiters),
     ("the program has no file descriptors left, and gets some again", no_files),
+    ("… and those whose wait ends meanwhile get a 503", waits_end_without_files),
     ("half-sent requests keep all threads busy, and end", busy_threads),
     ("the database has no connections left", no_connections),
     ("the program's clock is moved by a year, forwards and backwards", moved_clock),
