@@ -251,6 +251,8 @@ setup() { new_app; }
     end_job
     [ "$status" = 0 ]
     contains SECOND
+    # What is told is the service's word.
+    [ "$(jq .waitedSeconds two)" = "$(api GET '/history' | jq '[.requests[] | select(.branch == "second")][0].waitedSeconds | round')" ]
     wait "$third"
     # in order: the one that came first ended first
     [ "$(api GET '/history?limit=2' | jq -r '[.requests[] | .branch] | join(" ")')" = "third second" ]
@@ -447,16 +449,17 @@ release_waits()
     release_waits
 }
 
-@test "ci-stack release while a step lives doesn't wait for it" {
+@test "ci-stack release beside a living step ends the step first, then gives the stack back" {
     new_project 1
     "$ci_stack" request --state state
-    start_job test --state state --test 'echo $$ >step.log; sleep 300'
+    start_job test --state state --test 'trap "touch ended.log; exit" TERM; echo $$ >step.log; sleep 300 & wait'
     await 10 test -s step.log
     timeout 20 "$ci_stack" release --state state
     nobody_leases
-    kill -TERM "$job"
-    end_job
+    [ -e ended.log ]
     gone "$(cat step.log)"
+    end_job
+    [ "$status" = 76 ]
 }
 
 @test "a job that waits for the end of a killed one keeps nobody from other state files in that folder" {

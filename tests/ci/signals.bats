@@ -166,3 +166,100 @@ cancel_in() # STEP SIGNAL STATUS OUTCOME
     [ "$status" = 0 ]
     nobody_leases
 }
+
+@test "ci-stack release beside a run that lives ends its deploy first; the run marks nothing and says 76" {
+    new_project 1
+    start_job run "${units[@]}" --state state --grace 5s --test 'touch tested.log' \
+        --deploy 'trap "sleep 0.5; touch unlocked.log; exit 1" TERM; echo $$ >step.log; sleep 300 & wait'
+    await 20 test -s step.log
+    run "$ci_stack" release --state state
+    [ "$status" = 0 ]
+    [ -e unlocked.log ]
+    gone "$(step_pid)"
+    nobody_leases
+    end_job
+    [ "$status" = 76 ]
+    contains "ended by ci-stack release"
+    [ ! -e tested.log ]
+    [ "$(last_outcome)" = deployFailed ]
+}
+
+@test "ci-stack release beside a run that waits ends its request" {
+    new_project 1
+    "$ci_stack" request --state one
+    start_job run --state two --test true
+    await 10 someone_waits
+    run timeout 20 "$ci_stack" release --state two
+    [ "$status" = 0 ]
+    [ "$(waiting)" = 0 ]
+    end_job
+    [ "$status" = 76 ]
+}
+
+@test "a run whose lease was given back by others marks nothing, tests nothing and leaves the next job's lease alone" {
+    new_project 1
+    start_job run "${units[@]}" --state state --test 'touch tested.log' \
+        --deploy 'touch step.log; while [ ! -e go.log ]; do sleep 0.05; done'
+    await 20 test -e step.log
+    jq '{stackName, leaseId}' state >body
+    printf 'header = "X-API-Key: %s"\n' "$ORCHESTRATOR_KEY" |
+        curl -sS --fail --cacert "$ORCHESTRATOR_CACERT" --config - -d @body "$ORCHESTRATOR_URL/releaseStack"
+    jq '.phase = "released" | del(.leaseId)' state >new && mv new state
+    "$ci_stack" request --state other
+    touch go.log
+    end_job
+    [ "$status" = 76 ]
+    [ ! -e tested.log ]
+    [ "$(leased)" = 1 ]
+    [ "$(api GET /listStacks | jq -r '.stacks[0].lastDeployedCommit')" = null ]
+}
+
+@test "ci-stack release of a lease that was revoked says so" {
+    new_project 1
+    "$ci_stack" request
+    api POST /revokeLease '{"stackName": "test-1"}'
+    run "$ci_stack" release
+    [ "$status" = 0 ]
+    contains "no longer ours"
+    lacks "is released"
+}
+
+runs_in() { grep -lsF "$1" /proc/[0-9]*/environ; } # TEXT: whether a process has it in its environment
+
+no_files() { [ -z "$(ls -A "$TMPDIR")" ]; }
+nothing_runs() { ! runs_in "TMPDIR=$TMPDIR"; }
+
+@test "KILL while it waits: the queue forgets the job, and no process and no file is left" {
+    local command
+    new_project 1
+    "$ci_stack" request --state one
+    export TMPDIR=$BATS_TEST_TMPDIR/temporary
+    mkdir "$TMPDIR"
+    for command in run request; do
+        start_job "$command" --state two $([ "$command" = request ] || echo --test true)
+        await 10 someone_waits
+        kill -KILL -- "-$job"
+        end_job
+        await 10 someone_waits 0
+        await 10 nothing_runs
+        await 10 no_files
+        [ "$(leased)" = 1 ]
+    done
+}
+
+@test "KILL at any time: nothing is left leased, no process and no file" {
+    new_project 2
+    export TMPDIR=$BATS_TEST_TMPDIR/temporary
+    mkdir "$TMPDIR"
+    for _ in {1..12}; do
+        start_job run "${units[@]}" --state two --deploy true --test 'sleep 0.3'
+        sleep "0.$((RANDOM % 9))$((RANDOM % 10))"
+        kill -KILL -- "-$job" 2>/dev/null || true
+        end_job
+        await 10 nobody_leases
+        await 10 nothing_runs
+        [ ! -e two ] || await 10 no_files # the keeper is there before the state file is
+        run ! ls two.*
+        rm -rf two "${TMPDIR:?}"/*
+    done
+}
