@@ -95,3 +95,7 @@ setup()
     [ -z "$(names 'none/*' 'top/*')" ]
     [ "$(list_units migrations)" = "$(git rev-parse HEAD:migrations)"$'\t'migrations ]
 }
+
+@test "every return says its status: within a trap, one without would give the status from before the trap" {
+    run -1 grep -nE '\breturn *($|[;}&|])' "$ci_stack"
+}

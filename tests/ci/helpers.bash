@@ -115,3 +115,29 @@ lacks()
 {
     case $output in *"$1"*) printf 'in the output: %s\n%s\n' "$1" "$output"; return 1 ;; esac
 }
+
+# For tests of what a killed ci-stack leaves behind: a folder for temporary files that only this test's processes know.
+own_temporary()
+{
+    export TMPDIR=$BATS_TEST_TMPDIR/temporary
+    mkdir "$TMPDIR"
+}
+
+nothing_runs() { ! grep -lsF "TMPDIR=$TMPDIR" /proc/[0-9]*/environ; }
+nothing_is_left() { nothing_runs && [ -z "$(ls -A "$TMPDIR"; ls "$1".* 2>/dev/null)" ]; } # STATE_FILE
+
+kill_at_any_time() # HOW_OFTEN: in turns the whole process group, and ci-stack alone
+{
+    local count
+    new_project 2
+    own_temporary
+    for ((count = 0; count < $1; count++)); do
+        start_job run "${units[@]}" --state two --deploy true --test 'sleep 0.2'
+        sleep "$((RANDOM % 2)).$((RANDOM % 10))$((RANDOM % 10))"
+        if ((count % 2)); then kill -KILL "$job"; else kill -KILL -- "-$job"; fi 2>/dev/null || true
+        end_job 2>/dev/null
+        await 10 nothing_is_left two
+        await 10 nobody_leases
+        rm -f two
+    done
+}

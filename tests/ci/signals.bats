@@ -224,43 +224,49 @@ cancel_in() # STEP SIGNAL STATUS OUTCOME
     lacks "is released"
 }
 
-runs_in() { grep -lsF "$1" /proc/[0-9]*/environ; } # TEXT: whether a process has it in its environment
-
-no_files() { [ -z "$(ls -A "$TMPDIR")" ]; }
-nothing_runs() { ! runs_in "TMPDIR=$TMPDIR"; }
+@test "a lease that is revoked while the last step runs is no success" {
+    new_project 1
+    start_job run --test 'touch step.log; while [ ! -e go.log ]; do sleep 0.05; done'
+    await 20 test -e step.log
+    api POST /revokeLease '{"stackName": "test-1"}'
+    touch go.log
+    end_job
+    contains "no longer ours"
+    [ "$status" = 76 ]
+    lacks "is released"
+}
 
 @test "KILL while it waits: the queue forgets the job, and no process and no file is left" {
     local command
     new_project 1
+    own_temporary
     export CI_STACK_TEST=true
     "$ci_stack" request --state one
-    export TMPDIR=$BATS_TEST_TMPDIR/temporary
-    mkdir "$TMPDIR"
     for command in run request; do
         start_job "$command" --state two
         await 10 someone_waits
         kill -KILL -- "-$job"
         end_job
         await 10 someone_waits 0
-        await 10 nothing_runs
-        await 10 no_files
+        await 10 nothing_is_left two
         [ "$(leased)" = 1 ]
     done
 }
 
-@test "KILL at any time: nothing is left leased, no process and no file" {
-    new_project 2
-    export TMPDIR=$BATS_TEST_TMPDIR/temporary
-    mkdir "$TMPDIR"
-    for _ in {1..12}; do
-        start_job run "${units[@]}" --state two --deploy true --test 'sleep 0.3'
-        sleep "0.$((RANDOM % 9))$((RANDOM % 10))"
-        kill -KILL -- "-$job" 2>/dev/null || true
-        end_job
-        await 10 nobody_leases
-        await 10 nothing_runs
-        [ ! -e two ] || await 10 no_files # the keeper is there before the state file is
-        run ! ls two.*
-        rm -rf two "${TMPDIR:?}"/*
-    done
+@test "KILL of ci-stack and its keeper at once: what asked for a stack ends with them, and takes none" {
+    new_project 1
+    own_temporary
+    "$ci_stack" request --state one
+    start_job run --state two --test true
+    await 10 someone_waits
+    kill -KILL "$(jq .keeper.pid -r two)" "$job"
+    end_job
+    await 10 nothing_runs
+    "$ci_stack" release --state one
+    run timeout 20 "$ci_stack" run --state three --test true
+    [ "$status" = 0 ]
+}
+
+@test "KILL at any time: nothing is left leased, no process and no file" { # 200 times in tests/e2e/kills.bats
+    kill_at_any_time 24
 }
