@@ -33,13 +33,13 @@ static const char usage[] =
     "Hands out test stacks over FastCGI, behind nginx.\n"
     "\n"
     "  -c FILE  settings (" DEFAULT_CONFIG ")\n"
-    "  -t       check the settings and exit: 0 good, 2 not\n"
+    "  -t       check the settings and exit (0: good, 2: not)\n"
     "  -V       print the version and exit\n"
     "  -h       print this and exit\n"
     "\n"
-    "SIGTERM and SIGINT drain: nothing new is accepted, what was begun is finished,\n"
-    "waiting requests are answered with 503. Exit status: 0 after a drain, 1 if it\n"
-    "could not start, 2 for wrong options or settings.\n";
+    "SIGTERM and SIGINT drain: the program accepts nothing new, finishes what was begun,\n"
+    "and answers waiting requests with 503. Exit status: 0 after a drain, 1 if it could\n"
+    "not start, 2 for wrong options or settings.\n";
 
 /* Each parked client takes a descriptor; some stay free, so that releases always come in. */
 static void fit_descriptors(struct config *config)

@@ -42,7 +42,7 @@ static void read_body(FCGX_Request *fcgi, struct call *call)
 
     while ((len = FCGX_GetStr(chunk, sizeof chunk, fcgi->in)) > 0) {
         if (call->body.len + (size_t)len > CALL_BODY_MAX)
-            call->body_too_large = true; /* but read on: an unread body costs a 502 */
+            call->body_too_large = true; /* read on, or nginx says 502 */
         else if (!call->body_too_large)
             buf_append(&call->body, chunk, (size_t)len);
     }
@@ -133,7 +133,7 @@ static void add_end(struct buf *out, unsigned request)
     buf_append(out, &body, sizeof body);
 }
 
-/* Without blocking for long: nginx reads at once unless it is overrun. */
+/* Blocks only briefly: nginx reads at once unless it is overrun. */
 static bool can_send_soon(int fd)
 {
     struct pollfd writable = {.fd = fd, .events = POLLOUT};

@@ -77,14 +77,14 @@ static bool take_over(int fd)
     socklen_t size = sizeof listening;
 
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening) {
-        log_error("socket = -: descriptor %d is no listening socket; systemd has to hand it over",
-                  fd);
+        log_error(
+            "socket = -: descriptor %d is not a listening socket; systemd has to hand it over", fd);
         return false;
     }
     return fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
 }
 
-/* Once watched, the descriptor belongs to whichever worker gets its event. */
+/* From then on, the descriptor belongs to the worker that gets its event. */
 static bool watch(struct gateway *gateway, int operation, int fd, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.fd = fd};
@@ -130,14 +130,14 @@ void gateway_close(struct gateway *gateway)
     free(gateway);
 }
 
-/* nginx can't write to it any more, and sends its request anew (again.conf); what it wrote before
- * can still be read. To close it would lose that. */
+/* nginx can write no more, and sends its request again (again.conf). What it wrote before can still
+ * be read; closing the connection would lose that. */
 static void refuse_more(int fd)
 {
     shutdown(fd, SHUT_RD);
 }
 
-/* But a request that nginx has begun to write is let in whole: its response is the last one. */
+/* A request that nginx has begun to write still comes in: its response is the last one. */
 static void refuse_next(int fd)
 {
     int begun = 0;
@@ -153,7 +153,7 @@ void gateway_drain(struct gateway *gateway)
     pthread_mutex_lock(&gateway->drain);
     for (size_t fd = 0; fd < gateway->idle_size; fd++)
         if (atomic_load(&gateway->idle[fd]))
-            refuse_next((int)fd); /* wakes a worker, which finds its end and closes it */
+            refuse_next((int)fd); /* wakes a worker, which finds the end and closes it */
     pthread_mutex_unlock(&gateway->drain);
 }
 
@@ -172,8 +172,8 @@ static void set_idle(struct gateway *gateway, int fd, bool idle)
         atomic_store(&gateway->idle[fd], idle);
 }
 
-/* Of an idle one: now it is the caller's alone, to be closed. gateway_drain() may have seen it idle
- * the moment before, and must be done with it. */
+/* An idle connection becomes the caller's alone, who may close it. gateway_drain() may have seen it
+ * idle a moment before, and must be done with it. */
 static void claim(struct gateway *gateway, int fd)
 {
     set_idle(gateway, fd, false);
@@ -186,7 +186,7 @@ static void claim(struct gateway *gateway, int fd)
 static void arm(struct gateway *gateway, int fd, int operation)
 {
     set_idle(gateway, fd, true);
-    if (atomic_load(&gateway->draining)) /* that may have come by while it was busy */
+    if (atomic_load(&gateway->draining)) /* which may have passed it while it was busy */
         refuse_next(fd);
     if (!watch(gateway, operation, fd, EPOLLIN | EPOLLRDHUP | EPOLLONESHOT)) {
         claim(gateway, fd);
@@ -199,10 +199,10 @@ static void accept_all(struct gateway *gateway)
     static const struct timeval read_timeout = {.tv_sec = READ_TIMEOUT_S};
     static const struct timeval write_timeout = {.tv_sec = WRITE_TIMEOUT_S};
 
-    while (!atomic_load(&gateway->draining)) { /* those left in the queue are the next program's */
+    while (!atomic_load(&gateway->draining)) { /* the next program takes those left in the queue */
         int fd = accept4(gateway->listener, NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0) {
-            /* No descriptor left: the ones in use come back; don't spin until then. */
+            /* No descriptor is left. Some will come back; don't spin until then. */
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
                 poll(NULL, 0, 10);
             return;

@@ -5,7 +5,7 @@ import { byId, setText } from './dom.js';
 const VERBS = {
   holdStack: {
     title: 'Hold', button: 'Hold', fields: ['seconds'],
-    text: 'Keeps the stack for a person, for a post-mortem say. It returns to the pool by itself when the time is over.',
+    text: 'Keeps the stack for a person, for example for a post-mortem. It returns to the pool by itself when the time is up.',
   },
   quarantineStack: {
     title: 'Quarantine', button: 'Quarantine', fields: [],
@@ -13,11 +13,11 @@ const VERBS = {
   },
   reinstateStack: {
     title: 'Reinstate', button: 'Reinstate', fields: [],
-    text: 'Returns the stack to the pool, or keeps it there: what was to happen once its job gives it back is forgotten.',
+    text: 'Returns the stack to the pool. If a job has it, it returns when the job gives it back, instead of being set aside.',
   },
   revokeLease: {
     title: 'Revoke the lease of', button: 'Revoke', fields: [],
-    text: 'Takes the stack from its job at once. The job is not told before its next call; it may still be deploying.',
+    text: 'Takes the stack from its job at once. The job learns of it only at its next call, and may still be deploying.',
   },
 };
 

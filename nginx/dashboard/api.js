@@ -74,7 +74,7 @@ export class Api {
     } catch (error) {
       if (error instanceof ApiError) throw error;
       throw new ApiError(0, 'unreachable', timer.signal.aborted && !this.isEnded
-        ? `No answer within ${TIMEOUT / 1000} seconds` : 'The service can not be reached');
+        ? `No answer within ${TIMEOUT / 1000} seconds` : 'The service cannot be reached');
     } finally {
       clearTimeout(timeout);
       this.#ended.signal.removeEventListener('abort', stop);

@@ -22,11 +22,11 @@ export class CapacityView {
     setText(byId('capacity-answer'), answer(capacity));
     setText(byId('capacity-reason'), reason(capacity));
     const facts = [
-      ['jobs looked at', `${count(capacity.jobs)} in ${plural(capacity.days, 'day')}`],
+      ['jobs replayed', `${count(capacity.jobs)} in ${plural(capacity.days, 'day')}`],
       ['busiest hour', capacity.busiestHour
         ? `${plural(capacity.busiestHour.jobs, 'job')}, ${date(Date.parse(capacity.busiestHour.start))}` : '–'],
       ['a job keeps its stack', `${duration(capacity.meanHoldSeconds)} on average`],
-      ['stacks at work on average then', count(capacity.offeredLoad)],
+      ['stacks in use on average then', count(capacity.offeredLoad)],
     ];
     byId('capacity-facts').replaceChildren(...facts.map(([name, value]) => el('div', {},
       el('dt', {}, name), el('dd', {}, value))));
@@ -45,7 +45,7 @@ function note(entry, capacity) {
 }
 
 function answer({ recommended, current }) {
-  if (!recommended) return 'More stacks than were looked at.';
+  if (!recommended) return 'More stacks than were tried.';
   if (recommended === current) return `${plural(recommended, 'stack')}: what you have.`;
   return `${plural(recommended, 'stack')}. You have ${count(current)}.`;
 }

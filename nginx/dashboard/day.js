@@ -10,7 +10,7 @@ const ENDS = [
   ['released', 'given back', 'good'],
   ['expired', 'expired: not given back in time', 'bad'],
   ['revoked', 'revoked by an administrator', 'bad'],
-  ['timedOut', 'left when the wait was over', 'wait'],
+  ['timedOut', 'gave up when the wait was over', 'wait'],
   ['abandoned', 'hung up while waiting', 'wait'],
   ['cancelled', 'cancelled while waiting', 'plain'],
   ['superseded', 'superseded by a newer request', 'plain'],
@@ -48,7 +48,7 @@ export class DayView {
     byId('day-empty').hidden = ended.length > 0 || state.status.stacks.length > 0;
     const from = state.history.since;
     byId('day-part').hidden = from <= state.now - 23.9 * 3600000;
-    setText(byId('day-part'), `So much happened that this page shows only what ended since ${clock(from)}.`);
+    setText(byId('day-part'), `Too much happened to show all of it: this page starts with what ended after ${clock(from)}.`);
   }
 
   #point(event) {

@@ -35,7 +35,7 @@ export function setAttribute(node, name, value) {
   else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
 }
 
-/* A text of somebody else's: whatever its writing direction, it doesn't turn its neighbours. */
+/* A text from outside: its writing direction doesn't affect its neighbours. */
 export function foreign(text, attributes = {}) {
   return el('bdi', { title: text, ...attributes }, text ?? '');
 }

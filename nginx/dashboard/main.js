@@ -88,7 +88,7 @@ function leasesOf(status) {
 
 function failed(error, delay) {
   if (error.status === 401 || error.status === 404) {
-    leave(error.status === 401 ? 'This key is not known to the service, or was revoked.' : error.message);
+    leave(error.status === 401 ? 'The service does not know this key, or it was revoked.' : error.message);
     return;
   }
   if (state === null) {
@@ -96,7 +96,7 @@ function failed(error, delay) {
     return;
   }
   const trouble = byId('trouble');
-  setText(byId('trouble-text'), `${error.message}. What you see is from ${clock(state.now)}.`);
+  setText(byId('trouble-text'), `${error.message}. What you see dates from ${clock(state.now)}.`);
   if (trouble.hidden) {
     trouble.hidden = false;
     document.body.classList.add('stale');
@@ -157,7 +157,7 @@ function announce(text, isShown = true) {
 /* --- The key --- */
 
 function enter() {
-  // Who typed the key goes on from the top of the page, not from a form that is gone.
+  // The form is gone: whoever typed the key goes on from the top of the page.
   if (byId('welcome').contains(document.activeElement)) byId('main').focus();
   byId('welcome').hidden = true;
   byId('dashboard').hidden = false;

@@ -81,7 +81,7 @@ export class StackDialog {
       showRows('stack-leases', requests.map((request) => leaseRow(request, now)));
       showRows('stack-actions', actions.map((action) => actionRow(action, now)));
     } catch (error) {
-      setText(byId('stack-trouble'), `The past of this stack could not be read: ${error.message}`);
+      setText(byId('stack-trouble'), `The history of this stack could not be read: ${error.message}`);
     }
   }
 
@@ -101,8 +101,8 @@ function facts(stack, now) {
   if (stack.lease) {
     const { lease } = stack;
     list.push(['Holder', ...jobLink(lease)], ['Key', foreign(lease.keyName)], ['Branch', foreign(lease.branch)],
-      ['Commit to test', foreign(lease.commit ?? 'not told', { class: 'code' })],
-      ['Units to redeploy', lease.changedUnits === null ? 'not told' : String(lease.changedUnits)],
+      ['Commit to test', foreign(lease.commit ?? 'not given', { class: 'code' })],
+      ['Units to redeploy', lease.changedUnits === null ? 'not given' : String(lease.changedUnits)],
       ['Deployed', lease.deployedAt ? time(Date.parse(lease.deployedAt), now) : 'not yet'],
       ['Lease', `request ${lease.requestNumber}, fence ${lease.fence}`]);
   } else {

@@ -5,8 +5,8 @@
 backup_help='Usage: orchestratorctl backup FILE
        orchestratorctl backup --keep N DIRECTORY
 
-Writes the database as it is at one moment, the key file and the config file to FILE (tar.gz, mode 0600;
-it holds keys and leaseIds: keep it safe). Nothing stops meanwhile. FILE must not exist yet.
+Writes the database as it is at one moment, the key file and the config file to FILE (tar.gz, mode 0600).
+The service keeps running. FILE holds keys and leaseIds: keep it safe. It must not exist yet.
 --keep makes a file named after the time in DIRECTORY, and removes all but the N newest of its kind there.
 Each night: systemctl enable --now stack-orchestrator-backup.timer'
 
@@ -14,9 +14,9 @@ Each night: systemctl enable --now stack-orchestrator-backup.timer'
 restore_help='Usage: orchestratorctl restore FILE
 
 Fills an empty database from a backup, and applies the migrations that are newer than it. A database
-with a project in it, or with tables of others, is refused. `orchestratorctl setup` makes an empty one. The keys of the backup take effect if this host has no keys yet; else they stay as they
-are. What was lent after the backup was made is unknown to the restored database: see that those jobs
-have ended.'
+that holds a project or foreign tables is refused. `orchestratorctl setup` makes an empty one.
+The keys of the backup take effect if this host has no keys yet; otherwise the present keys stay.
+The restored database does not know what was lent after the backup: make sure that those jobs have ended.'
 
 # The options of a client, dump or not, at the host that answered.
 dump_options()
@@ -66,7 +66,7 @@ backup_command()
     [[ -z $keep ]] || backup_thin "$directory" "$keep"
 }
 
-# All but the $2 newest backups in $1 go; what has another name stays.
+# Removes all but the $2 newest backups in $1; files with other names stay.
 backup_thin()
 {
     local backups=("$1"/stack-orchestrator-[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z.tar.gz)
@@ -81,7 +81,7 @@ backup_write()
 
     [[ ! -e $file ]] || die "$file exists already"
     [[ -d $(dirname "$file") ]] || die "can't write $file: there is no directory $(dirname "$file")"
-    # In a file of its own name: another's may be there, readable by all.
+    # Under a new name: a file of another user may be there already, readable by all.
     unfinished_backup=$(mktemp "$file.XXXXXX" 2>/dev/null) || die "can't write in $(dirname "$file")"
     need_scratch
     directory=$scratch/backup
@@ -94,7 +94,7 @@ backup_write()
     tell "$file: schema $schema, $(stat -c %s "$file") bytes" --arg file "$file" --argjson schema "$schema" --argjson bytes "$(stat -c %s "$file")"
 }
 
-# What tar said: the kernel's words if there are any.
+# What tar said, in the kernel's words where it has any.
 backup_failure()
 {
     grep -oiE 'no space left on device|disk quota exceeded|file too large|read-only file system|input/output error' "$scratch/tar" | head -n 1 ||
@@ -111,8 +111,8 @@ backup_collect()
     refuse_unfinished_restore
     sql 'SELECT COALESCE(MAX(version), 0), SUM(finished IS NULL) FROM schema_version'
     read -r schema unfinished <<<"${rows[0]}"
-    [[ $unfinished == 0 ]] || die 'a migration was begun and never finished; mend that first'
-    # One snapshot of all tables; no lock on any. MySQL's own client has more to say than may be read.
+    [[ $unfinished == 0 ]] || die 'a migration was begun and never finished; finish that first'
+    # One snapshot of all tables; no lock on any. MySQL's own client reads more than its grants allow.
     [[ $("$program" --version) == *MariaDB* ]] || extra=(--set-gtid-purged=OFF --column-statistics=0)
     "$program" --defaults-file=<(dump_options) --single-transaction --quick --skip-lock-tables --no-tablespaces \
         --hex-blob --default-character-set=utf8mb4 --tz-utc "${extra[@]}" "${config[database_name]}" >"$directory/database.sql" 2>"$scratch/dump" ||
@@ -127,7 +127,7 @@ backup_collect()
         '{format: 1, $schema, $database, $time}' >"$directory/backup.json"
 }
 
-# A database that holds half a backup serves nobody, and is none to keep.
+# A database that holds half a backup is useless, and no source of a backup.
 refuse_unfinished_restore()
 {
     sql "SHOW TABLES LIKE 'unfinished\\_restore'"
@@ -143,9 +143,9 @@ restore_command()
     need_scratch
     directory=$scratch/backup
     mkdir "$directory"
-    # By name: nothing else that an archive may hold is unpacked.
+    # By name: nothing else in the archive is unpacked.
     tar -C "$directory" --no-same-owner -xzf "$file" backup.json keys.map database.sql 2>/dev/null ||
-        die "$file is no backup of stack-orchestrator, or is damaged"
+        die "$file is not a backup of stack-orchestrator, or is damaged"
     [[ $(jq -r .format "$directory/backup.json" 2>/dev/null) == 1 ]] || die "$file has a format that this orchestratorctl doesn't know"
     schema=$(jq -r '.schema | numbers' "$directory/backup.json")
     newest=$(newest_migration)
@@ -160,7 +160,7 @@ restore_command()
         die "the database ${config[database_name]} is not empty; nothing was restored"
     session_end
     empty_database
-    # Says until the end that what stands there may be half of it, so that this can be run again.
+    # Until the end, this table says that the restore may be half done, so that it can be run again.
     open_database
     sql 'CREATE TABLE unfinished_restore (nothing INT PRIMARY KEY)'
     session_end
@@ -170,7 +170,7 @@ restore_command()
         empty_database
         die "the database refused the backup, and is empty again: $(head -n 1 "$scratch/errors")"
     fi
-    # They were programs of the time of the backup.
+    # Those programs ran at the time of the backup.
     open_database
     sql 'DELETE FROM instance'
     session_end
@@ -186,7 +186,7 @@ restore_command()
     open_database
     sql 'DROP TABLE unfinished_restore'
     session_end
-    # What it remembers is of another time.
+    # What the program remembers is out of date.
     if [[ -d /run/systemd/system && ${config[socket]} == - ]]; then
         systemctl try-restart stack-orchestrator.service || note 'restart the program'
     else
@@ -195,7 +195,7 @@ restore_command()
     tell "Restored the backup of $(jq -r .time "$directory/backup.json")" --argjson schema "$newest"
 }
 
-# Of a database that was empty when we came.
+# The database was empty when we began.
 empty_database()
 {
     open_database

@@ -3,15 +3,15 @@
 
 migrate_help='Usage: orchestratorctl migrate [--again N | --finished N]
 
-Applies the migrations that the database does not have yet, in order. Safe to run twice, and by
-two at once. A migration that was interrupted is never continued by itself:
-  --again N      run migration N once more, after you undid what it had done
+Applies the migrations that the database does not have yet, in order. It can safely run again, or twice
+at the same time. It never continues an interrupted migration by itself:
+  --again N      run migration N again, after you undid what it had done
   --finished N   count migration N as done, after you finished it by hand'
 
 database_help='Usage: orchestratorctl database create [--admin FILE]
 
-Creates the database of the config file, the users for the program and for orchestratorctl, with
-the passwords of their password files (none: they log in by unix socket), and their grants.
+Creates the database that the config file names, the users of the program and of orchestratorctl, and
+their grants. Passwords come from the password files; a user without one logs in by unix socket.
   --admin FILE   option file ([client]) of an administrator account (default: root, by unix socket)'
 
 session_in=
@@ -20,8 +20,8 @@ session_pid=
 # The one of database_host that answered.
 database_host=
 
-# As the program does it: with a CA the server must show a certificate for its name, else there need be
-# none (MariaDB's client asks for one by default since 11.4, of a socket, too).
+# As the program does: with a CA, the server must show a certificate for its name; without one, none is
+# needed (MariaDB's client asks for one by default since 11.4, even on a socket).
 tls_options()
 {
     local ca=$1
@@ -94,7 +94,7 @@ session_end()
     session_pid=
 }
 
-# Runs statements and leaves what they answer in the array `rows`; false: the session is over.
+# Runs statements and leaves their rows in the array `rows`; false: the session is over.
 rows=()
 query()
 {
@@ -133,7 +133,7 @@ open_database()
         # shellcheck disable=SC2317 # session_start calls it
         login_options() { client_options "$host" "${config[migration_user]}" "$password"; }
         if session_start login_options "${config[database_name]}"; then
-            # A Galera node without a majority doesn't answer that; members of a group but the primary are read-only.
+            # A Galera node without a majority doesn't answer this; in a group, all but the primary are read-only.
             if query 'SELECT @@global.read_only' && [[ ${rows[0]} =~ ^(0|OFF)$ ]]; then
                 database_host=$host
                 return 0
@@ -175,7 +175,7 @@ run_migration()
 {
     local version=$1 file=$2 oldest
 
-    # A new schema that older programs can live with says so in a line of its file.
+    # If older programs can work with the new schema, a line of its file says so.
     oldest=$(sed -n 's/^-- Oldest program: schema \([0-9]*\)\.$/\1/p' "$file")
     sql "INSERT INTO schema_version (version, oldest_program, name, started)
         VALUES ($version, ${oldest:-$version}, $(text "${file##*/}"), UTC_TIMESTAMP(6))"
@@ -308,7 +308,7 @@ database_create()
             client_options "${config[database_host]%%,*}" root ''
         fi
     }
-    session_start admin_options '' || die "no administrator's way into the database: $(session_error)"
+    session_start admin_options '' || die "can't log in to the database as an administrator: $(session_error)"
     # _ is a wildcard in a grant, unless partial_revokes is on.
     sql "SHOW GLOBAL VARIABLES LIKE 'partial\\_revokes'"
     pattern=${name//_/\\_}
@@ -326,7 +326,7 @@ database_create()
         grants=${grants//@PROGRAM_PASSWORD@/"$program"}
         grants=${grants//@MIGRATION_PASSWORD@/"$migration"}
         sql "$grants"
-        # What a member of a replication group is, and whether a server is a replica.
+        # To see what a member of a replication group is, and whether a server is a replica.
         [[ $version == *MariaDB* ]] || for table in replication_group_members replication_connection_status; do
             sql "GRANT SELECT ON performance_schema.$table TO '${config[database_user]}'@'$from'"
         done

@@ -4,10 +4,9 @@
 # shellcheck disable=SC2034 # used by name
 doctor_help='Usage: orchestratorctl doctor [--json]
 
-Checks the config file, passwords, keys, database (reachable, users, grants, schema, durability, clock),
-the program, its socket and limits, nginx, how the service answers by HTTPS and with which certificate, the
-clock and the disk. Exit status 1 if
-something is wrong; a warning alone is no fault.'
+Checks the config file, passwords, keys, the database (reachable, users, grants, schema, durability,
+clock), the program, its socket and limits, nginx, the answer and the certificate over HTTPS, the clock
+and the disk. Exit status 1 if it finds a fault; warnings alone give 0.'
 
 # found good|warning|fault PART TEXT [WHAT TO DO]
 findings=()
@@ -69,7 +68,7 @@ check_keys()
     check_private keys "${config[keys_file]}" || return 0
     keys_look_here
     if [[ -n $faults ]]; then
-        found fault keys "${config[keys_file]} has lines that are no keys: $faults" 'correct or remove them; orchestratorctl writes this file'
+        found fault keys "${config[keys_file]} has lines that are not keys: $faults" 'correct or remove them; orchestratorctl writes this file'
         return
     fi
     unknown=
@@ -96,7 +95,7 @@ check_program()
     fi
     mode=$(stat -c %a "$socket")
     if (((8#$mode & 8#007) != 0)); then
-        found fault socket "$socket has mode $mode: whoever opens it may do everything" "chmod 660 $socket"
+        found fault socket "$socket has mode $mode: whoever can open it may do everything" "chmod 660 $socket"
     else
         found good socket "$socket"
     fi
@@ -131,7 +130,7 @@ check_clock()
     fi
 }
 
-# What fills the disk ends the database first.
+# A full disk stops the database first.
 check_disk()
 {
     local place places=("${config[keys_file]%/*}") used free target seen=' ' log=/var/log
@@ -144,7 +143,7 @@ check_disk()
         seen+="$target "
         used=${BASH_REMATCH[1]}
         if ((free < 102400)); then
-            found fault disk "$target is full: $((free / 1024)) MiB are left" 'the database stops when nothing is left: make room'
+            found fault disk "$target is full: $((free / 1024)) MiB left" 'make room: the database stops when none is left'
         elif ((used >= 90)); then
             found warning disk "$target is nearly full: $used % used, $((free / 1024)) MiB left" 'make room, before the database stops'
         else

@@ -18,15 +18,15 @@ check_database()
 
     IFS=', ' read -ra hosts <<<"${config[database_host]}"
     for host in "${hosts[@]}"; do
-        # Without a password a user logs in as the system's user of its name, which root is not.
+        # Without a password only the system's user of that name can log in, which root is not.
         if [[ -z ${config[database_password_file]} ]]; then
-            found warning database "$host: without a password file the program's login can't be tried from here"
+            found warning database "$host: without a password file, the program's login can't be tried from here"
         elif program_session; then
             [[ -n $answering ]] || answering=$host
             sql 'SELECT VERSION()'
             found good database "$host answers: ${rows[0]}"
             sql 'SHOW GRANTS'
-            # USAGE is none; no more than the four on this database.
+            # USAGE grants nothing; only the four rights on this database are expected.
             excess=$(printf '%s\n' "${rows[@]}" | sed "s/ IDENTIFIED .*//; s/ TO .*//" | grep -v '^GRANT USAGE ON' |
                 grep -vE '^GRANT (SELECT|INSERT|UPDATE|DELETE)(, (SELECT|INSERT|UPDATE|DELETE))* ON `[^`]*`\.\*$' |
                 grep -vE '^GRANT SELECT ON `performance_schema`\.`replication_(group_members|connection_status)`$' || true)
@@ -41,12 +41,12 @@ check_database()
             check_promise "$host"
             session_end
         else
-            found fault database "$host: $(session_error)" 'is the server running, and the password right? orchestratorctl database create sets it anew'
+            found fault database "$host: $(session_error)" 'is the server running, and the password right? orchestratorctl database create sets it again'
         fi
     done
     [[ -n $answering || -z ${config[database_password_file]} ]] || return 0
     [[ -z $answering || -n $usable ]] ||
-        found fault database 'the program can use no server of database_host' 'mend what stands above'
+        found fault database 'the program can use no server of database_host' 'fix what is listed above'
     check_server
 }
 
@@ -85,7 +85,7 @@ check_promise()
         if query "SELECT CONCAT(member_state, ' ', member_role) FROM performance_schema.replication_group_members WHERE member_id = @@server_uuid"; then
             [[ ${rows[0]:-} == 'ONLINE PRIMARY' ]] || state="the member of the replication group is ${rows[0]:-unknown}"
         else
-            why='the members of its replication group may not be seen: orchestratorctl database create'
+            why='it may not look at its replication group: orchestratorctl database create'
         fi
     fi
     if [[ -n $why ]]; then
@@ -105,18 +105,18 @@ check_server()
     local -A settings=()
 
     if ! (open_database && session_end) 2>"$scratch/doctor"; then
-        found fault migration "$(sed 's/^orchestratorctl: //;q' "$scratch/doctor")" 'orchestratorctl database create sets the password anew'
+        found fault migration "$(sed 's/^orchestratorctl: //;q' "$scratch/doctor")" 'orchestratorctl database create sets the password again'
         return
     fi
     open_database
     database_seen=1
-    # Otherwise it was asked as the program.
+    # With a password file, it was checked under the program's login.
     [[ -n ${config[database_password_file]} ]] || check_promise "$database_host"
     sql "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_doublewrite', 'max_connections')"
     while IFS=$'\t' read -r name value; do
         settings[$name]=$value
     done < <(printf '%s\n' "${rows[@]}")
-    # MySQL has more names for it.
+    # MySQL has more values for it.
     [[ ${settings[innodb_doublewrite]:-} =~ ^(ON|1|DETECT_.*)$ ]] ||
         found fault durability "innodb_doublewrite is ${settings[innodb_doublewrite]:-unknown}, not ON" \
             "set it in the server's configuration: a power cut may break pages"
@@ -148,7 +148,7 @@ check_server()
         elif ((schema < newest)); then
             found fault schema "the schema is $schema, the newest is $newest" 'orchestratorctl migrate'
         elif ((schema > newest)); then
-            found warning schema "the schema is $schema; these programs are made for $newest" 'upgrade this host'
+            found warning schema "the schema is $schema; the programs here are made for $newest" 'upgrade this host'
         else
             found good schema "version $schema"
         fi
@@ -167,9 +167,9 @@ check_prefixes()
 {
     local row
 
-    sql "SELECT CONCAT(GROUP_CONCAT(name ORDER BY name SEPARATOR ', '), ': stacks of these are named ', prefix, 'N alike')
+    sql "SELECT CONCAT(GROUP_CONCAT(name ORDER BY name SEPARATOR ', '), ': their stacks have the same names, ', prefix, 'N')
         FROM project GROUP BY prefix HAVING COUNT(*) > 1 ORDER BY prefix"
     for row in "${rows[@]}"; do
-        found warning projects "$row" 'fine if they deploy to different accounts; else the same stack is lent twice: project update NAME --prefix P'
+        found warning projects "$row" 'fine if they deploy to different accounts; otherwise the same stack is lent twice: project update NAME --prefix P'
     done
 }

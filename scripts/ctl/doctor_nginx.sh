@@ -11,7 +11,7 @@ check_nginx()
     fi
     if ! whole=$(nginx -T -q -c "${config[nginx_config]}" 2>"$scratch/nginx"); then
         report=$(nginx_refusal "$(<"$scratch/nginx")")
-        found fault nginx "$report" "mend ${config[nginx_config]} and what it includes"
+        found fault nginx "$report" "fix ${config[nginx_config]} and what it includes"
         return
     fi
     directives=$(nginx_directives <<<"$whole")
@@ -44,13 +44,13 @@ check_room()
     local connections workers files waiting=${config[max_waiting]}
 
     [[ -z $(directive worker_shutdown_timeout) ]] ||
-        found warning nginx 'worker_shutdown_timeout cuts waiting requests at every reload' 'remove it'
+        found warning nginx 'worker_shutdown_timeout cuts waiting requests off at every reload' 'remove it'
     connections=$(directive worker_connections | tail -n 1)
     workers=$(directive worker_processes | tail -n 1)
     [[ $workers =~ ^[0-9]+$ ]] || workers=$(nproc)
     files=$((${connections:-512} * workers))
     ((files >= 2 * waiting)) ||
-        found warning nginx "room for $((files / 2)) waiting requests (worker_connections ${connections:-512}), max_waiting is $waiting" \
+        found warning nginx "room for $((files / 2)) waiting requests (worker_connections ${connections:-512}), but max_waiting is $waiting" \
             "worker_connections $((2 * waiting)); and worker_rlimit_nofile beyond it, in ${config[nginx_config]}"
 }
 
@@ -102,24 +102,24 @@ port_advice()
     if [[ -n $owner && $owner != nginx ]]; then
         printf 'port %s belongs to %s; end that, then: systemctl reload nginx' "$1" "$owner"
     else
-        printf "systemctl reload nginx; journalctl -u nginx and nginx's error log tell more"
+        printf "systemctl reload nginx; see journalctl -u nginx and nginx's error log"
     fi
 }
 
-# What setup --path made serves nothing until a site includes it.
+# What `setup --path` made serves nothing until a site includes it.
 check_include()
 {
     local site enabled snippet around
 
     nginx_places
     if [[ -e $snippet ]]; then
-        found fault nginx "no server { } includes $snippet" "put this into that of your site, and reload nginx: include \"$snippet\";"
+        found fault nginx "no server { } includes $snippet" "put this into the server { } of your site, and reload nginx: include \"$snippet\";"
     else
-        found fault nginx 'no server { } of its configuration serves this' 'orchestratorctl setup --host NAME, or --path /PATH'
+        found fault nginx 'no server { } of its configuration serves stack-orchestrator' 'orchestratorctl setup --host NAME, or --path /PATH'
     fi
 }
 
-# check_served ADDRESS PORT NAME CERTIFICATES: the certificate is of a file as it is now, and for the name.
+# check_served ADDRESS PORT NAME CERTIFICATES: whether the served certificate is the one in the file, and for that name.
 check_served()
 {
     local served file print same='' names
@@ -172,7 +172,7 @@ check_paths()
     [[ -r $wanted ]] || return 0
     while IFS=$'\t' read -r path server differs add; do
         if [[ -n $add ]]; then
-            found warning nginx "the server around $path/ ($server) allows a connection more than a host of its own would: $differs" \
+            found warning nginx "the server around $path/ ($server) allows a connection more than a host of its own does: $differs" \
                 "put into its server { }: $add (or, for all of them: include \"$wanted\";)"
         else
             found good nginx "the server around $path/ ($server) has the limits of a host of its own"

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Keys: lines of `"KEY" "PROJECT ROLE NAME"; # created TIME [expires TIME]`, in a file that nginx reads.
 # A name has one key, and for a while after `rotate` the one before, which expires. Whoever edits the
-# file by hand may break it: then it is left alone until it is mended, or replaced by `import`.
+# file by hand may break it: then it is left alone until it is corrected, or replaced by `import`.
 
 key_pattern='^"[0-9a-f]{64}" "[A-Za-z0-9._-]{1,64} (ci|viewer|admin) [A-Za-z0-9._-]{1,64}";( # created [0-9TZ:-]+( expires [0-9TZ:-]+)?)?$'
 
@@ -14,15 +14,14 @@ key_help='Usage: orchestratorctl key create PROJECT ROLE NAME
        orchestratorctl key import
 
 ROLE is ci (borrow and give back), viewer (look) or admin (everything of its project).
-create prints the key, once and nothing else. list never prints keys. revoke also ends the requests
-that wait with the key; stacks that are lent on it stay lent until they are given back or expire.
-rotate prints a new key of the same name; the old one works on for SECONDS (default 86400; 0: no
-longer). expire removes old keys whose time is over; a timer of the package calls it.
+create prints the key once, and nothing else. list never prints keys. revoke also ends the requests
+that wait with the key; stacks lent with it stay lent until they are given back or expire.
+rotate prints a new key of the same name; the old one works for another SECONDS (default 86400; 0: not
+at all). expire removes expired keys; a timer of the package calls it.
 All take effect before the command returns, and no waiting request is dropped.
 
-Every host has a key file of its own. export prints this one (it is secret), import reads such a
-file from standard input and replaces this one as a whole, which is the only thing that changes a
-file with lines that are no keys:
+Every host has a key file of its own. export prints it (it is secret). import reads such a file from
+standard input and replaces the whole file; only import changes a file with lines that are not keys:
   orchestratorctl key export | ssh OTHER-HOST orchestratorctl key import'
 
 keys_lock()
@@ -36,7 +35,7 @@ keys_lock()
     [[ ! -e $keys.old ]] || keys_take_effect
 }
 
-# Leaves in `lines` the keys of standard input, and in `faults` the numbers of what is neither key nor comment.
+# Leaves the keys of standard input in `lines`, and in `faults` the numbers of lines that are neither key nor comment.
 keys_look()
 {
     local text
@@ -55,19 +54,19 @@ keys_look_here()
     [[ ! -e ${config[keys_file]} ]] || keys_look <"${config[keys_file]}"
 }
 
-# For what goes on with the keys that there are.
+# For commands that go on with the keys that there are.
 keys_tell_faults()
 {
-    [[ -z $faults ]] || note "${config[keys_file]} has lines that are no keys: $faults"
+    [[ -z $faults ]] || note "${config[keys_file]} has lines that are not keys: $faults"
 }
 
-# Leaves in `lines` what is to be changed. Not in a subshell, which couldn't end the command.
+# Leaves the keys to change in `lines`. Not for a subshell, which couldn't end the command.
 keys_read()
 {
     local faults
 
     keys_look_here
-    [[ -z $faults ]] || die "${config[keys_file]} has lines that are no keys: $faults; correct or remove them, nothing was changed"
+    [[ -z $faults ]] || die "${config[keys_file]} has lines that are not keys: $faults; correct or remove them, nothing was changed"
 }
 
 # Replaces the key file's lines: whole or not at all, and only by a file that nginx accepts.
@@ -137,7 +136,7 @@ keys_take_effect()
         return 0
     fi
     old=$(nginx_workers "$master")
-    kill -HUP "$master" || die 'nginx could not be told to reload; the keys take effect when it does'
+    kill -HUP "$master" || die 'nginx could not be told to reload; the keys take effect at its next reload'
     rm -f "${config[keys_file]}.old"
     while ((SECONDS < deadline)); do
         workers=$(nginx_workers "$master")
@@ -146,7 +145,7 @@ keys_take_effect()
         fi
         sleep 0.02
     done
-    note 'nginx has not reloaded after 20 s; look into its error log'
+    note 'nginx has not reloaded after 20 s; see its error log'
 }
 
 # Leaves a new key in `key`.
@@ -161,7 +160,7 @@ key_time()
     date -u -d "@$1" +%Y-%m-%dT%H:%M:%SZ
 }
 
-# The lines of standard input whose time is not over.
+# The lines of standard input that have not expired.
 keys_that_live()
 {
     awk -v now="$(key_time "$EPOCHSECONDS")" '{ if (match($0, / expires [^ ]+$/) && substr($0, RSTART + 9) <= now) next; print }'
@@ -227,7 +226,7 @@ key_rotate()
     identity=${BASH_REMATCH[1]}
     until=$(key_time $((EPOCHSECONDS + overlap)))
     new_key
-    # One before the last goes at once: a name has two keys at most.
+    # An older key goes at once: a name has two keys at most.
     lines=$(awk -v name=" $name\";" -v until="$until" -v overlap="$overlap" '
         index($0, name) { if (!overlap || / expires /) next; $0 = $0 " expires " until } { print }' <<<"$lines")
     keys_put "${lines:+$lines$'\n'}\"$key\" \"$identity\"; # created $(key_time "$EPOCHSECONDS")"
@@ -250,7 +249,7 @@ key_expire()
         [[ -n $living ]] || count=$(wc -l <<<"$lines")
         keys_put "$living"
         keys_take_effect
-        note "removed $count keys whose time was over"
+        note "removed $count expired keys"
     }
     [[ -z $json ]] || tell "$count keys removed" --argjson removed "$count"
 }
@@ -271,8 +270,8 @@ key_import()
 
     (($# == 0)) || usage "unknown argument $1" "$key_help"
     keys_look < <(head -c 16000000)
-    [[ -n $lines && -z $faults ]] || die "standard input is no key file${faults:+: its lines $faults}; nothing was changed"
-    [[ -z $(cut -c 2-65 <<<"$lines" | sort | uniq -d) ]] || die 'a key stands there twice; nothing was changed'
+    [[ -n $lines && -z $faults ]] || die "standard input is not a key file${faults:+ (lines $faults)}; nothing was changed"
+    [[ -z $(cut -c 2-65 <<<"$lines" | sort | uniq -d) ]] || die 'it holds a key twice; nothing was changed'
     keys_lock
     keys_put "$lines"
     keys_take_effect
@@ -333,7 +332,7 @@ key_revoke()
         keys_put "$(grep -vF " $name\";" <<<"$lines" || true)"
         keys_take_effect
     fi
-    # After the reload, so that no request comes in behind it.
+    # After the reload, so that no further request comes in.
     open_database
     end_waiting "$name"
     session_end

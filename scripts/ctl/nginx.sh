@@ -9,13 +9,13 @@ Prints a file for nginx: a site with a host name of its own, for /etc/nginx/site
 or locations below /PATH, to include in the `server { }` of a site that serves other things, too
 (which then also needs, once in http { }: map_hash_bucket_size 128; and DIRECTORY/http.conf).'
 
-# Where the snippets are that were made for this host.
+# Where the snippets for this host are.
 nginx_directory()
 {
     local directory
 
     directory=$(dirname "$(readlink -f "$config_file")")/nginx
-    [[ -e $directory/http.conf ]] || die "there is no $directory/http.conf; \`make install\` and the package put it there"
+    [[ -e $directory/http.conf ]] || die "there is no $directory/http.conf; \`make install\` or the package puts it there"
     printf %s "$directory"
 }
 

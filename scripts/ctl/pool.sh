@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # status, stack, lease and capacity: what a project's pool is like, and what an administrator
-# does to it. The program knows the rules; here are only words.
+# does to it. The program knows the rules; this file only asks it.
 
 status_help='Usage: orchestratorctl status [--project NAME] [--json]
 
@@ -15,25 +15,25 @@ stack_help='Usage: orchestratorctl stack list [--project NAME]
        orchestratorctl stack delete STACK [--reason TEXT]
        orchestratorctl stack import FILE
 
-hold         keep it from the jobs for a while (2 hours unless --seconds says), for a look
+hold         keep it from the jobs for a while (2 hours, or --seconds), for a look at it
 quarantine   keep it from the jobs until it is reinstated: it is broken
 reinstate    lend it again
-import       take over the stacks of the original service: FILE is what its listStacks answered
-A stack that is lent follows once its job gives it back; --revoke takes it away at once.
---project NAME is needed only where there are several. All is kept in the record of actions.'
+import       take over the stacks of the original service: FILE holds what its listStacks answered
+For a lent stack it takes effect once its job gives it back; --revoke takes it away at once.
+--project NAME is needed only if there are several. The record of actions keeps it all.'
 
 # shellcheck disable=SC2034 # used by name
 lease_help='Usage: orchestratorctl lease list [--project NAME]
        orchestratorctl lease revoke STACK [--fence N] [--reason TEXT] [--project NAME]
 
-revoke takes a stack away from its job, which learns of it at its next call. --fence: only if that
-grant still is the one, as `lease list` shows it.'
+revoke takes a stack away from its job, which learns of it at its next call. With --fence, only if
+the stack still has that grant, as `lease list` shows it.'
 
 # shellcheck disable=SC2034 # used by name
 capacity_help='Usage: orchestratorctl capacity [--project NAME] [--target SECONDS] [--json]
 
-How many stacks the last 28 days ask for, so that 95 % of the jobs wait no longer than SECONDS (60):
-the recorded jobs replayed with more and fewer stacks.'
+How many stacks the project needs so that 95 % of its jobs wait no longer than SECONDS (60). It replays
+the recorded jobs of the last 28 days with more and fewer stacks.'
 
 # pool_options HELP ARGUMENT ...: options into the variables of the same names, the rest into `words`.
 pool_options()
@@ -73,7 +73,7 @@ status_command()
 
     pool_options "$status_help" "$@"
     ((${#words[@]} == 0)) || usage "unknown argument ${words[0]}" "$status_help"
-    ask GET /readyz '' || die "the program does not answer at ${config[socket]}: is it running? \`orchestratorctl doctor\` looks further"
+    ask GET /readyz '' || die "the program does not answer at ${config[socket]}: is it running? \`orchestratorctl doctor\` tells more"
     [[ $answer_status != 200 ]] || ready=true
     if [[ -n $project ]]; then
         all=("$project")
@@ -201,7 +201,7 @@ act()
 # one_word HELP WHAT: the one argument that a verb takes, in `word`.
 one_word()
 {
-    ((${#words[@]} == 1)) || usage "$2 is missing, or too much was said" "$1"
+    ((${#words[@]} == 1)) || usage "needs one $2, and nothing else" "$1"
     word=${words[0]}
 }
 
@@ -256,10 +256,10 @@ stack_import()
     prefix=$(jq -r .project.prefix <<<"$answer")
     # shellcheck disable=SC2016 # jq's variables
     numbers=$(jq -r --arg prefix "$prefix" '
-        .stacks[] | if .isAvailable == false then error("\(.stackName) is lent: let its job end, and list again") else . end
+        .stacks[] | if .isAvailable == false then error("\(.stackName) is lent: let its job end, then list again") else . end
         | .number = (.stackName | if startswith($prefix) then .[($prefix | length):] else error("\(.) does not begin with \($prefix)") end
-            | if test("^[1-9][0-9]{0,5}$") then tonumber else error("\(.) is no number of a stack") end)
-        | "\(.number) \(.lastDeployedCommit // "")"' "$word" 2>&1 | sort -n) || die "$word: ${numbers:-is not what listStacks answers}"
+            | if test("^[1-9][0-9]{0,5}$") then tonumber else error("\(.) is not the number of a stack") end)
+        | "\(.number) \(.lastDeployedCommit // "")"' "$word" 2>&1 | sort -n) || die "$word: ${numbers:-is not an answer of listStacks}"
     [[ -n $numbers ]] || die "$word lists no stacks"
     read -r word _ <<<"${numbers##*$'\n'}"
     must_ask POST /addStacks "$project" "{\"count\": $word, \"reason\": \"import\"}"

@@ -8,16 +8,16 @@ project_help='Usage: orchestratorctl project create NAME [SETTING ...]
 
 Settings:
   --prefix P               stacks are named P and a number (default test-)
-  --same-prefix            although the stacks of another project have these names, too
+  --same-prefix            allow a prefix that another project has, too
   --initial-commit C       lastDeployedCommit of a stack that never had one ("": none)
   --max-stacks N           how many stacks requests may create (0 to 100000, default 10)
-  --wait-seconds S         how long a request waits that says nothing (0 to 3600, default 600)
-  --lease-seconds S        lease time of a request that says nothing (1 to 86400, default 3600)
+  --wait-seconds S         how long a request waits by default (0 to 3600, default 600)
+  --lease-seconds S        lease time by default (1 to 86400, default 3600)
   --max-lease-seconds S    largest lease time, extensions included (1 to 86400, default 86400)
 
-The prefix can change only while the project has no stacks. Two projects of one prefix would lend the
-same stack twice, unless they deploy to different accounts: --same-prefix says so. delete removes the project with its keys,
-its history and its record of stacks; while leases are live it wants --force.'
+The prefix can change only while the project has no stacks. Two projects with one prefix would lend the
+same stack twice, unless they deploy to different accounts: then say --same-prefix. delete removes the
+project with its keys, its history and its record of stacks; while leases are live it needs --force.'
 
 # Reads the settings of create and update into `assignments` (column = value), and a prefix into
 # `new_prefix`, too; and `same_prefix`.
@@ -62,21 +62,21 @@ project_settings()
     done
 }
 
-# Before the COMMIT, and one command at a time: project $1's stacks are named like no other's.
+# Before the COMMIT, and one command at a time: no other project's stacks have the names of $1's.
 check_prefix()
 {
     [[ -z $same_prefix ]] || return 0
     sql "SELECT CONCAT(other.name, ' are named ', other.prefix) FROM project p JOIN project other USING (prefix)
         WHERE p.name = $(text "$1") AND other.name <> p.name ORDER BY other.name LIMIT 1"
     [[ -z ${rows[0]:-} ]] ||
-        die "the stacks of ${rows[0]}N already, and would be lent twice: choose another --prefix; or, if $1 deploys to another account, say --same-prefix"
+        die "the stacks of ${rows[0]}N already, and would be lent twice: choose another --prefix, or say --same-prefix if $1 deploys to another account"
 }
 
-# Two commands that give prefixes follow each other: neither sees what the other has not committed.
+# Commands that set prefixes run one after the other: neither sees what the other has not committed.
 lock_prefixes()
 {
     sql "SELECT GET_LOCK(CONCAT('stack-orchestrator prefix ', LEFT(SHA2(DATABASE(), 256), 32)), 60)"
-    [[ ${rows[0]} == 1 ]] || die 'another orchestratorctl gives a project its prefix; try again'
+    [[ ${rows[0]} == 1 ]] || die 'another orchestratorctl is setting a prefix; try again'
 }
 
 # Locks the project's row, and leaves its number in `project_id`.
@@ -177,7 +177,7 @@ project_delete()
     lock_project "$name"
     sql "SELECT COUNT(*) FROM lease WHERE project_id = $project_id"
     [[ -n $forced || ${rows[0]} == 0 ]] ||
-        die "$name has ${rows[0]} live leases and waiting requests; --force deletes it all the same"
+        die "$name has ${rows[0]} live leases and waiting requests; --force deletes it anyway"
     sql "DELETE FROM project WHERE project_id = $project_id"
     trap '' INT TERM # both, or none
     keys_put "$(awk -v project="\"$name" '$2 != project' <<<"$lines")"

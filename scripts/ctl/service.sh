@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Talking to the program: its FastCGI socket, past nginx, as whoever may open it.
+# Calls to the program, through its FastCGI socket, past nginx: for whoever may open that.
 
 # ask METHOD PATH PROJECT [BODY]: one call, as an administrator of the project. Leaves what came in
 # `answer` and its status in `answer_status`; false if the program can't be reached.
@@ -9,13 +9,13 @@ ask()
 {
     local socket=${config[socket]} query='' body=${4:-} who=orchestratorctl raw path=$2
 
-    # systemd has opened it then, where its unit says.
+    # Then systemd opened it, at the path in its unit.
     [[ $socket != - ]] || socket=/run/stack-orchestrator/fcgi.sock
     answer='' answer_status=000
     command -v cgi-fcgi >/dev/null || die 'cgi-fcgi is not installed (package libfcgi-bin)'
     [[ -S $socket ]] || return 1
     [[ $path != *\?* ]] || query=${path#*\?}
-    # Who it was, in the project's record of actions.
+    # For the project's record of actions.
     [[ ! ${SUDO_USER:-} =~ ^[A-Za-z0-9._-]{1,40}$ ]] || who+=.$SUDO_USER
     raw=$(printf %s "$body" | env -i PATH="$PATH" REQUEST_METHOD="$1" DOCUMENT_URI="${path%%\?*}" QUERY_STRING="$query" \
         CONTENT_LENGTH="${#body}" SO_PROJECT="$3" SO_ROLE=admin SO_KEY_NAME="$who" \

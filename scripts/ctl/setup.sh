@@ -1,23 +1,23 @@
 # shellcheck shell=bash
-# setup: the first steps on a server, each of which may be there already.
+# setup: the first steps on a server. Each may be done already.
 
 # shellcheck disable=SC2034 # used by name
 setup_help='Usage: orchestratorctl setup [--admin FILE] [--project NAME]
            [--host NAME [--certificate FILE --certificate-key FILE] | --path /PATH] [--metrics]
 
-Can be run again: it makes what is missing, and keeps what is there, the site of the host with your
-changes, too, unless --certificate or --metrics say that it is to be another.
+It can run again: it makes what is missing and keeps what is there. It also keeps the site of the host
+with your changes, unless --certificate or --metrics ask for a new one.
   - the system user, passwords of the two database users, the database, its tables, the key file
   - with --host: a site of nginx for this host name, with a self-signed certificate unless one is given
-    (names of files that nginx may read); it fails unless https://NAME/readyz answers here in the end
-  - with --path: a file for the `server { }` of a site that you have, to serve it below /PATH there
+    (as files that nginx can read); it fails unless https://NAME/readyz answers on this machine in the end
+  - with --path: a file to include in the `server { }` of your own site, to serve it below /PATH there
   - with --metrics: a listener for Prometheus at 127.0.0.1:9436
   - with --project: a project and a key of each role, which are printed once
   - starts the services
 --admin FILE is an option file ([client]) of an administrator account of the database. Without it:
 /etc/stack-orchestrator/admin.cnf if there is one, else root by unix socket.'
 
-# A password that the user of the service (group $2) may read, too.
+# A password that the service's group ($2) may read, too.
 make_password()
 {
     local file=$1 group=${2:-}
@@ -67,7 +67,7 @@ setup_project()
     done
 }
 
-# What nginx would refuse after everything else was made.
+# Checks first what nginx would refuse after everything else is done.
 check_place()
 {
     [[ -z $host ]] || check_host "$host" "$setup_help"
@@ -97,7 +97,7 @@ setup()
         shift 2
     done
     [[ -z $host || -z $path ]] || usage '--host and --path exclude each other' "$setup_help"
-    [[ -z $certificate || -n $host ]] || usage '--certificate is of a --host' "$setup_help"
+    [[ -z $certificate || -n $host ]] || usage '--certificate goes with --host' "$setup_help"
     [[ -z $metrics || -n $host$path ]] || usage '--metrics goes with --host or --path' "$setup_help"
     [[ ${certificate:+x} == "${certificate_key:+x}" ]] || usage '--certificate and --certificate-key belong together' "$setup_help"
     check_place

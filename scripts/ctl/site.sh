@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# What setup puts in place for nginx: a site, or locations below a path; either takes the place of the other.
+# What setup puts in place for nginx: a site, or locations below a path; each replaces the other.
 
-# Leaves in `site`, `enabled` (empty without sites-enabled/), `snippet` and `around` our files of nginx here.
-# `around` is what `snippet` needs in http { }; without sites-available/ it is where the site stands, too.
+# Leaves the names of our nginx files in `site`, `enabled` (empty without sites-enabled/), `snippet` and `around`.
+# `around` is what `snippet` needs in http { }; without sites-available/ the site is there, too.
 nginx_places()
 {
     local directory=${config[nginx_config]%/*}
@@ -38,10 +38,10 @@ nginx_undo()
     done
 }
 
-# A file that we wrote may be written again or go, another's not.
+# Only a file that we wrote may be overwritten or removed.
 check_ours()
 {
-    [[ ! -e $1 ]] || grep -q 'Written by `orchestratorctl' "$1" || die "$1 exists and is not ours; nothing was changed"
+    [[ ! -e $1 ]] || grep -q 'Written by `orchestratorctl' "$1" || die "$1 exists, and orchestratorctl did not write it; nothing was changed"
 }
 
 # write_for_nginx FILE TEXT: appends to `changed`.
@@ -67,7 +67,7 @@ remove_for_nginx()
     changed+=("$1")
 }
 
-# Takes the files of `changed` up, or puts back what was there before them.
+# Makes nginx take up the files of `changed`, or puts back what was there before.
 nginx_reload()
 {
     local report file
@@ -78,16 +78,16 @@ nginx_reload()
         die "nginx refuses its configuration with ${changed[*]}, so nothing was changed: $(nginx_refusal "$report")"
     fi
     if [[ -d /run/systemd/system && ${config[nginx_pid_file]} == /run/nginx.pid ]] && ! systemctl is-active --quiet nginx.service; then
-        systemctl start nginx.service || note 'nginx does not start: journalctl -u nginx tells why'
+        systemctl start nginx.service || note 'nginx does not start: see journalctl -u nginx'
     fi
     keys_lock
     keys_take_effect
     exec {keys_lock}>&-
     for file in "${changed[@]}"; do
         if [[ -e $file ]]; then
-            note "wrote $file$([[ ! -e $file.old ]] || printf '; what it was is %s.old' "$file")"
+            note "wrote $file$([[ ! -e $file.old ]] || printf '; the former one is %s.old' "$file")"
         else
-            note "removed $file; what it was is $file.old"
+            note "removed $file; it is kept as $file.old"
         fi
     done
 }
@@ -98,7 +98,7 @@ site_value()
     sed -nE "s/^[[:space:]]*$1[[:space:]]+\"?([^\";]*)\"?;.*/\1/p;" "$2" | head -n 1
 }
 
-# Leaves in `certificate`, `certificate_key` and `metrics` what our files have, where nothing else was asked for.
+# Leaves what our files have in `certificate`, `certificate_key` and `metrics`, unless something else was asked for.
 nginx_keeps()
 {
     local file kept kept_key
@@ -110,7 +110,7 @@ nginx_keeps()
     kept=$(site_value ssl_certificate "$site")
     kept_key=$(site_value ssl_certificate_key "$site")
     [[ -n $kept && -n $kept_key ]] || return 0
-    # For another host a certificate may be good, too.
+    # The certificate may be good for another host, too.
     if [[ " $(site_value server_name "$site") " == *" $host "* ]] || openssl x509 -noout -checkhost "$host" -in "$kept" 2>/dev/null | grep -q 'does match'; then
         certificate=$kept certificate_key=$kept_key
     fi
@@ -143,7 +143,7 @@ setup_site()
     nginx_places
     check_ours "$site"
     check_ours "$around"
-    # Before anything is changed: on the way from one to the other nginx's files may not be good.
+    # Before anything changes: halfway, nginx may refuse its files.
     ! nginx -T -q -c "${config[nginx_config]}" 2>/dev/null | grep -xF "# configuration file $snippet:" >/dev/null || included=1
     # nginx reads conf.d before the site that includes the locations, and ours perhaps after it.
     [[ -z $included || $around == "$site" ]] || apart=1
@@ -190,7 +190,7 @@ setup_path()
     nginx_keeps
     text=$(nginx_path "$path")
     write_for_nginx "$snippet" "$text"
-    # A host name of its own is given up.
+    # The host name of its own is given up.
     if [[ $around != "$site" ]]; then
         rm -f "$enabled"
         remove_for_nginx "$site"
@@ -200,7 +200,7 @@ setup_path()
     tell "Put this into the server { } of your site, and reload nginx: include \"$snippet\";"
 }
 
-# Fails unless the service answers as https://$1/readyz on this machine, at last.
+# Fails unless the service answers at https://$1/readyz on this machine in the end.
 wait_for_site()
 {
     local host=$1 status='' owner address port name certificates deadline=$((SECONDS + 15))
@@ -215,5 +215,5 @@ wait_for_site()
     owner=$(port_owner "$port")
     [[ -z $owner || $owner == nginx ]] ||
         die "https://$host/readyz is not answered by this service: port $port belongs to $owner; end that, then run this again"
-    die "https://$host/readyz does not answer on this machine: $status; has another program port $port? orchestratorctl doctor looks further"
+    die "https://$host/readyz does not answer on this machine: $status; does another program have port $port? orchestratorctl doctor tells more"
 }

@@ -9,14 +9,14 @@ Stacks and queue, live. q ends it, n shows the next project. --once draws one pi
 # The picture of `answer`, $1 lines of $2 columns at most: lines of `STYLE<tab>TEXT`.
 top_picture()
 {
-    # Cut to size here and not in the shell, which counts bytes.
+    # Cut to size here, since the shell counts bytes.
     # shellcheck disable=SC2016 # jq's variables
     jq -r --argjson height "$1" --argjson width "$2" "$jq_words"'
         def cell($n): clean | .[:$n] | . + " " * ($n - length);
         def line($style): "\($style)\t\(.[:$width])";
         .now as $now | .last24Hours as $day
         | ([.stacks[] | select(.lease)] | length) as $lent
-        # Who has something, then what is broken, then what is free: a small screen shows what matters.
+        # Lent stacks first, then broken ones, then free ones: a small screen shows what matters.
         | (.stacks | sort_by(.state | rank)) as $stacks
         | ([$height - 7, 2] | max) as $room
         | ([(.queue | length), ([$room / 3 | floor, $room - ($stacks | length)] | max)] | min) as $queued
@@ -37,7 +37,7 @@ top_picture()
           else empty end)' <<<"$answer" | head -n "$1"
 }
 
-# What the terminal is asked for each style; nothing where it can't.
+# The terminal's code for each style; nothing if it has none.
 top_style()
 {
     case $1 in
@@ -96,7 +96,7 @@ top_command()
         fi
         return
     fi
-    [[ -t 0 && -t 1 ]] || usage 'top needs a terminal; --once does without' "$top_help"
+    [[ -t 0 && -t 1 ]] || usage 'top needs a terminal; top --once does not' "$top_help"
     projects
     local names=("${rows[@]}")
     ((${#names[@]})) || die 'there is no project yet: orchestratorctl project create NAME'

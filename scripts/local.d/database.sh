@@ -86,7 +86,7 @@ start_database()
     fi
 }
 
-# One option of the administrator's file.
+# The value of one option in the administrator's file.
 admin_option()
 {
     sed -n '/^\[client/,/^\[[^c]/s/^'"$1"'[[:space:]]*=[[:space:]]*"\{0,1\}\([^"]*\)"\{0,1\}[[:space:]]*$/\1/p' "$var/etc/admin.cnf" | head -n 1

@@ -15,7 +15,7 @@ fill()
     printf '%s\n' "$content" >"$2"
 }
 
-# Leaves `nginx_changed` set when a running nginx has to take something up.
+# Sets `nginx_changed` if a running nginx has to reload.
 nginx_files()
 {
     local limit version share=$source_root/nginx from to options http2=' http2' http2_line=''
@@ -68,7 +68,7 @@ port_is_taken()
     (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null || (exec 3<>"/dev/tcp/::1/$1") 2>/dev/null
 }
 
-# Refuses a port that another program has. Where our nginx listens already, or what is left of it, is no matter.
+# Refuses a port that another program has. Our own nginx, or what is left of it, doesn't count.
 check_port()
 {
     local wanted=${settings[port]:-0} ours=''
@@ -95,9 +95,9 @@ start_nginx()
 {
     local pid='' launched='' nginx_changed attempt command=(nginx -c "$var/etc/nginx.conf")
 
-    # Before -e existed (1.19.5), a plain user's nginx complained about /var/log/nginx.
+    # Without -e (before 1.19.5), a plain user's nginx complains about /var/log/nginx.
     ! nginx -h 2>&1 | grep -q '^ *-e ' || command+=(-e "$var/log/nginx-error.log")
-    # What a killed master left behind still holds the port.
+    # Workers of a killed master still hold the port.
     pid_of nginx >/dev/null || end_part nginx 10
     for ((attempt = 0; attempt < 20; attempt++)); do
         port=${settings[port]}
@@ -115,13 +115,13 @@ start_nginx()
             launched=$pid
         else
             : >"$var/log/nginx.log"
-            # A killed nginx leaves it, and the next one can't bind then.
+            # A killed nginx leaves it behind, and the next one can't bind it.
             rm -f "$run/metrics.sock"
             launch nginx nginx.log "${command[@]}"
             cp "$var/run/nginx.pid" "$var/run/nginx.group"
         fi
         ! await 30 healthy || return 0
-        # Somebody was faster with a port that we chose: choose another.
+        # Somebody else was faster to take the port that we chose: choose another.
         if [[ ${settings[port]} != 0 ]] || ! gone "$launched" || ! grep -q 'Address already in use' "$var/log/nginx.log"; then
             break
         fi

@@ -33,13 +33,13 @@ nginx_group()
         IFS= read -r stat 2>/dev/null <"$directory/stat" || continue
         read -ra fields <<<"${stat##*) }"
         [[ ${fields[2]} == "$1" && ${fields[0]} != Z && $stat == *'(nginx) '* ]] || continue
-        # Numbers come again: it is ours only if it writes to our log.
+        # Numbers are used again: it is ours only if it writes to our log.
         [[ -z $(find "$directory/fd" -lname "$var/log/*" -print -quit 2>/dev/null) ]] || printf '%s\n' "${directory#/proc/}"
     done
 }
 
-# launch PART LOG COMMAND ...: in the background, as the leader of its own session, with none of
-# our open files (a lock, or a test harness's pipe, must not stay open as long as a server runs).
+# launch PART LOG COMMAND ...: starts it in the background, as the leader of its own session, with none of
+# our open files: a lock, or a test harness's pipe, must not stay open for as long as a server runs.
 launch()
 {
     local part=$1 log=$var/log/$2
@@ -61,7 +61,7 @@ show_log()
     [[ ! -s $var/log/$1 ]] || { printf -- '--- the end of %s ---\n' "$var/log/$1" && tail -n 20 "$var/log/$1"; } >&2
 }
 
-# await SECONDS COMMAND ...: repeats it until it succeeds; false when the time is over or, with
+# await SECONDS COMMAND ...: repeats the command until it succeeds; false when the time is up or, with
 # `launched` set, when that process has ended.
 await()
 {
@@ -75,7 +75,7 @@ await()
     done
 }
 
-# Ended, though perhaps not yet waited for.
+# Whether it has ended, even if nobody has waited for it yet.
 gone()
 {
     local stat

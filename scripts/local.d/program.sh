@@ -8,7 +8,7 @@ program_file()
     printf %s "${STACK_ORCHESTRATOR:-$source_root/build/${san:+$san/}stack-orchestrator}"
 }
 
-# Whether the running program is another file or read another config than the present ones.
+# Whether the running program is an old file, or read an old config.
 program_is_old()
 {
     [[ $(readlink "/proc/$1/exe") != "$(readlink -f "$(program_file)")" ]] ||

@@ -36,7 +36,7 @@ test('while the program is down the page says so, keeps what it has, and comes b
   const page = await enter(project);
   local('kill', 'program');
   try {
-    await says(page, '#trouble-text', /not running or did not answer.*What you see is from \d\d:\d\d/);
+    await says(page, '#trouble-text', /not running or did not answer.*What you see dates from \d\d:\d\d/);
     await says(page, '#stacks', /test-1 leased here/);
     check(await page.locator('body.stale').count() === 1, 'it does not look old');
     await says(page, '#updated', /^\d+ s ago$/);
@@ -71,7 +71,7 @@ test('an unreachable service is asked at growing intervals', async () => {
   local('kill', 'nginx');
   try {
     await page.evaluate(() => { window.dispatchEvent(new Event('online')); });
-    await says(page, '#trouble-text', /^The service can not be reached/);
+    await says(page, '#trouble-text', /^The service cannot be reached/);
     const before = page.asked.length;
     for (let i = 0; i < 120; i++) await page.clock.runFor(5000);
     const calls = page.asked.length - before;

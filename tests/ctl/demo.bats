@@ -68,7 +68,7 @@ time.sleep(60)' "$port" 3>&-
     for action in check start stop; do
         run "$ROOT/scripts/local" "$action" --var "$directory"
         [ "$status" = 1 ]
-        [[ $output == "local: $directory belongs to $owner: go on as $owner, or remove it as $owner (make stop; rm -r $directory)" ]]
+        [[ $output == "local: $directory belongs to $owner: run this as $owner, or remove it as $owner (make stop; rm -r $directory)" ]]
     done
     rm -rf "$instance"
 }

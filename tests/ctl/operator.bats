@@ -198,7 +198,7 @@ sees()
     sed -i 's/9000000/90000/; s/93%/99%/' "$BATS_TEST_TMPDIR/bin/df"
     PATH=$BATS_TEST_TMPDIR/bin:$PATH run ctl doctor
     [ "$status" -eq 1 ]
-    grep -q '^fault *disk */full is full: 87 MiB are left' <<<"$output"
+    grep -q '^fault *disk */full is full: 87 MiB left' <<<"$output"
 }
 
 @test "a rotated key works beside the old one, until that one's time is over" {

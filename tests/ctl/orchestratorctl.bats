@@ -35,11 +35,11 @@ teardown_file()
     [ "$output" = 'orchestratorctl: there is a project shop already' ]
 }
 
-@test "two projects of one prefix, whose stacks would be lent twice, want --same-prefix" {
-    local told=' are named test-N already, and would be lent twice: choose another --prefix; or, if'
+@test "two projects with one prefix would lend their stacks twice, and need --same-prefix" {
+    local told=' are named test-N already, and would be lent twice: choose another --prefix, or say --same-prefix if'
     run ctl project create twin
     [ "$status" -eq 1 ]
-    [[ $output == "orchestratorctl: the stacks of "*"$told twin deploys to another account, say --same-prefix" ]]
+    [[ $output == "orchestratorctl: the stacks of "*"$told twin deploys to another account" ]]
     [ "$(query "SELECT COUNT(*) FROM project WHERE name = 'twin'")" = 0 ]
     ctl project create twin --prefix twin-
     run ctl project update twin --prefix test-
@@ -49,7 +49,7 @@ teardown_file()
     ctl project update twin --prefix test- --same-prefix --max-stacks 3
     ctl project update twin --max-stacks 4
     run ctl doctor
-    [[ $output == *"warning  projects"*"shop"*"twin: stacks of these are named test-N alike"* ]]
+    [[ $output == *"warning  projects"*"shop"*"twin: their stacks have the same names, test-N"* ]]
     ctl project delete twin
 }
 
@@ -316,7 +316,7 @@ empty_shop()
     done
     run --separate-stderr ctl key list
     [ "$status" -eq 0 ]
-    [[ $output == *survivor* && $output != *short* && $stderr == *'no keys'* ]]
+    [[ $output == *survivor* && $output != *short* && $stderr == *'not keys'* ]]
     run ctl project list
     [[ $output == *doomed* ]]
     ctl backup "$BATS_TEST_TMPDIR/backup.tar.gz"

@@ -93,7 +93,7 @@ healthz()
     [[ $output == *"cannot listen on $place/no/folder: No such file"* ]]
     printf 'socket = -\n' >"$place/conf"
     run -1 "$program" -c "$place/conf" </dev/null
-    [[ $output == *'descriptor 0 is no listening socket'* ]]
+    [[ $output == *'descriptor 0 is not a listening socket'* ]]
 }
 
 @test "socket = -: it listens on the socket that systemd hands over, and leaves it in place" {

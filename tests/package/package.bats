@@ -197,7 +197,7 @@ refused()
 }
 
 @test "a second project with the stacks of the first is refused" {
-    refused 'the stacks of shop are named test-N already, and would be lent twice: choose another --prefix; or, if store deploys to another account, say --same-prefix' \
+    refused 'the stacks of shop are named test-N already, and would be lent twice: choose another --prefix, or say --same-prefix if store deploys to another account' \
         project create store
     inside orchestratorctl project create store --prefix store-
     inside orchestratorctl project delete store
