@@ -41,7 +41,7 @@ static const char usage[] =
     "and answers waiting requests with 503. Exit status: 0 after a drain, 1 if it could\n"
     "not start, 2 for wrong options or settings.\n";
 
-/* Each parked client takes a descriptor; some stay free, so that releases always come in. */
+/* Each parked client takes a descriptor. Some stay free, so that releases can always come in. */
 static void fit_descriptors(struct config *config)
 {
     const rlim_t wanted = (rlim_t)config->max_waiting + OWN_DESCRIPTORS;
@@ -69,7 +69,7 @@ static void keep_memory(void)
     mallopt(M_TRIM_THRESHOLD, SPARE_MEMORY);
 }
 
-/* Signals are taken by sigwait() in the main thread alone; all threads inherit the mask. */
+/* Only sigwait() in the main thread takes signals; all threads inherit the mask. */
 static void block_signals(sigset_t *waited)
 {
     sigset_t all;

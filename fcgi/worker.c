@@ -1,7 +1,7 @@
-/* worker: see worker.h. Each thread has a reader of its own. At most as many read from the database
- * at a time as half of the threads and half of the processors, so that somebody's large reads don't
- * keep jobs from giving stacks back; what is to be read beyond that waits in a list, under the one
- * lock of this file. */
+/* worker: see worker.h. Each thread has a reader of its own. At most half of the threads, and at
+ * most as many as half of the processors, read from the database at a time, so that large reads
+ * don't keep jobs from giving stacks back. Further reads wait in a list, under the only lock of
+ * this file. */
 #include "worker.h"
 
 #include "api/api.h"

@@ -48,7 +48,7 @@ enum fault fault_point(const char *name)
     if (strcmp(action, "kill") == 0)
         raise(SIGKILL);
     else if (strcmp(action, "stop") == 0 && kill(getpid(), SIGSTOP) == 0)
-        poll(NULL, 0, 50); /* it may be another thread that takes the signal */
+        poll(NULL, 0, 50); /* another thread may take the signal */
     else if (strncmp(action, "delay ", 6) == 0)
         poll(NULL, 0, (int)strtol(action + 6, NULL, 10));
     else if (strcmp(action, "cut") == 0)

@@ -1,15 +1,15 @@
 /*
- * fault: points at which tests break the program. Only `make FAULTS=1` builds them; elsewhere they
- * are nothing.
+ * fault: points at which tests break the program. Only `make FAULTS=1` builds them; otherwise they
+ * do nothing.
  *
- * The environment variable STACK_ORCHESTRATOR_FAULTS names a directory. A file in it that is called
- * like a point says what happens when a thread next comes by:
+ * The environment variable STACK_ORCHESTRATOR_FAULTS names a directory. A file in it that has the
+ * name of a point says what happens when a thread next passes it:
  *
  *     kill       SIGKILL           delay MS   waits
  *     stop       SIGSTOP           cut        the connection at hand is cut
- *     error      what comes next fails
+ *     error      the next step fails
  *
- * Each file works once: whoever comes by removes it first, so its absence tells that it did.
+ * Each file works once. The thread removes it first, so its absence shows that the fault happened.
  */
 #ifndef FAULT_H
 #define FAULT_H
@@ -20,7 +20,7 @@ enum fault { FAULT_NONE, FAULT_CUT, FAULT_ERROR };
 
 #ifdef FAULTS
 enum fault fault_point(const char *name);
-/* For what must be done before it happens. */
+/* For what must be prepared before the fault. */
 bool fault_is_armed(const char *name);
 #else
 static inline enum fault fault_point(const char *name)

@@ -29,7 +29,7 @@ void hex_put(struct buf *out, const void *bytes, size_t len)
     }
 }
 
-/* What one digit stands for; -1: it is none. */
+/* The value of a digit; -1: it isn't one. */
 static int read_digit(char digit)
 {
     if (digit >= '0' && digit <= '9')

@@ -12,7 +12,7 @@
 void hex_write(char *text, const void *bytes, size_t len);
 void hex_put(struct buf *out, const void *bytes, size_t len);
 
-/* Reads 2 * len digits. false: one of them is none; `bytes` then hold nothing of use. */
+/* Reads 2 * len digits. false: one of them isn't a digit, and `bytes` is undefined. */
 bool hex_read(const char *digits, uint8_t *bytes, size_t len);
 
 #endif

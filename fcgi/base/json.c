@@ -137,7 +137,7 @@ struct json_document *json_parse(const char *text, size_t len, char *why, size_t
     return NULL;
 }
 
-/* Writing: yajl_gen keeps its own buffer; a failed call here is a bug of ours, so none is checked.
+/* Writing. yajl_gen keeps its own buffer. Only a bug of ours can make a call fail: none is checked.
  */
 
 struct json_writer {

@@ -1,5 +1,5 @@
-/* json_private: the document that `json` fills while yajl reads. Where a function says whether it
- * worked, false ends the parsing: `failure` tells why. */
+/* json_private: the document that `json` fills while yajl reads. If a function returns false or
+ * NULL, parsing ends, and `failure` says why. */
 #ifndef JSON_PRIVATE_H
 #define JSON_PRIVATE_H
 
@@ -24,11 +24,11 @@ void json_document_fail(struct json_document *document, const char *why);
 /* NULL: it isn't UTF-8, or holds a NUL. */
 const char *json_document_copy(struct json_document *document, const unsigned char *text,
                                size_t len);
-/* The next value, where the text is now. NULL: there are too many. */
+/* Adds the next value where the text is now. NULL: there are too many. */
 struct json_value *json_document_add(struct json_document *document, enum json_type type);
-/* The name of the next value. */
+/* Sets the name of the next value. */
 bool json_document_name(struct json_document *document, const unsigned char *text, size_t len);
-/* An array or an object begins; it ends. */
+/* An array or an object begins, and ends. */
 bool json_document_open(struct json_document *document, enum json_type type);
 bool json_document_close(struct json_document *document);
 

@@ -1,4 +1,4 @@
-/* log: lines are built whole and written with one write(), so threads never mix theirs. */
+/* log: each line is written whole with one write(), so threads never mix theirs. */
 #include "base/log.h"
 
 #include "base/times.h"

@@ -25,7 +25,7 @@ void map_put(struct map *map, uint64_t key, void *value); /* replaces; value isn
 void *map_remove(struct map *map, uint64_t key);          /* what was there, or NULL */
 void map_free(struct map *map);                           /* not the values */
 
-/* The same by name. The map keeps the pointer: the name lives as long as its value does. */
+/* The same by name. The map keeps the pointer: the name must live as long as its value. */
 void *map_get_named(const struct map *map, const char *name);
 void map_put_named(struct map *map, const char *name, void *value);
 void *map_remove_named(struct map *map, const char *name);

@@ -1,4 +1,4 @@
-/* mem: memory that is there. Out of memory ends the program: nothing useful is left to do. */
+/* mem: memory that never fails. Out of memory ends the program: nothing useful is left to do. */
 #ifndef MEM_H
 #define MEM_H
 

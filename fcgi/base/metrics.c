@@ -147,7 +147,7 @@ void metrics_count_end(const char *name, size_t end, int64_t hold_us)
     pthread_mutex_unlock(&lock);
 }
 
-/* Exposition. Project names hold nothing that a label would have to escape. */
+/* Exposition. Nothing in a project's name needs escaping in a label. */
 
 static void put_head(struct buf *out, const char *name, const char *type, const char *help)
 {

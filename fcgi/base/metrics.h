@@ -1,7 +1,7 @@
 /*
  * metrics: what this program counts, in the text format of Prometheus (exposition format 0.0.4).
- * Base units, few labels: projects and states, never branches or jobs. Any thread; one lock of its
- * own, held for additions only.
+ * Base units; few labels: projects and states, never branches or jobs. Any thread; one lock of its
+ * own, never held for long.
  */
 #ifndef METRICS_H
 #define METRICS_H
@@ -30,7 +30,7 @@ void metrics_count_grant(const char *project, bool is_new, int64_t changed_units
 /* `end`: an index into the names; `hold_us` -1: it was never granted. */
 void metrics_count_end(const char *project, size_t end, int64_t hold_us);
 
-/* One project's, or with NULL all projects'; and what concerns the whole program. */
+/* The metrics of one project (NULL: of all), and those of the whole program. */
 void metrics_put(struct buf *out, const char *project, bool is_ready);
 
 #endif

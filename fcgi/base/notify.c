@@ -1,5 +1,5 @@
-/* notify: one datagram a message. The writer alone feeds the watchdog: a program whose writer is
- * stuck is of no use, however well the rest answers. */
+/* notify: one datagram a message. Only the writer feeds the watchdog: a program whose writer is
+ * stuck is useless, however well the rest works. */
 #include "base/notify.h"
 
 #include "base/log.h"

@@ -51,7 +51,7 @@ static unsigned escape_value(const char *digits, size_t left)
     return (unsigned)(bytes[0] << 8 | bytes[1]);
 }
 
-/* A scan outside of strings; gives the byte after it, or sets `*fault`. */
+/* Scans up to the next string; returns where it begins, or sets `*fault`. */
 static size_t scan_plain(const char *json, size_t len, size_t at, const char **fault)
 {
     while (at < len && json[at] != '"' && !*fault) {
@@ -62,7 +62,7 @@ static size_t scan_plain(const char *json, size_t len, size_t at, const char **f
     return at;
 }
 
-/* From behind the opening quotes to behind the closing ones. */
+/* Scans from behind the opening quote to behind the closing one. */
 static size_t scan_string(const char *json, size_t len, size_t at, const char **fault)
 {
     bool wants_low = false;

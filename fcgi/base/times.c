@@ -9,8 +9,8 @@ struct parts {
     unsigned month, day, hour, minute, second, microsecond;
 };
 
-/* The proleptic Gregorian calendar, by eras of 400 years that begin on 1 March. Not gmtime_r():
- * that takes a lock, and an instant is written ten times a request. */
+/* The proleptic Gregorian calendar, by eras of 400 years that begin on 1 March. gmtime_r() would
+ * take a lock, and a request writes ten instants. */
 static struct parts split(int64_t time_us)
 {
     int64_t rest_us = time_us % TIMES_SECOND;
@@ -78,7 +78,7 @@ void times_sql(int64_t time_us, char text[TIMES_TEXT_SIZE])
     *text = '\0';
 }
 
-/* `count` digits; -1: something else stands there. */
+/* `count` digits; -1: something else is there. */
 static int read_digits(const char **text, int count)
 {
     int number = 0;

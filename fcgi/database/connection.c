@@ -11,14 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A server that says nothing for so long is unwell. */
+/* A server that is silent for so long is unwell. */
 #define SILENT_MS (CONNECTION_TIMEOUT_S * 1000 - 100)
 
 struct connection {
     MYSQL *mysql;
     struct database_host *host;
     enum connection_manner manner;
-    bool is_trying; /* an error is no news */
+    bool is_trying; /* an error is expected */
     bool is_server_unwell;
     struct buf compound;
 };
@@ -52,7 +52,7 @@ static bool read_password(const char *path, char *password, size_t size)
     return got;
 }
 
-/* With a CA the server must show a certificate of it for the name that we call it by. */
+/* With a CA, the server must show a certificate from it for the name that we use. */
 static void set_tls(MYSQL *mysql, const char *ca)
 {
 #ifdef MARIADB_PACKAGE_VERSION_ID
@@ -87,7 +87,7 @@ static bool dial(struct connection *connection, const struct config *config, con
     struct database_host *to = connection->host;
     MYSQL *mysql = connection->mysql;
     const char *ca = to->host ? config->database_tls_ca : "";
-    /* Or `localhost` would be a unix socket. */
+    /* Otherwise `localhost` would mean a unix socket. */
     const unsigned protocol = to->host ? MYSQL_PROTOCOL_TCP : MYSQL_PROTOCOL_SOCKET;
 
     mysql_options(mysql, MYSQL_OPT_PROTOCOL, &protocol);

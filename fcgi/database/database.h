@@ -25,11 +25,10 @@ void database_free(struct database *database);
  * connected. One that failed in the middle of its work is tried last. */
 DATABASE_MUST_CHECK
 enum database_status database_connect(struct database *database);
-/* Between two transactions: goes over to a host that stands before the present one in the list, if
- * one can be used again. Whether it did. Takes CONNECTION_OPEN_TIMEOUT_S for each that is silent.
- */
+/* Between two transactions: moves to a host earlier in the list, if one can be used again. Returns
+ * whether it did. Takes CONNECTION_OPEN_TIMEOUT_S for each silent one. */
 bool database_fail_back(struct database *database);
-/* Why the latest server that answered was refused; empty: none was. */
+/* Why the latest server that could be reached was refused; empty: none was. */
 const char *database_refusal(const struct database *database);
 void database_disconnect(struct database *database);
 bool database_is_connected(const struct database *database);

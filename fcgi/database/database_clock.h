@@ -1,8 +1,8 @@
 /*
  * database_clock: the time by the database's clock, without asking it each time.
  *
- * What it said was so at some moment between our question and its answer (Cristian's algorithm);
- * several readings together bound its distance from our monotonic clock closer than the last one.
+ * What it said was true at some moment between our question and its answer (Cristian's algorithm).
+ * Several readings together bound its distance from our monotonic clock better than the last alone.
  */
 #ifndef DATABASE_CLOCK_H
 #define DATABASE_CLOCK_H
@@ -23,19 +23,19 @@ struct database_clock {
     int64_t read_at;     /* monotonic; 0: never */
 };
 
-/* Nothing that was read before holds: it is another server's clock. */
+/* Forgets all readings: it is another server's clock. */
 void database_clock_forget(struct database_clock *clock);
 void database_clock_take(struct database_clock *clock, const struct database_time *time);
 
-/* Its time when ours is `here`, and the other way round. */
+/* Its time when ours is `here`, and vice versa. */
 int64_t database_clock_at(const struct database_clock *clock, int64_t here);
 int64_t database_clock_here(const struct database_clock *clock, int64_t time);
 
 /* How far apart the bounds may be for database_clock_is_close(). */
 #define DATABASE_CLOCK_WIDTH_MAX 10000
 
-/* Whether its time when ours is `here` is known closely enough that leases may be lent by it: what
- * callers are told of times is a matter of milliseconds. */
+/* Whether we know its time well enough to lend leases by it: callers are told times in
+ * milliseconds. */
 bool database_clock_is_close(const struct database_clock *clock, int64_t here);
 
 #endif

@@ -10,7 +10,7 @@ struct database_host {
     const char *host;    /* NULL: on this machine, at `socket` */
     const char *socket;  /* NULL: over TCP */
     unsigned port;       /* 0: the client library's own */
-    char complaint[256]; /* what was logged of it last */
+    char complaint[256]; /* the latest that was logged */
 };
 
 struct database_hosts {
@@ -22,7 +22,7 @@ struct database_hosts {
 void database_hosts_init(struct database_hosts *hosts, const char *setting);
 void database_hosts_free(struct database_hosts *hosts);
 
-/* Logs what is wrong with that host, once for as long as it stays the same. */
+/* Logs what is wrong with that host, once for as long as it is the same. */
 void database_host_complain(struct database_host *host, const char *what, const char *why);
 /* It works: forgets the complaint, so that the next one is logged even if it is the same. */
 void database_host_forget_complaint(struct database_host *host);

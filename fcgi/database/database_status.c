@@ -7,7 +7,7 @@ enum database_status database_status_of(unsigned error)
     case 1205: /* lock wait timeout, and NOWAIT on MariaDB */
     case 1213: /* deadlock; Galera: another node was first */
     case 1020: /* record changed since last read */
-    case 1048: /* NULL where none may be: how store_commit ends a batch that assumed wrongly */
+    case 1048: /* NULL where none may be: how store_commit ends a batch on a wrong assumption */
     case 1317: /* the statement was interrupted */
     case 3101: /* group replication: rolled back, another member was first */
     case 3572: /* NOWAIT on MySQL */
@@ -36,7 +36,7 @@ bool database_status_is_unwell(unsigned error)
     case 3032: /* offline mode */
     case 3100: /* group replication: hook error; its fate is unknown */
     case 3796: /* group replication: not in this state of the member */
-    case 3797: /* waiting for the transactions before failed */
+    case 3797: /* waiting for earlier transactions failed */
     case 3798: /* waiting for the other members failed */
     case 3799: /* it is stopping */
         return true;

@@ -12,12 +12,13 @@ enum database_status {
     DATABASE_ERROR, /* the statement is at fault; the log has it */
 };
 
-/* Before a function whose status its caller must look at. */
+/* For a function whose status the caller must check. */
 #define DATABASE_MUST_CHECK __attribute__((warn_unused_result))
 
 enum database_status database_status_of(unsigned error);
 
-/* Whether that error tells that the server itself is unwell: another of the list may be better. */
+/* Whether that error says that the server itself is unwell: another one of the list may be better.
+ */
 bool database_status_is_unwell(unsigned error);
 
 #endif

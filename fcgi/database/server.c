@@ -95,7 +95,7 @@ static const struct rule {
 } rules[] = {
     {FACT_WSREP_ON, FACT_WSREP_CLUSTER, "Primary",
      "this part of the Galera cluster has no majority"},
-    {FACT_WSREP_ON, FACT_WSREP_STATE, "Synced", "the Galera node has not what the others have"},
+    {FACT_WSREP_ON, FACT_WSREP_STATE, "Synced", "the Galera node lacks what the others have"},
     {FACT_WSREP_ON, FACT_WSREP_READY, "ON 1", "the Galera node takes no statements"},
     {FACT_GROUP_NAME, FACT_GROUP_SINGLE_PRIMARY, "ON 1",
      "a replication group must have a single primary"},
@@ -106,7 +106,7 @@ static const struct rule {
      "this part of the replication group has no majority"},
     {ALWAYS, FACT_READ_ONLY, "OFF 0", "the server takes no writes"},
     {ALWAYS, FACT_INNODB_READ_ONLY, "OFF 0 -", "the server takes no writes"},
-    /* What it applies may undo ours, and ours isn't where others look. */
+    /* What it applies may undo our changes, and others don't see ours. */
     {ALWAYS, FACT_REPLICA_RUNS, "OFF 0 -", "it is a replica; its source must be used"},
     {ALWAYS, FACT_REPLICAS_RUN, "0 -", "it is a replica; its source must be used"},
     {ALWAYS, FACT_SOURCES, "0 -", "it is a replica; its source must be used"},

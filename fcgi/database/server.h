@@ -2,10 +2,9 @@
  * server: what a database server says of itself, and whether it can keep what the program promises.
  * Pure; `session` asks the server.
  *
- * The promise is that an answered grant or release outlives a power cut, and that nobody decides on
- * rows that another has changed meanwhile. So a server is refused that acknowledges a COMMIT before
- * it is on disk, that takes no writes, that copies another server's rows into its own, or that has
- * lost touch with its cluster.
+ * The promise: an answered grant or release survives a power cut, and nobody decides on rows that
+ * another has changed meanwhile. So a server is refused if it acknowledges a COMMIT before that is
+ * on disk, takes no writes, copies another server's rows into its own, or has lost its cluster.
  */
 #ifndef SERVER_H
 #define SERVER_H

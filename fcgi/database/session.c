@@ -4,7 +4,8 @@
 #include "base/buf.h"
 #include "database/server.h"
 
-/* Nobody holds a row for long, and no batch waits for long that could pass a project over. */
+/* Nobody holds a row for long. A batch that could pass over a project doesn't wait for it for long.
+ */
 #define SESSION_SQL                                                                                \
     "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone='+00:00',"         \
     " autocommit=1, completion_type=0, sql_safe_updates=0, innodb_lock_wait_timeout=1;"            \
@@ -29,7 +30,7 @@ static enum database_status show_facts(struct connection *connection, struct ser
     return status;
 }
 
-/* UNREACHABLE members are those that a partition has cut off, or that died a moment ago. */
+/* A partition has cut UNREACHABLE members off, or they died a moment ago. */
 #define GROUP_SQL                                                                                  \
     "SELECT m.member_state, m.member_role, (SELECT 2 * SUM(o.member_state <> 'UNREACHABLE')"       \
     " > COUNT(*) FROM performance_schema.replication_group_members o)"                             \
@@ -41,7 +42,7 @@ static void take_member(void *context, const struct database_row *row)
         server_note_fact(context, FACT_GROUP_STATE + i, row->values[i]);
 }
 
-/* Of MySQL 8; group replication has channels of its own. */
+/* MySQL 8; group replication has channels of its own. */
 #define SOURCES_SQL                                                                                \
     "SELECT COUNT(*) FROM performance_schema.replication_connection_status"                        \
     " WHERE service_state <> 'OFF' AND channel_name NOT LIKE 'group\\_replication\\_%'"
@@ -51,7 +52,7 @@ static void take_sources(void *context, const struct database_row *row)
     server_note_fact(context, FACT_SOURCES, row->values[0]);
 }
 
-/* Without the right to look the facts stay unknown. */
+/* Without the right to look, the facts stay unknown. */
 static enum database_status look_at_mysql(struct connection *connection, struct server *server)
 {
     enum database_status status = DATABASE_OK;

@@ -1,6 +1,6 @@
 /*
- * session: what a fresh connection is asked and told: the facts by which `server` judges, and the
- * settings that every transaction relies on.
+ * session: what a fresh connection is asked and told. It is asked for the facts by which `server`
+ * judges, and told the settings that every transaction relies on.
  */
 #ifndef SESSION_H
 #define SESSION_H
@@ -15,8 +15,8 @@ enum session_result {
     SESSION_FAILED,  /* a statement failed; the log has it */
 };
 
-/* Sets whatever a transaction relies on and may differ from server to server. Only a connection of
- * SESSION_STARTED may be used. SESSION_REFUSED: fills `why`. */
+/* Makes all settings that a transaction relies on. A connection may be used only after
+ * SESSION_STARTED. SESSION_REFUSED: fills `why`. */
 __attribute__((warn_unused_result)) enum session_result session_start(struct connection *connection,
                                                                       char *why, size_t why_size);
 

@@ -14,7 +14,7 @@ static void add_quoted(struct buf *sql, const char *text, size_t len)
     buf_puts(sql, "'");
 }
 
-/* Letters, digits and signs that mean nothing within quotes, whatever the server's settings. */
+/* Letters, digits and signs that mean nothing within quotes, with any setting of the server. */
 static bool is_plain(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++)

@@ -1,6 +1,5 @@
 /*
- * sql: values as literals of a statement. Whatever the text and whatever the server's sql_mode,
- * nothing in it can end the literal.
+ * sql: values as literals of a statement. Nothing in a text can end its literal, with any sql_mode.
  */
 #ifndef SQL_H
 #define SQL_H
@@ -10,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* NULL gives NULL. Text that has nothing to escape stands in quotes, which costs the server least;
- * any other in hexadecimal. So a quote within a statement is always the end of a literal. */
+/* NULL gives NULL. Text with nothing to escape goes in quotes, which costs the server least; any
+ * other text goes in hexadecimal. So a quote in a statement always begins or ends a literal. */
 void sql_text(struct buf *sql, const char *text);
 void sql_bytes(struct buf *sql, const void *bytes, size_t len);
 void sql_time(struct buf *sql, int64_t time_us); /* 0: NULL */

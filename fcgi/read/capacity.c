@@ -69,7 +69,7 @@ void capacity_replay(const struct capacity_job *jobs, size_t count,
         int64_t hold_us = jobs[i].hold_us >= 0 ? jobs[i].hold_us : mean_hold_us;
 
         if (jobs[i].hold_us < 0 && start - asked_at > jobs[i].patience_us) {
-            sample_add(&waits, jobs[i].patience_us); /* it leaves again */
+            sample_add(&waits, jobs[i].patience_us); /* it leaves */
             continue;
         }
         sample_add(&waits, start - asked_at);

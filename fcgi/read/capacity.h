@@ -26,11 +26,11 @@ struct capacity_load {
     double offered_load; /* busiest hour: jobs per second times mean hold, in stacks */
 };
 
-/* Jobs without a hold count with the mean of the others. */
+/* A job without a hold counts with the mean of the others. */
 void capacity_measure(const struct capacity_job *jobs, size_t count, struct capacity_load *load);
 
-/* Replays the history with that many stacks, first come first served; who got no stack then and
- * would get none within its patience now leaves again. */
+/* Replays the history with that many stacks, first come first served. A job that got no stack then,
+ * and would get none within its patience now, leaves again. */
 void capacity_replay(const struct capacity_job *jobs, size_t count,
                      const struct capacity_load *load, uint32_t stacks, struct capacity_row *row);
 

@@ -1,4 +1,4 @@
-/* reader: see reader.h. One text of statements a call; each row becomes JSON as it comes. */
+/* reader: see reader.h. A call runs one text of statements; each row becomes JSON as it comes. */
 #include "read/reader.h"
 
 #include "base/buf.h"
@@ -52,7 +52,7 @@ void reader_add_project(struct buf *sql, const char *project)
     buf_puts(sql, ")");
 }
 
-/* A silent server takes seconds to be given up: for as long again the next calls don't try. */
+/* It takes seconds to give a silent server up. For as long again, the next calls don't try. */
 static bool is_reachable(struct reader *reader)
 {
     int64_t started_ms = times_monotonic_ms();
@@ -67,8 +67,8 @@ static bool is_reachable(struct reader *reader)
     return false;
 }
 
-/* A connection that the server closed meanwhile is only noticed now: one more try, as long as
- * nothing was written yet. */
+/* Only now does one notice that the server closed the connection: it tries once more, unless
+ * something was written already. */
 enum reader_status reader_run(struct reader *reader, database_visit *visit, struct page *page)
 {
     enum database_status status = DATABASE_LOST;
@@ -79,7 +79,7 @@ enum reader_status reader_run(struct reader *reader, database_visit *visit, stru
         status = database_run(reader->database, &reader->sql, visit, page);
     }
     if (status != DATABASE_OK) {
-        database_disconnect(reader->database); /* so that the server is judged anew */
+        database_disconnect(reader->database); /* so that the server is judged again */
         return READER_NO_DATABASE;
     }
     return page->found ? READER_OK : READER_NO_PROJECT;

@@ -1,6 +1,7 @@
 /*
- * reader: what GET calls tell, straight from the database. One for each worker thread, with its
- * own connection; reads only what is committed and locks nothing. No leaseId, no requestId.
+ * reader: answers GET calls straight from the database. Each worker thread has one, with a
+ * connection of its own. It reads only what is committed and locks nothing. It shows no leaseId, no
+ * requestId.
  */
 #ifndef READER_H
 #define READER_H
@@ -40,7 +41,7 @@ enum reader_status reader_history(struct reader *reader, const char *project,
                                   const struct reader_filter *filter, struct json_writer *json);
 enum reader_status reader_actions(struct reader *reader, const char *project,
                                   const struct reader_filter *filter, struct json_writer *json);
-/* `p95_wait_s`: the wait that 95 % of the jobs should at most have. */
+/* `p95_wait_s`: how long 95 % of the jobs should wait at most. */
 enum reader_status reader_capacity(struct reader *reader, const char *project, double p95_wait_s,
                                    struct json_writer *json);
 /* Gauges of one project (NULL: of all) in Prometheus' text format: stacks and requests by state. */

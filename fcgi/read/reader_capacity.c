@@ -1,4 +1,4 @@
-/* reader_capacity: what the recorded jobs say about the number of stacks. Worker threads. */
+/* reader_capacity: how many stacks the recorded jobs need. Worker threads. */
 #include "read/reader_private.h"
 
 #include "base/buf.h"

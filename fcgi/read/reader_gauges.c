@@ -4,7 +4,7 @@
 #include "base/buf.h"
 #include "database/sql.h"
 
-/* The columns behind the project's name; every project has every series, also where it is 0. */
+/* The columns after the project's name. Every project has every series, even if it is 0. */
 static const struct gauge {
     const char *name;
     const char *state; /* NULL: no label */
