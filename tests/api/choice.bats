@@ -23,7 +23,7 @@ furnish()
 
     new_project --max-stacks $#
     for units; do
-        # With nothing idle a new one is created.
+        # If none is idle, a new one is created.
         take "{\"branch\":\"b$((${#leases[@]} + 1))\",\"units\":$units}"
         mark "c-$STACK"
         leases+=("$STACK $LEASE")
@@ -193,7 +193,7 @@ granted()
         give "\"outcome\":\"$outcome\""
         changed_for '{"a":"1"}'
         [[ $CHANGED == a ]]
-        # What it was last set to stays.
+        # Its latest mark stays.
         sees /listStacks '.stacks[0].lastDeployedCommit == "c-test-1"'
     done
     NAME=unmarked furnish '{"a":"1"}'

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# What bad input gets: a status, a code, a message that says which field and why; and it costs no
-# stack, no place in the queue, no thread and no connection.
+# Bad input gets a status, a code, and a message that says which field and why. It costs no stack, no
+# place in the queue, no thread and no connection.
 
 # shellcheck disable=SC2030,SC2031,SC2153 # bats: a test is a subshell; the harness sets STATUS and such
 load ../lib/api
@@ -105,7 +105,7 @@ units()
     bad /requestStack invalidJson '' '{}{}' '{} x' '{}]' '{},' '{}1' '{"branch":"a"}}'
 }
 
-@test "a name that stands twice in one object: 400 invalidJson that names it" {
+@test "a name twice in one object: 400 invalidJson that names it" {
     bad /requestStack invalidJson '"branch"' '{"branch":"a","branch":"a"}' '{"branch":"a","x":1,"branch":"b"}' \
         '{"branch":"a","\u0062ranch":"b"}'
     bad /requestStack invalidJson '"u"' '{"units":{"u":"1","u":"2"}}'

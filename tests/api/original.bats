@@ -45,7 +45,7 @@ give_back()
 @test "the article's request and release lines work word for word, with its Content-Type" {
     new_project
     ORCHESTRATOR_KEY=$(sed 's/.*: //' "$AS") GIT_BRANCH=main
-    # As the article has them but for host and authority, and the key by file: argv is public.
+    # As in the article, but for host and authority; the key comes from a file, since argv is public.
     requestStackResult=$(curl --silent --location --request POST "$URL/requestStack" --cacert "$VAR/tls/ca.pem" \
         --header @<(printf 'X-API-Key: %s\n' "$ORCHESTRATOR_KEY") \
         --header "Content-Type: application/json" \

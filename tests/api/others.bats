@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# The program remembers its projects. What others change in the database, the administrator's tool or
-# another host, counts at once all the same: from the very next call, not from the next look at it.
+# The program remembers its projects. What others (the administrator's tool, another host) change in the
+# database still counts at once: from the very next call, not from the next time that the program looks.
 
 # shellcheck disable=SC2030,SC2031,SC2153 # bats: a test is a subshell; the harness sets STATUS and such
 load ../lib/api
@@ -15,7 +15,7 @@ teardown_file()
     stop_instance
 }
 
-# set_state STATE [PROJECT]: another changes stack 1, and says so as everybody does who writes.
+# set_state STATE [PROJECT]: another changes stack 1, and says so, as every writer does.
 set_state()
 {
     query "START TRANSACTION;
@@ -36,7 +36,7 @@ is_locking()
     [[ -n $(locking) ]]
 }
 
-# Without effect on what is remembered, and then nothing would be written.
+# By what the program remembers, this has no effect, and nothing would be written.
 reinstate()
 {
     post /reinstateStack '{"stackName":"test-1"}'
@@ -84,7 +84,7 @@ change_until()
     done
 }
 
-@test "that holds in one batch with another project, which changes" {
+@test "the same holds in one batch with another project that changes" {
     local changes=() name
 
     NAME=quiet new_project --max-stacks 1
@@ -106,7 +106,7 @@ change_until()
     done
 }
 
-@test "a project that the administrator deletes is gone at once, also one that comes again by its name" {
+@test "a deleted project is gone at once, even if another one gets its name" {
     new_project --max-stacks 1
     take
     give

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What is older than history_days goes, a little at a time, and nobody waits for it.
+# What is older than history_days is deleted, a little at a time, and nobody waits for it.
 
 # shellcheck disable=SC2030,SC2031,SC2153 # bats: a test is a subshell; the harness sets STATUS and such
 load ../lib/api
@@ -48,13 +48,13 @@ has_ended()
     expect 200
 }
 
-@test "of thousands that are old all go soon, in small pieces" {
+@test "thousands of old rows all go soon, in small pieces" {
     new_project
     ended 2200 40 1000
     eventually has_ended 0
 }
 
-@test "what is to stay isn't looked at, however much it is" {
+@test "rows that stay aren't looked at, however many there are" {
     local before
 
     new_project

@@ -55,7 +55,7 @@ on_other()
     VAR=$OTHER administrate "$1"
 }
 
-# with_hosts LIST [CA]: the program is started anew with that list of hosts, and with a new log.
+# with_hosts LIST [CA]: restarts the program with that list of hosts, and with a new log.
 with_hosts()
 {
     sed -i '/^database_host = /d; /^database_tls_ca = /d' "$MAIN/etc/stack-orchestrator.conf"
@@ -109,7 +109,7 @@ is_refused()
     give
 }
 
-@test "a read-only server is refused; one that becomes so is left, and taken again when it is well" {
+@test "a read-only server is refused; one that becomes read-only is left, and used again when it is well" {
     on_other 'SET GLOBAL read_only = 1'
     with_hosts "unix:$OTHER/run/mysql.sock"
     refused 'read_only is ON'
@@ -127,7 +127,7 @@ is_refused()
     is_ready
 }
 
-@test "a refused server is passed over for the next of the list, and said once" {
+@test "a refused server is passed over for the next one in the list, and logged once" {
     on_other 'SET GLOBAL sync_binlog = 0'
     ready_with "unix:/nowhere/a.sock, unix:$OTHER/run/mysql.sock,unix:$MAIN/run/mysql.sock"
     take
@@ -180,7 +180,7 @@ is_refused()
     on_other "ALTER USER so_program@'%' REQUIRE SSL"
     ready_with "127.0.0.1:$port" "$MAIN/tls/ca.pem"
     ready_with "localhost:$port" "$MAIN/tls/ca.pem"
-    # The tool does as the program.
+    # orchestratorctl does the same.
     "$ROOT/scripts/orchestratorctl" -c "$BATS_TEST_TMPDIR/conf" project list 3>&-
 
     # Its certificate isn't for that name.
@@ -190,12 +190,12 @@ is_refused()
     sed -i 's/^database_host = 127.0.0.1/database_host = 127.0.0.2/' "$BATS_TEST_TMPDIR/conf"
     run "$ROOT/scripts/orchestratorctl" -c "$BATS_TEST_TMPDIR/conf" project list 3>&-
     [[ $status != 0 ]]
-    # It is of another authority.
+    # It comes from another authority.
     with_hosts "127.0.0.1:$port" "$OTHER/tls/ca.pem"
     eventually logged "database 127.0.0.1:$port: can't connect"
     is_not_ready
 
-    # A server without TLS, or somebody between who hides it.
+    # A server without TLS, or somebody in between who hides it.
     on_other "ALTER USER so_program@'%' REQUIRE NONE"
     other_local stop
     other_local start --set database.ssl_cert= --set database.ssl_key= --set database.skip_ssl=1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The queue: who waits, how long, in which order, and what becomes of those who go away.
+# The queue: who waits, how long, in which order, and what happens to those who leave.
 
 # shellcheck disable=SC2030,SC2031,SC2153 # bats: a test is a subshell; the harness sets STATUS and such
 load ../lib/api
@@ -52,7 +52,7 @@ ended_as()
     expect 200 '.stackName == "test-1"' '.fence == 2' '.waitedSeconds > 0' '.isNew == false'
 }
 
-@test "waiting requests are granted in the order of their coming, one for each release" {
+@test "waiting requests are granted in the order in which they came, one for each release" {
     new_project --max-stacks 1
     take
     for name in a b c d; do
@@ -118,7 +118,7 @@ ended_as()
         post /requestStack "$body"
         expect_error 503 queueFull
     done
-    # The same request again is no new one.
+    # The same request again is not a new one.
     later again POST /requestStack '{"requestId":"full-3"}'
     answer_of w3
     expect_error 409 replaced
@@ -411,7 +411,7 @@ ended_as()
     no_answer_yet a
 }
 
-@test "what ended in the queue stands in history and in the day's figures" {
+@test "what ended in the queue is in history and in the day's figures" {
     new_project --max-stacks 1
     take '{"branch":"holder"}'
     post /requestStack '{"branch":"timed","waitSeconds":0}'

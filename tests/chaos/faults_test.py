@@ -481,7 +481,7 @@ def nginx_killed_under_waiters(rig, team):
         expect(waiter.result()[0], None, "a waiter's answer")
     rig.restart("nginx")
     rig.await_service(team.key)
-    # The plain one is given up, the named one keeps its place: but for nobody there, no grant.
+    # The plain request is given up, the named one keeps its place. But nobody is there, so no grant.
     expect(team.release(lease)[0], 200, "releaseStack")
     team.await_queue(1)
     expect(team.states(), ["available"], "the stack, while its waiter is away")
@@ -489,7 +489,7 @@ def nginx_killed_under_waiters(rig, team):
 
 
 def silent_database(rig, team):
-    """Whoever reads isn't held up by those before, each of whom would wait for the database."""
+    """A reader isn't held up by earlier ones, each of which would wait for the database."""
     expect(team.call("/status")[0], 200, "/status")
     rig.signal("database", signal.SIGSTOP)
     calls = [team.begin("/status", None) for _ in range(12)]
@@ -603,7 +603,7 @@ def waits_end_without_files(rig, team):
     lease = team.lease("one")
     rig.limit_files(2)
     waiters = [team.borrow("waiter-%d" % n, waitSeconds=3) for n in range(10)]
-    # Those whom the program could let in are told in time, though it still has no files.
+    # The program could let some in. They are told in time, though it still has no files.
     await_condition(30, lambda: any(waiter.answer for waiter in waiters), "an answer")
     rig.heal()
     for waiter in waiters:
@@ -677,7 +677,7 @@ def wrong_time(rig, team):
 
 
 def slow_database(rig, team):
-    """What the database says of the time is old when it is heard."""
+    """The database's time is old when it arrives."""
     for order in ("delay 60", "cut", "pass"):
         rig.links["database"].order(order)
         await_heartbeats(rig, 2)

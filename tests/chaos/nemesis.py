@@ -28,7 +28,7 @@ class Nemesis:
         self.deck = self.kinds() + [("kill", part) for part in PARTS]
 
     def kinds(self):
-        """Each once, but for what there are several of."""
+        """Each kind once, some of them for several parts."""
         deck = []
         for part in PARTS:
             deck += [("kill", part), ("stop", part)]

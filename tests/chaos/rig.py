@@ -28,7 +28,7 @@ PARTS = ("program", "nginx", "database")
 
 
 def remove_clocks():
-    """Of programs that were killed, libfaketime leaves its shared memory."""
+    """libfaketime leaves its shared memory behind when a program is killed."""
     for path in glob.glob("/dev/shm/*faketime_*_*"):
         if not os.path.exists("/proc/" + path.rsplit("_", 1)[1]):
             with contextlib.suppress(OSError):
@@ -176,7 +176,7 @@ class Rig(Instance):
             return client.connect_ex(address) == 0
 
     def command(self, part):
-        """With which scripts/local started it."""
+        """The command with which scripts/local started it."""
         with open("/proc/%d/cmdline" % self.pid(part), encoding="ascii") as file:
             text = file.read()
         with open("/proc/%d/personality" % self.pid(part), encoding="ascii") as file:
@@ -186,7 +186,7 @@ class Rig(Instance):
         return ["setarch", "-R", *command] if is_fixed else command
 
     def environment(self, part):
-        """The program's is what scripts/local gave it, and a clock that can be moved."""
+        """What scripts/local gave the program, and a clock that can be moved."""
         if part != "program":
             return dict(os.environ)
         with open("/proc/%d/environ" % self.pid(part), encoding="utf-8") as file:
@@ -209,7 +209,7 @@ class Rig(Instance):
         return found[0]
 
     def set_clock(self, offset):
-        """The program's, some time after; an offset in seconds."""
+        """Moves the program's clock a little later, by an offset in seconds."""
         path = self.path("clock")
         with open(path + ".new", "w", encoding="ascii") as file:
             file.write("%+d\n" % offset)

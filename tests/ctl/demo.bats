@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The README's first command, and what it says can be done then.
+# The README's first command, and what it says one can do next.
 # shellcheck disable=SC2154,SC2016 # variables come from helpers; printed lines expand their own
 
 load helpers
@@ -10,7 +10,7 @@ teardown()
     rm -rf "$instance"
 }
 
-@test "make run shows a first lease; what it proposes works as it is printed, and it can be run again" {
+@test "make run shows a first lease; the commands that it prints work, and it can be run again" {
     local keys
     run make --silent -C "$ROOT" run VAR="$instance" PORT=0
     [ "$status" = 0 ]
@@ -73,7 +73,7 @@ time.sleep(60)' "$port" 3>&-
     rm -rf "$instance"
 }
 
-@test "no var directory of any name shows up in git status" {
+@test "no instance directory, whatever its name, shows up in git status" {
     run git -C "$ROOT" check-ignore var/x var2/x var.old/x
     [ "$status" = 0 ]
     [ "${#lines[@]}" = 3 ]

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the tests of scripts/ share beside the harness: ways to look into an instance.
+# What the tests of scripts/ share, beside the harness: ways to look into an instance.
 
 load ../lib/instance
 # Short, because a deep one is a case of its own.

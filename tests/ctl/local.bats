@@ -121,7 +121,7 @@ pids()
     [ ! -e "$deep" ]
 }
 
-@test "settings are taken up, kept, and checked" {
+@test "settings take effect, are kept, and are checked" {
     local before
     start_instance_in "$VAR" --set max_waiting=77
     grep -q '^max_waiting = 77$' "$VAR/etc/stack-orchestrator.conf"
@@ -140,7 +140,7 @@ pids()
     run "$ROOT/scripts/local" start --var "$VAR.2" ${DATABASE_CNF:+--database-cnf "$DATABASE_CNF"} --port "$(<"$VAR/port")"
     [ "$status" -eq 1 ]
     [[ $output == "local: port $(<"$VAR/port") is taken by another program; choose another one: make run PORT=n"* ]]
-    # A second start of our own on its own port is none.
+    # Our own port doesn't count when we start again.
     start_instance_in "$VAR" --port "$(<"$VAR/port")"
     "$ROOT/scripts/local" stop --var "$VAR.2" --purge
 }

@@ -71,7 +71,7 @@ applied()
     [[ $output == *"has schema $first, newer than this orchestratorctl knows ($number)"* ]]
 }
 
-@test "a newer database that lets older programs live is left alone" {
+@test "a newer database that works with older programs is left alone" {
     migration "$first" $'-- Oldest program: schema 1.\nCREATE TABLE one (a INT);'
     ctl migrate
     rm "$VAR/copy/sql/"*_test_*
@@ -104,7 +104,7 @@ applied()
     TMPDIR=$BATS_TEST_TMPDIR "$ROOT/scripts/orchestratorctl" -c "$VAR/etc/stack-orchestrator.conf" migrate 3>&- & pid=$!
     eventually query 'SELECT a FROM one' 2>/dev/null
     kill -KILL "$pid"
-    # The client goes on with what it had been sent; the lock keeps the next one waiting for it.
+    # The client goes on with what it was sent; the lock makes the next one wait for it.
     run ctl migrate
     [ "$status" -eq 1 ]
     [[ $output == *'begun and never finished'* ]]

@@ -95,7 +95,7 @@ letters()
     done
 }
 
-@test "internal paths are no paths" {
+@test "internal paths are not found" {
     local path
     for path in /-so/error/forbidden /-so/error/badRequest /-so/error/unauthorized /-so/; do
         run answer "$(<"$VAR/url")$path"
@@ -154,7 +154,7 @@ letters()
     answer --output /dev/null "https://localhost:$(<"$VAR/port")/healthz"
 }
 
-@test "no key stands in any log" {
+@test "no key is in any log" {
     [ "$(status "$key" "/listStacks?a=b" --header 'X-Other: x')" = 200 ]
     grep -q '"key":"web-ci"' "$VAR/log/nginx-access.log"
     jq -es 'all(.[]; .requestId | test("^[0-9a-f]{32}$"))' "$VAR/log/nginx-access.log"

@@ -201,7 +201,7 @@ sees()
     grep -q '^fault *disk */full is full: 87 MiB left' <<<"$output"
 }
 
-@test "a rotated key works beside the old one, until that one's time is over" {
+@test "a rotated key works beside the old one until that expires" {
     local old new newest
     old=$(ctl key create shop viewer looker)
     new=$(ctl key rotate looker --overlap 600)
@@ -300,7 +300,7 @@ ctl_expires_one()
     [ "$output" = "orchestratorctl: $at/all.tar.gz exists already" ]
     run ctl backup "$at/nowhere/all.tar.gz"
     [ "$output" = "orchestratorctl: can't write $at/nowhere/all.tar.gz: there is no directory $at/nowhere" ]
-    # The disk is full once the dump is written: what writes there says so, and nothing is left.
+    # The disk is full once the dump is written: the command says so, and leaves nothing.
     mkdir "$BATS_TEST_TMPDIR/full"
     printf '#!/bin/sh\nhead -c 100 >&1\necho "gzip: stdout: No space left on device" >&2\nexit 1\n' >"$BATS_TEST_TMPDIR/full/gzip"
     chmod +x "$BATS_TEST_TMPDIR/full/gzip"
@@ -310,7 +310,7 @@ ctl_expires_one()
     [ "$(ls "$at")" = $'all.tar.gz\nall.tar.gz.part' ]
 }
 
-@test "a nightly backup keeps the newest ones, and what is none of its own" {
+@test "a nightly backup keeps the newest ones, and files that aren't its own" {
     local at=$BATS_TEST_TMPDIR/nightly name
     mkdir "$at"
     for name in 2020-01-01T000000Z 2020-01-02T000000Z 2020-01-03T000000Z; do
@@ -329,7 +329,7 @@ ctl_expires_one()
     [ "$(stat -c %a "$at/new")" = 700 ]
 }
 
-@test "no secret stands in a command line, whatever is done" {
+@test "no secret appears in a command line, whatever is done" {
     local name
     mkdir "$BATS_TEST_TMPDIR/bin"
     for name in mariadb mysql mariadb-dump mysqldump nginx cgi-fcgi jq awk sed tar; do

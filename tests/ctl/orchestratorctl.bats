@@ -53,7 +53,7 @@ teardown_file()
     ctl project delete twin
 }
 
-@test "two projects of one prefix that are created at the same time: one is refused" {
+@test "two projects with one prefix, created at the same time: one is refused" {
     local name pids=() refused=0
     for name in left right; do
         ctl project create "$name" --prefix both- 2>/dev/null 3>&- &
@@ -70,7 +70,7 @@ teardown_file()
     local conf=$BATS_TEST_TMPDIR/conf command
     sed 's/^database_host = .*/database_host = db.example.org/' "$VAR/etc/stack-orchestrator.conf" >"$conf"
     sed -i 's/^database_name = .*/database_name = of_nobody/' "$conf"
-    # Leads to the server of this machine, as an administrator's default would.
+    # It leads to this machine's server, as an administrator's default would.
     grep -v '^socket\|^host' "$VAR/etc/admin.cnf" >"$BATS_TEST_TMPDIR/admin.cnf"
     # shellcheck disable=SC2086 # words
     for command in 'setup' 'database create'; do
@@ -83,7 +83,7 @@ teardown_file()
     done
 }
 
-@test "setup refuses what is no host name or path before it makes anything" {
+@test "setup refuses a bad host name or path before it makes anything" {
     local words
     for words in '--host https://stacks.example.org' '--host a/b' '--path stacks' '--host a --certificate /nowhere.pem --certificate-key /nowhere.key'; do
         # shellcheck disable=SC2086
@@ -139,7 +139,7 @@ teardown_file()
     ctl project update stacked --prefix other-
 }
 
-@test "a project with live leases is deleted by force only, its keys with it" {
+@test "a project with live leases is deleted only by force, and its keys with it" {
     local key
     ctl project create doomed --same-prefix
     key=$(ctl key create doomed ci doomed-ci)
@@ -195,7 +195,7 @@ teardown_file()
     done
 }
 
-# One that waits for the key file has no row yet, or callers would wait with it.
+# A command that waits for the key file holds no row yet, or callers would wait with it.
 @test "project delete and key revoke that wait for another command hold up nobody who borrows" {
     local command key
     ctl project create quiet --same-prefix
@@ -299,7 +299,7 @@ empty_shop()
     [ -z "$(find "$VAR/etc" -name 'keys.map.*' ! -name '*.lock')" ]
 }
 
-@test "a key file with a line that is no key is left as it is by all but import, and backed up without that line" {
+@test "all commands but import leave a key file alone that has a line that isn't a key; a backup leaves that line out" {
     local good before command
     ctl project create doomed --same-prefix
     ctl key create shop ci survivor >/dev/null
@@ -326,7 +326,7 @@ empty_shop()
     ctl key revoke survivor
 }
 
-@test "no secret stands in a command line or in the environment of a program" {
+@test "no secret appears in a command line or in the environment of a program" {
     local name
     mkdir "$BATS_TEST_TMPDIR/bin"
     for name in mariadb mysql nginx; do
@@ -343,7 +343,7 @@ empty_shop()
     run ! grep -qF -e "$name" -e "$(<"$VAR/etc/migration.password")" -e "$(<"$VAR/etc/program.password")" "$BATS_TEST_TMPDIR/seen"
 }
 
-@test "a password file that holds no password changes nothing of the database's users" {
+@test "a password file without a password changes none of the database's users" {
     local conf=$VAR/etc/crlf.conf
     sed "s|^migration_password_file = .*|migration_password_file = $VAR/etc/crlf.password|" "$VAR/etc/stack-orchestrator.conf" >"$conf"
     printf 'secret\r\n' >"$VAR/etc/crlf.password"
@@ -373,7 +373,7 @@ empty_shop()
         run database_as migration "$statement"
         [ "$status" -ne 0 ] || { echo "allowed: $statement" && return 1; }
     done
-    # _ in the database's name is no wildcard.
+    # _ in the database's name is not a wildcard.
     query "CREATE DATABASE IF NOT EXISTS \`$(setting database_name | tr _ x)\`"
     run database_as migration "CREATE TABLE \`$(setting database_name | tr _ x)\`.extra (a INT)"
     query "DROP DATABASE \`$(setting database_name | tr _ x)\`"

@@ -59,7 +59,7 @@ healthz()
     [[ $output == *"$place/nowhere: No such file"* ]]
 }
 
-@test "TERM ends it with 0, and its socket goes" {
+@test "TERM ends it with 0, and removes its socket" {
     start "$program" -c "$place/conf"
     [[ $(healthz) == *'"status":"ok"'* ]]
     [[ $(stat -c %a "$place/fcgi.sock") == 660 ]]
@@ -84,7 +84,7 @@ healthz()
     [[ $(healthz) == *'"status":"ok"'* ]]
 }
 
-@test "a socket that cannot be is an error that says why" {
+@test "a socket that can't be opened is an error that says why" {
     printf 'socket = %s/%0120d\n' "$place" 1 >"$place/conf"
     run -1 "$program" -c "$place/conf"
     [[ $output == *'socket path too long'* ]]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# nginx's files for a server that somebody has: on a host name of its own, and below a path of a
-# host that serves other things, too. And the manual pages, the settings file.
+# nginx's files for an existing server: on a host name of its own, and below a path of a host that serves
+# other things, too. Also the manual pages and the settings file.
 
 load helpers
 bats_require_minimum_version 1.5.0
@@ -109,7 +109,7 @@ host()
     [[ $output == *[Ss]trict-[Tt]ransport-[Ss]ecurity* && $output != *X-Host* ]]
     run host --include --request DELETE "$url/team/stacks/"
     [[ $output == *405* && $output == *'"code":"methodNotAllowed"'* && $output == *'GET, HEAD'* ]]
-    # Also without a length, which nginx hears of only while it reads.
+    # Also without a length, which nginx learns only as it reads.
     for path in Other: Transfer-Encoding:chunked; do
         head -c 300000 /dev/zero | host --header "X-API-Key: $key" --header "$path" --data-binary @- "$url/team/stacks/requestStack" | grep -q bodyTooLarge
     done
@@ -202,7 +202,7 @@ host()
         complete_words "${command:0:2}"
         [[ $words == *" $command "* ]]
         for verb in $verbs; do
-            [[ $output == *"orchestratorctl $command $verb"* ]] || { echo "the help of $command does not tell of $verb" && return 1; }
+            [[ $output == *"orchestratorctl $command $verb"* ]] || { echo "the help of $command doesn't mention $verb" && return 1; }
             grep -qE "^${command}_$verb\(\)" "$ROOT"/scripts/ctl/*.sh || { echo "$command $verb does nothing" && return 1; }
             complete_words "$command" "${verb:0:1}"
             [[ $words == *" $verb "* ]]
@@ -242,7 +242,7 @@ host()
     [[ $output == 'warning: the server around /team/stacks/ (shared.test) '* ]]
     [[ $output == *': client_header_timeout 60s, large_client_header_buffers 4 8k, http2_max_concurrent_streams 128 '* ]]
     [[ $output == *'server { }: client_header_timeout 10s; large_client_header_buffers 4 4k; http2_max_concurrent_streams 16; '* ]]
-    # http { } holds for its servers, and a server's own word before it; what is stricter is not told of.
+    # http { } holds for its servers unless a server says otherwise; stricter limits are not reported.
     run around 'client_header_timeout 1m; http2_max_concurrent_streams 16; underscores_in_headers on;' \
         'client_header_timeout 5000ms; large_client_header_buffers 2 8k;'
     [[ $output == *': underscores_in_headers on put into its server { }: underscores_in_headers off; '* ]]

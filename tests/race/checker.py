@@ -194,7 +194,7 @@ class Checker:
                 for other in by_stack[body["stackName"]]:
                     is_open = call["call"] == "revokeLease" or \
                         (other.is_plain and not any(t < call["sent"] for t in other.used))
-                    # It ends whatever of the stack it finds when it arrives.
+                    # It ends whichever lease of the stack it finds on arrival.
                     if is_open and other.until > call["sent"] and \
                             other.earliest < call["ended"]:
                         other.until = min(other.until, max(call["sent"], other.earliest))
@@ -401,7 +401,7 @@ class Checker:
         self.check_stacks()
 
     def check_jobs(self, row_of):
-        """A call that names a job of its own, and no requestId, is granted once at most."""
+        """A call with a job name of its own, and no requestId, is granted at most once."""
         granted = collections.defaultdict(list)
         for (stack, fence), row in row_of.items():
             if row.get("job"):
@@ -426,7 +426,7 @@ class Checker:
         return utc + float("0." + (fraction or "0")) - self.end["clock"]
 
     def check_release_time(self, lease, row):
-        """An answered release is what ended the lease, neither before it was sent nor after."""
+        """An answered release ended the lease, after it was sent and before its answer."""
         ended = self.on_our_clock(row["endedAt"])
         if not lease.released_sent - CLOCKS < ended < lease.released_answered + CLOCKS:
             self.violation("history", "%r was released from %.3f to %.3f, but ended at %.3f" % (
