@@ -78,62 +78,40 @@ void times_sql(int64_t time_us, char text[TIMES_TEXT_SIZE])
     *text = '\0';
 }
 
-/* `count` digits; -1: something else is there. */
-static int read_digits(const char **text, int count)
+#define SECONDS_LEN 19
+
+/* "2026-01-02T03:04:05"; only if it is written as we write it, so a day that doesn't exist is
+ * refused. Returns what follows. */
+static const char *read_seconds(const char *text, int64_t *time_us)
 {
-    int number = 0;
+    char written[TIMES_TEXT_SIZE];
+    struct tm parts = {0};
+    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &parts);
 
-    for (; count > 0; count--, ++*text) {
-        if (**text < '0' || **text > '9')
-            return -1;
-        number = number * 10 + (**text - '0');
-    }
-    return number;
-}
-
-/* "2026-01-02T03:04:05"; a day that doesn't exist is refused. */
-static bool read_seconds(const char **text, struct tm *parts)
-{
-    static const char separators[] = "--T::";
-    int *const fields[] = {&parts->tm_year, &parts->tm_mon, &parts->tm_mday,
-                           &parts->tm_hour, &parts->tm_min, &parts->tm_sec};
-    struct tm given;
-    time_t seconds;
-
-    for (size_t i = 0; i < 6; i++) {
-        *fields[i] = read_digits(text, i == 0 ? 4 : 2);
-        if (*fields[i] < 0 || (i < 5 && *(*text)++ != separators[i]))
-            return false;
-    }
-    parts->tm_year -= 1900;
-    parts->tm_mon -= 1;
-    given = *parts;
-    seconds = timegm(parts);
-    gmtime_r(&seconds, parts);
-    return given.tm_mon == parts->tm_mon && given.tm_mday == parts->tm_mday &&
-           given.tm_hour == parts->tm_hour && given.tm_min == parts->tm_min &&
-           given.tm_sec == parts->tm_sec;
+    if (!end || end - text != SECONDS_LEN)
+        return NULL;
+    *time_us = (int64_t)timegm(&parts) * TIMES_SECOND;
+    times_iso(*time_us, written);
+    return strncmp(text, written, SECONDS_LEN) == 0 ? end : NULL;
 }
 
 bool times_parse(const char *text, int64_t *time_us)
 {
-    struct tm parts = {0};
-    int64_t fraction_us = 0;
+    int64_t parsed_us = 0;
     int64_t scale = TIMES_SECOND;
 
-    if (!read_seconds(&text, &parts))
+    text = read_seconds(text, &parsed_us);
+    if (!text)
         return false;
-    if (*text == '.') {
-        if (text[1] < '0' || text[1] > '9')
-            return false;
+    if (text[0] == '.' && text[1] >= '0' && text[1] <= '9') {
         for (text++; *text >= '0' && *text <= '9'; text++) {
             scale /= 10; /* below a microsecond: nothing */
-            fraction_us += (*text - '0') * scale;
+            parsed_us += (*text - '0') * scale;
         }
     }
     if (strcmp(text, "Z") != 0)
         return false;
-    *time_us = (int64_t)timegm(&parts) * TIMES_SECOND + fraction_us;
+    *time_us = parsed_us;
     return true;
 }
 
