@@ -16,7 +16,7 @@ test('a wrong key is refused, and a right one helps', async () => {
   const project = new Project();
   const page = await open();
   await useKey(page, 'a'.repeat(64));
-  await says(page, '#key-error', /^This key is not known/);
+  await says(page, '#key-error', /^The service does not know this key/);
   equal(await page.evaluate(() => sessionStorage.length), 0, 'what is stored');
   await useKey(page, project.keys.viewer);
   await says(page, '#project', project.name);
@@ -26,7 +26,7 @@ test('a key that is revoked meanwhile ends the view', async () => {
   const project = new Project();
   const page = await enter(project, { role: 'viewer' });
   ctl('key', 'revoke', `${project.name}-viewer`);
-  await says(page, '#key-error', /or was revoked/);
+  await says(page, '#key-error', /or it was revoked/);
   check(!await page.isVisible('#dashboard'), 'the dashboard is still shown');
 });
 
