@@ -35,6 +35,7 @@ static answer_function answer_ready;
 static const struct route routes[] = {
     {"/requestStack", ROLE_CI, NULL, VERB_REQUEST, api_body_request},
     {"/setLastDeployedCommit", ROLE_CI, NULL, VERB_MARK, api_body_mark},
+    {"/markUnits", ROLE_CI, NULL, VERB_MARK_UNITS, api_body_mark_units},
     {"/releaseStack", ROLE_CI, NULL, VERB_RELEASE, api_body_release},
     {"/listStacks", ROLE_VIEWER, answer_list_stacks, 0, NULL},
     {"/deleteLastStack", ROLE_CI, NULL, VERB_DELETE_LAST, api_body_none},
@@ -42,7 +43,7 @@ static const struct route routes[] = {
     {"/cancelRequest", ROLE_CI, NULL, VERB_CANCEL, api_body_cancel},
     {"/holdStack", ROLE_ADMIN, NULL, VERB_HOLD, api_body_hold},
     {"/quarantineStack", ROLE_ADMIN, NULL, VERB_QUARANTINE, api_body_quarantine},
-    {"/reinstateStack", ROLE_ADMIN, NULL, VERB_REINSTATE, api_body_stack},
+    {"/reinstateStack", ROLE_CI, NULL, VERB_REINSTATE, api_body_reinstate},
     {"/revokeLease", ROLE_ADMIN, NULL, VERB_REVOKE, api_body_revoke},
     {"/addStacks", ROLE_ADMIN, NULL, VERB_ADD_STACKS, api_body_add_stacks},
     {"/deleteStack", ROLE_ADMIN, NULL, VERB_DELETE_STACK, api_body_stack},
@@ -126,6 +127,7 @@ static struct command *read_body(const struct call *call, const struct route *ro
     command->project = mem_strdup(call->project);
     command->key_name = mem_strdup(call->key_name);
     command->trace = mem_strdup(call->id);
+    command->by_admin = role_of(call) == ROLE_ADMIN;
     route->body(&fields, call, command);
     if (fields_are_good(&fields))
         return command;

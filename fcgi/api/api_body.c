@@ -14,6 +14,7 @@
 #define WAIT_MAX_S  3600
 #define LEASE_MAX_S 86400
 #define HOLD_MAX_S  (30 * 86400)
+#define UNIT_MAX_S  86400
 
 static void read_seconds(struct fields *fields, const char *name, int least, int most, int *seconds)
 {
@@ -73,6 +74,7 @@ static void read_request_id(struct fields *fields, const struct call *call, char
 
 void api_body_request(struct fields *fields, const struct call *call, struct command *command)
 {
+    bool resume = true;
     struct command_request *request = &command->as.request;
     int64_t priority = 0;
     int purpose = PURPOSE_TEST;
@@ -89,6 +91,8 @@ void api_body_request(struct fields *fields, const struct call *call, struct com
     fields_integer(fields, "priority", PRIORITY_MIN, PRIORITY_MAX, &priority);
     request->priority = (int)priority;
     fields_bool(fields, "supersede", &request->supersede);
+    fields_bool(fields, "resume", &resume);
+    request->wont_resume = !resume;
     fields_word(fields, "purpose", words_find_purpose, &purpose);
     request->purpose = (enum purpose)purpose;
 }
@@ -108,11 +112,32 @@ static void read_lease_id(struct fields *fields, struct command *command)
 
 void api_body_mark(struct fields *fields, const struct call *call, struct command *command)
 {
+    int as_marked = 0;
+
     (void)call;
     read_stack_name(fields, command);
     fields_require(fields, "lastDeployedCommit");
     fields_text(fields, "lastDeployedCommit", FIELD_NAME_MAX, &command->as.mark.commit);
+    fields_word(fields, "content", words_find_mark, &as_marked);
+    command->as.mark.as_marked = as_marked;
     read_lease_id(fields, command);
+}
+
+void api_body_mark_units(struct fields *fields, const struct call *call, struct command *command)
+{
+    struct command_mark_units *marks = &command->as.mark_units;
+
+    (void)call;
+    read_stack_name(fields, command);
+    fields_require(fields, "leaseId");
+    read_lease_id(fields, command);
+    fields_marks(fields, "units", &marks->units);
+    fields_names(fields, "removed", &marks->removed);
+    fields_durations(fields, "seconds", UNIT_MAX_S);
+    if (!marks->units && !marks->removed)
+        fields_require(fields, "units");
+    if (marks->units && marks->removed && manifest_shares_names(marks->units, marks->removed))
+        fields_fail(fields, "removed", "names a unit that stands in units, too");
 }
 
 void api_body_release(struct fields *fields, const struct call *call, struct command *command)
@@ -126,6 +151,7 @@ void api_body_release(struct fields *fields, const struct call *call, struct com
     command->as.release.outcome = (enum outcome)outcome;
     fields_text(fields, "reason", FIELD_REASON_MAX, &command->reason);
     read_seconds(fields, "holdSeconds", 1, HOLD_MAX_S, &command->as.release.hold_s);
+    fields_bool(fields, "interrupted", &command->as.release.interrupted);
 }
 
 void api_body_extend(struct fields *fields, const struct call *call, struct command *command)
@@ -156,6 +182,12 @@ void api_body_stack(struct fields *fields, const struct call *call, struct comma
     (void)call;
     read_stack_name(fields, command);
     fields_text(fields, "reason", FIELD_REASON_MAX, &command->reason);
+}
+
+void api_body_reinstate(struct fields *fields, const struct call *call, struct command *command)
+{
+    api_body_stack(fields, call, command);
+    read_lease_id(fields, command);
 }
 
 void api_body_quarantine(struct fields *fields, const struct call *call, struct command *command)
@@ -214,6 +246,9 @@ void api_body_update_project(struct fields *fields, const struct call *call,
     fields_integer(fields, "leaseSeconds", 1, LEASE_MAX_S, &change->lease_s);
     fields_integer(fields, "maxLeaseSeconds", 1, LEASE_MAX_S, &change->max_lease_s);
     fields_integer(fields, "waitSeconds", 0, WAIT_MAX_S, &change->wait_s);
+    fields_integer(fields, "quarantineAfter", 0, HEALTH_FAILURES_MAX, &change->quarantine_after);
+    fields_integer(fields, "settleSeconds", 0, LEASE_MAX_S, &change->settle_s);
+    fields_integer(fields, "maxHeld", 0, STACK_NUMBER_MAX, &change->max_held);
     fields_text(fields, "reason", FIELD_REASON_MAX, &command->reason);
 }
 

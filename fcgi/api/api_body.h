@@ -13,10 +13,12 @@ typedef void api_body(struct fields *fields, const struct call *call, struct com
 api_body api_body_none;
 api_body api_body_request;
 api_body api_body_mark;
+api_body api_body_mark_units;
 api_body api_body_release;
 api_body api_body_extend;
 api_body api_body_cancel;
 api_body api_body_stack;
+api_body api_body_reinstate;
 api_body api_body_hold;
 api_body api_body_quarantine;
 api_body api_body_revoke;

@@ -114,19 +114,31 @@ void fields_url(struct fields *fields, const char *name, char **url)
     mem_replace(url, value->string);
 }
 
-static bool check_unit(struct fields *fields, const char *name, const struct json_value *unit)
+static bool is_name(struct fields *fields, const char *name, const char *unit)
 {
-    if (!unit->key[0] || strlen(unit->key) > FIELD_NAME_MAX)
-        fields_fail(fields, name, "has a unit whose name is empty or too long (255 bytes at most)");
-    else if (unit->type != JSON_STRING || unit->length == 0 || unit->length > FIELD_NAME_MAX)
-        fields_fail(fields, name, "must give \"%.*s\" a fingerprint of 1 to 255 bytes",
-                    text_fit(unit->key, 60), unit->key);
-    else
+    if (unit[0] && strlen(unit) <= FIELD_NAME_MAX)
         return true;
+    fields_fail(fields, name, "has a unit whose name is empty or too long (255 bytes at most)");
     return false;
 }
 
-void fields_units(struct fields *fields, const char *name, struct manifest **units)
+/* `may_lack`: null stands for a unit without a fingerprint. */
+static bool is_unit(struct fields *fields, const char *name, const struct json_value *unit,
+                    bool may_lack)
+{
+    if (!is_name(fields, name, unit->key))
+        return false;
+    if (may_lack && unit->type == JSON_NULL)
+        return true;
+    if (unit->type == JSON_STRING && unit->length > 0 && unit->length <= FIELD_NAME_MAX)
+        return true;
+    fields_fail(fields, name, "must give \"%.*s\" a fingerprint of 1 to 255 bytes%s",
+                text_fit(unit->key, 60), unit->key, may_lack ? ", or null" : "");
+    return false;
+}
+
+static void read_units(struct fields *fields, const char *name, bool may_lack,
+                       struct manifest **units)
 {
     const struct json_value *object = find(fields, name);
     struct unit *list;
@@ -141,12 +153,74 @@ void fields_units(struct fields *fields, const char *name, struct manifest **uni
     }
     list = mem_alloc((object->length + 1) * sizeof *list);
     for (const struct json_value *at = object->first; at && good; at = at->next) {
-        good = check_unit(fields, name, at);
-        list[count++] = (struct unit){.name = at->key, .fingerprint = at->string};
+        good = is_unit(fields, name, at, may_lack);
+        list[count++] =
+            (struct unit){.name = at->key, .fingerprint = at->type == JSON_NULL ? "" : at->string};
     }
     if (good)
         *units = manifest_new(list, count);
     free(list);
+}
+
+void fields_units(struct fields *fields, const char *name, struct manifest **units)
+{
+    read_units(fields, name, false, units);
+}
+
+void fields_marks(struct fields *fields, const char *name, struct manifest **units)
+{
+    read_units(fields, name, true, units);
+}
+
+static bool names_one_twice(const struct manifest *names)
+{
+    for (size_t i = 1; i < names->count; i++)
+        if (strcmp(names->units[i - 1].name, names->units[i].name) == 0)
+            return true;
+    return false;
+}
+
+void fields_names(struct fields *fields, const char *name, struct manifest **units)
+{
+    const struct json_value *array = find(fields, name);
+    struct unit *list;
+    size_t count = 0;
+    bool good = true;
+
+    if (!array)
+        return;
+    if (array->type != JSON_ARRAY || array->length > FIELD_UNITS_MAX) {
+        fields_fail(fields, name, "must be an array of %d names at most", FIELD_UNITS_MAX);
+        return;
+    }
+    list = mem_alloc((array->length + 1) * sizeof *list);
+    for (const struct json_value *at = array->first; at && good; at = at->next) {
+        good = at->type == JSON_STRING && is_name(fields, name, at->string);
+        list[count++] = (struct unit){.name = at->string, .fingerprint = ""};
+    }
+    if (good) {
+        *units = manifest_new(list, count);
+        good = !names_one_twice(*units);
+    }
+    if (!good)
+        fields_fail(fields, name, "must be an array of names, each once");
+    free(list);
+}
+
+void fields_durations(struct fields *fields, const char *name, int64_t most)
+{
+    const struct json_value *object = find(fields, name);
+
+    if (!object)
+        return;
+    if (object->type != JSON_OBJECT || object->length > FIELD_UNITS_MAX) {
+        fields_fail(fields, name, "must be an object with %d units at most", FIELD_UNITS_MAX);
+        return;
+    }
+    for (const struct json_value *at = object->first; at; at = at->next)
+        if (at->type != JSON_NUMBER &&
+            (at->type != JSON_INTEGER || at->integer < 0 || at->integer > most))
+            fields_fail(fields, name, "must give each unit 0 to %lld seconds", (long long)most);
 }
 
 void fields_lease_id(struct fields *fields, const char *name, bool *given, uint8_t *lease_id,

@@ -32,6 +32,12 @@ void fields_word(struct fields *fields, const char *name, int (*find)(const char
 void fields_url(struct fields *fields, const char *name, char **url);
 /* {name: fingerprint, …} */
 void fields_units(struct fields *fields, const char *name, struct manifest **units);
+/* The same, but null is allowed, too: no fingerprint, "". */
+void fields_marks(struct fields *fields, const char *name, struct manifest **units);
+/* [name, …], no name twice; as units without fingerprints. */
+void fields_names(struct fields *fields, const char *name, struct manifest **units);
+/* {name: seconds, …}, from 0 to `most`. Only checked. */
+void fields_durations(struct fields *fields, const char *name, int64_t most);
 /* 32 hexadecimal digits; anything else is a leaseId that nobody has (all zero). */
 void fields_lease_id(struct fields *fields, const char *name, bool *given, uint8_t *lease_id,
                      size_t size);

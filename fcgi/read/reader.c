@@ -33,7 +33,8 @@ struct buf *reader_start_sql(struct reader *reader, const char *project)
     buf_clear(&reader->sql);
     buf_puts(&reader->sql,
              "SELECT name, prefix, initial_commit, max_stacks, lease_s, max_lease_s,"
-             " wait_s, " SQL_MICROSECONDS "UTC_TIMESTAMP(6)) FROM project WHERE name = ");
+             " wait_s, quarantine_after, settle_s, COALESCE(max_held, GREATEST(max_stacks DIV 2, "
+             "1)), " SQL_MICROSECONDS "UTC_TIMESTAMP(6)) FROM project WHERE name = ");
     sql_text(&reader->sql, project);
     return &reader->sql;
 }

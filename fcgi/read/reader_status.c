@@ -12,7 +12,7 @@ enum status_set { SET_PROJECT, SET_STACKS, SET_HOLD, SET_QUEUE, SET_ENDED, SET_C
 struct status_page {
     struct page page;
     int open_set; /* the set whose JSON array is open; -1: none */
-    uint32_t stacks;
+    uint32_t lendable; /* stacks that come back to the queue */
     double mean_hold_s;
     uint32_t position; /* in the queue, of the latest row */
     struct figures figures;
@@ -33,6 +33,9 @@ static void put_project(struct page *page, const struct database_row *row)
     reader_put_number(json, "leaseSeconds", row, PROJECT_LEASE_S);
     reader_put_number(json, "maxLeaseSeconds", row, PROJECT_MAX_LEASE_S);
     reader_put_number(json, "waitSeconds", row, PROJECT_WAIT_S);
+    reader_put_number(json, "quarantineAfter", row, PROJECT_QUARANTINE_AFTER);
+    reader_put_number(json, "settleSeconds", row, PROJECT_SETTLE_S);
+    reader_put_number(json, "maxHeld", row, PROJECT_MAX_HELD);
     json_close_object(json);
     json_put_time(json, "now", page->now_us);
 }
@@ -51,6 +54,11 @@ enum {
     SHOWN_OWNER,
     SHOWN_REASON,
     SHOWN_HELD_UNTIL,
+    SHOWN_HELD_BY_JOB,
+    SHOWN_FAILED_DEPLOYS,
+    SHOWN_FAILED_BRANCHES,
+    SHOWN_FAILED_SINCE,
+    SHOWN_UNSETTLED_SINCE,
     TENANT_NUMBER, /* its lease, or NULL */
     TENANT_FENCE,
     TENANT_KEY_NAME,
@@ -71,7 +79,10 @@ static void add_stacks_sql(struct buf *sql, const char *project)
              ";SELECT s.stack_no, s.state, s.next_state, s.fence, s.branch,"
              " COALESCE(s.last_deployed_commit, p.initial_commit), " SQL_MICROSECONDS
              "s.created), " SQL_MICROSECONDS "s.modified), n.owner, n.reason, " SQL_MICROSECONDS
-             "s.held_until), l.lease_no, l.fence, l.key_name, l.branch, l.commit_id,"
+             "s.held_until), s.held_by_job, s.failed_deploys, (SELECT COUNT(*) FROM stack_failure f"
+             " WHERE f.project_id = s.project_id AND f.stack_no = s.stack_no), " SQL_MICROSECONDS
+             "s.failed_since), " SQL_MICROSECONDS
+             "s.unsettled_since), l.lease_no, l.fence, l.key_name, l.branch, l.commit_id,"
              " l.purpose, l.job_url, l.job_name, l.job_user, " SQL_MICROSECONDS
              "l.asked_at), " SQL_MICROSECONDS "l.granted_at), " SQL_MICROSECONDS
              "l.expires_at), " SQL_MICROSECONDS
@@ -105,6 +116,13 @@ static void put_lease(const struct page *page, const struct database_row *row)
     json_close_object(json);
 }
 
+static bool comes_back(const struct database_row *row)
+{
+    int state = words_find_stack_state(row->values[SHOWN_STATE]);
+
+    return state == STACK_AVAILABLE || (state == STACK_LEASED && !row->values[SHOWN_NEXT_STATE]);
+}
+
 static void put_stack(const struct page *page, const struct database_row *row)
 {
     struct json_writer *json = page->json;
@@ -118,11 +136,17 @@ static void put_stack(const struct page *page, const struct database_row *row)
     reader_put_text(json, "lastDeployedCommit", row, SHOWN_COMMIT);
     reader_put_time(json, "created", row, SHOWN_CREATED);
     reader_put_time(json, "modified", row, SHOWN_MODIFIED);
+    reader_put_number(json, "failedDeploys", row, SHOWN_FAILED_DEPLOYS);
+    reader_put_number(json, "failedBranches", row, SHOWN_FAILED_BRANCHES);
+    reader_put_time(json, "failedSince", row, SHOWN_FAILED_SINCE);
+    json_put_bool(json, "unsettled", row->values[SHOWN_UNSETTLED_SINCE] != NULL);
+    reader_put_time(json, "unsettledSince", row, SHOWN_UNSETTLED_SINCE);
     if (row->values[SHOWN_OWNER] || row->values[SHOWN_REASON]) {
         json_open_object(json, "hold");
         reader_put_text(json, "owner", row, SHOWN_OWNER);
         reader_put_text(json, "reason", row, SHOWN_REASON);
         reader_put_time(json, "until", row, SHOWN_HELD_UNTIL);
+        json_put_bool(json, "byJob", database_uint(row, SHOWN_HELD_BY_JOB, 0) != 0);
         json_close_object(json);
     }
     if (row->values[TENANT_NUMBER])
@@ -171,7 +195,7 @@ static void add_queue_sql(struct buf *sql, const char *project)
 static void put_queued(const struct status_page *status, const struct database_row *row)
 {
     struct json_writer *json = status->page.json;
-    double stacks = status->stacks > 0 ? status->stacks : 1;
+    double stacks = status->lendable > 0 ? status->lendable : 1;
 
     json_open_object(json, NULL);
     reader_put_number(json, "requestNumber", row, QUEUED_NUMBER);
@@ -239,7 +263,7 @@ static void visit(void *context, const struct database_row *row)
         put_project(&status->page, row);
         break;
     case SET_STACKS:
-        status->stacks++;
+        status->lendable += comes_back(row);
         put_stack(&status->page, row);
         break;
     case SET_HOLD:

@@ -19,6 +19,8 @@ static clerk_verb *function_of(enum verb verb)
         return clerk_request;
     case VERB_MARK:
         return clerk_mark;
+    case VERB_MARK_UNITS:
+        return clerk_mark_units;
     case VERB_RELEASE:
         return clerk_release;
     case VERB_EXTEND:
@@ -114,8 +116,9 @@ static void reserve(struct pool *pool, const struct match *match)
 static void clear_reservations(struct pool *pool)
 {
     pool->reserved_new = 0;
-    for (struct stack *at = pool->idle_first; at; at = at->idle_next)
-        at->reserved = false;
+    for (size_t i = 1; i < pool->stacks_size; i++)
+        if (pool->stacks[i])
+            pool->stacks[i]->reserved = false;
     for (size_t i = 0; i < PRIORITY_COUNT; i++)
         for (struct lease *at = pool->queue_first[i]; at; at = at->next)
             at->reserved = false;
@@ -213,9 +216,13 @@ static void find_deadline(const struct clerk *clerk, struct pool *pool)
     pool->deadline = TIMES_NEVER;
     for (size_t at = 0; (lease = map_next(&pool->leases, &at));)
         pool_due_at(pool, clerk_due_at(clerk, pool, lease));
-    for (size_t i = 1; i < pool->stacks_size; i++)
-        if (pool->stacks[i] && pool->stacks[i]->state == STACK_HELD)
-            pool_due_at(pool, pool->stacks[i]->held_until);
+    for (size_t i = 1; i < pool->stacks_size; i++) {
+        const struct stack *at = pool->stacks[i];
+        if (at && at->state == STACK_HELD)
+            pool_due_at(pool, at->held_until);
+        else if (at && pool_is_resting(pool, at))
+            pool_due_at(pool, at->health.unsettled_since + pool->settle_s * TIMES_SECOND);
+    }
 }
 
 void clerk_end_waits(const struct clerk *clerk, struct pool *pool)

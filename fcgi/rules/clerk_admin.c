@@ -34,7 +34,7 @@ void clerk_delete_last(const struct clerk *clerk, struct pool *pool, struct comm
         command->result.code = RESULT_NO_MORE_STACK;
     } else if (stack->lease) {
         command->result.code = RESULT_STACK_LEASED;
-    } else if (stack->state == STACK_HELD) {
+    } else if (stack->state == STACK_HELD || stack->state == STACK_QUARANTINED) {
         command->result.code = RESULT_INVALID_STATE;
     } else {
         delete_stack(pool, stack);
@@ -80,6 +80,33 @@ void clerk_quarantine(const struct clerk *clerk, struct pool *pool, struct comma
     set_aside(pool, command, STACK_QUARANTINED);
 }
 
+/* In constant time, as for leases. */
+static bool is_hold_of(const struct stack *stack, const struct command *command)
+{
+    static const uint8_t nobodys[LEASE_ID_SIZE];
+    uint8_t difference = 0;
+    uint8_t bits = 0;
+
+    for (size_t i = 0; i < LEASE_ID_SIZE; i++) {
+        difference |= stack->hold_lease_id[i] ^ command->lease_id[i];
+        bits |= stack->hold_lease_id[i] ^ nobodys[i];
+    }
+    return difference == 0 && bits != 0;
+}
+
+/* A job ends its own hold. */
+static void end_hold(struct pool *pool, struct stack *stack, struct command *command)
+{
+    if (!command->has_lease_id)
+        command->result.code = RESULT_LEASE_ID_REQUIRED;
+    else if (!is_hold_of(stack, command))
+        command->result.code = RESULT_WRONG_LEASE_ID;
+    else if (stack->state == STACK_HELD && stack->held_by_job)
+        pool_move_stack(pool, stack, STACK_AVAILABLE);
+    else
+        command->result.code = RESULT_NO_EFFECT;
+}
+
 void clerk_reinstate(const struct clerk *clerk, struct pool *pool, struct command *command)
 {
     struct stack *stack = find_stack(pool, command);
@@ -87,9 +114,14 @@ void clerk_reinstate(const struct clerk *clerk, struct pool *pool, struct comman
     (void)clerk;
     if (!stack)
         return;
+    if (!command->by_admin) {
+        end_hold(pool, stack, command);
+        return;
+    }
     switch (stack->state) {
     case STACK_HELD:
     case STACK_QUARANTINED:
+        pool_note_care(pool, stack);
         pool_move_stack(pool, stack, STACK_AVAILABLE);
         break;
     case STACK_LEASED:
@@ -166,7 +198,7 @@ static void set_number(uint32_t *setting, int64_t wish)
 void clerk_update_project(const struct clerk *clerk, struct pool *pool, struct command *command)
 {
     const struct command_update_project *change = &command->as.update_project;
-    char detail[200];
+    char detail[300];
 
     (void)clerk;
     if (change->prefix && strcmp(change->prefix, pool->prefix) != 0 && pool->stack_count > 0) {
@@ -181,10 +213,16 @@ void clerk_update_project(const struct clerk *clerk, struct pool *pool, struct c
     set_number(&pool->lease_s, change->lease_s);
     set_number(&pool->max_lease_s, change->max_lease_s);
     set_number(&pool->wait_s, change->wait_s);
+    set_number(&pool->quarantine_after, change->quarantine_after);
+    set_number(&pool->settle_s, change->settle_s);
+    if (change->max_held >= 0)
+        pool->max_held = change->max_held;
     pool->settings_dirty = true;
     snprintf(detail, sizeof detail,
-             "prefix=%s maxStacks=%u leaseSeconds=%u maxLeaseSeconds=%u waitSeconds=%u",
-             pool->prefix, pool->max_stacks, pool->lease_s, pool->max_lease_s, pool->wait_s);
+             "prefix=%s maxStacks=%u leaseSeconds=%u maxLeaseSeconds=%u waitSeconds=%u"
+             " quarantineAfter=%u settleSeconds=%u maxHeld=%lld",
+             pool->prefix, pool->max_stacks, pool->lease_s, pool->max_lease_s, pool->wait_s,
+             pool->quarantine_after, pool->settle_s, (long long)pool->max_held);
     pool_record(pool, command, 0, detail);
     command->result.code = RESULT_DONE;
 }

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/times.h"
 #include "rules/clerk_call.h"
+#include "rules/content.h"
 
 /* In constant time: the time of an answer must not tell how much of a guess was right. */
 static bool is_lease_id(const struct lease *lease, const struct command *command)
@@ -32,48 +33,94 @@ static bool may_act(struct lease *lease, struct command *command)
     return true;
 }
 
-void clerk_mark(const struct clerk *clerk, struct pool *pool, struct command *command)
+/* The lease that the caller may mark; NULL with the result set: none. A stack that nobody has may
+ * be marked without a leaseId: *lease stays NULL then. */
+static struct stack *find_marked(struct pool *pool, struct command *command, struct lease **lease)
 {
     struct stack *stack = pool_stack_named(pool, command->stack_name);
-    struct lease *lease = stack ? stack->lease : NULL;
 
-    (void)clerk;
+    *lease = stack ? stack->lease : NULL;
     command->result.stack = stack;
     command->result.code = RESULT_DONE;
-    if (!stack) {
+    if (!stack)
         command->result.code = RESULT_NO_STACK;
-        return;
-    }
-    if (!lease && command->has_lease_id) {
+    else if (!*lease && command->has_lease_id)
         command->result.code = RESULT_LEASE_LOST;
-        return;
-    }
-    if (lease && !may_act(lease, command))
-        return;
-    pool_set_commit(pool, stack, command->as.mark.commit);
-    /* Who has no leaseId may be an old job, late: it doesn't know what the lease deploys. */
-    pool_set_content(pool, stack, lease && command->has_lease_id ? lease->units : NULL);
-    pool_move_stack(pool, stack, stack->state);
-    if (lease) {
-        lease->deployed_at = pool->now;
-        clerk_call_note_heard(lease);
-        pool_touch_lease(pool, lease);
-    }
+    else if (!*lease || may_act(*lease, command))
+        return stack;
+    return NULL;
 }
 
-static void ask_to_hold(struct pool *pool, struct stack *stack, const struct lease *lease,
-                        const struct command *command)
+/* Who has no leaseId may be an old job, late: it doesn't know what the stack runs now. */
+static void mark_content(struct pool *pool, struct stack *stack, struct lease *lease,
+                         const struct command *command)
+{
+    bool as_marked = command->as.mark.as_marked;
+
+    lease->is_whole = command->has_lease_id && !as_marked;
+    if (!command->has_lease_id)
+        pool_set_content(pool, stack, NULL);
+    else if (!as_marked)
+        pool_set_content(pool, stack, lease->units);
+    if (command->has_lease_id)
+        pool_note_rest(pool, stack);
+    if (lease->is_whole || (command->has_lease_id && lease->units && stack->content &&
+                            manifest_equal(lease->units, stack->content)))
+        pool_note_deploy(pool, stack);
+    lease->deployed_at = pool->now;
+    clerk_call_note_heard(lease);
+    pool_touch_lease(pool, lease);
+}
+
+void clerk_mark(const struct clerk *clerk, struct pool *pool, struct command *command)
+{
+    struct lease *lease;
+    struct stack *stack = find_marked(pool, command, &lease);
+
+    (void)clerk;
+    if (!stack)
+        return;
+    pool_set_commit(pool, stack, command->as.mark.commit);
+    if (lease)
+        mark_content(pool, stack, lease, command);
+    else
+        pool_set_content(pool, stack, NULL);
+    pool_move_stack(pool, stack, stack->state);
+}
+
+void clerk_mark_units(const struct clerk *clerk, struct pool *pool, struct command *command)
+{
+    const struct command_mark_units *marks = &command->as.mark_units;
+    struct lease *lease;
+    struct stack *stack = find_marked(pool, command, &lease);
+
+    (void)clerk;
+    if (!stack)
+        return;
+    pool_set_new_content(pool, stack, content_mark(stack->content, marks->units, marks->removed));
+    lease->is_whole = false;
+    clerk_call_note_heard(lease);
+    pool_touch_lease(pool, lease);
+}
+
+/* Where the stack goes, and in whose name. What an administrator asked for stays; but broken is
+ * broken. */
+static void set_aside(struct pool *pool, struct stack *stack, const struct lease *lease,
+                      const struct command *command)
 {
     const struct command_release *release = &command->as.release;
-    bool hold = release->outcome == OUTCOME_HOLD;
+    bool quarantine = release->outcome == OUTCOME_QUARANTINE;
+    bool hold = release->outcome == OUTCOME_HOLD && stack->next_state == STACK_AVAILABLE &&
+                stack->state == STACK_LEASED && pool_may_hold(pool);
 
-    if (!hold && release->outcome != OUTCOME_QUARANTINE)
+    if (!hold && !quarantine)
         return;
-    if (hold && stack->next_state == STACK_QUARANTINED)
-        return; /* broken is the stronger word: it must not come back by itself */
-    stack->next_state = hold ? STACK_HELD : STACK_QUARANTINED;
     pool_set_aside(pool, stack, lease->job_user ? lease->job_user : command->key_name,
                    command->reason, release->hold_s < 0 ? CLERK_HOLD_S : (uint32_t)release->hold_s);
+    if (hold)
+        pool_hold_for_job(pool, stack);
+    else
+        stack->next_state = STACK_QUARANTINED;
 }
 
 void clerk_release(const struct clerk *clerk, struct pool *pool, struct command *command)
@@ -88,10 +135,18 @@ void clerk_release(const struct clerk *clerk, struct pool *pool, struct command 
     } else if (!lease) {
         command->result.code = RESULT_NO_EFFECT;
     } else if (may_act(lease, command)) {
-        ask_to_hold(pool, stack, lease, command);
+        set_aside(pool, stack, lease, command);
+        lease->is_cut_off = command->as.release.interrupted;
         pool_end_lease(pool, lease, LEASE_RELEASED, command->as.release.outcome);
         command->result.code = RESULT_DONE;
+        command->result.is_held = stack->state == STACK_HELD;
     }
+}
+
+/* When the lease can end at the latest: a maximum that was lowered since takes nothing away. */
+static int64_t latest_end(const struct lease *lease, int64_t most)
+{
+    return most > lease->expires_at ? most : lease->expires_at;
 }
 
 void clerk_extend(const struct clerk *clerk, struct pool *pool, struct command *command)
@@ -99,6 +154,7 @@ void clerk_extend(const struct clerk *clerk, struct pool *pool, struct command *
     struct stack *stack = pool_stack_named(pool, command->stack_name);
     struct lease *lease = stack ? stack->lease : NULL;
     int64_t seconds = command->as.extend.lease_s;
+    int64_t most;
     int64_t last;
 
     (void)clerk;
@@ -108,7 +164,8 @@ void clerk_extend(const struct clerk *clerk, struct pool *pool, struct command *
         command->result.code = RESULT_NO_STACK;
         return;
     }
-    last = lease ? lease->granted_at + pool->max_lease_s * TIMES_SECOND : 0;
+    most = lease ? lease->granted_at + pool->max_lease_s * TIMES_SECOND : 0;
+    last = lease ? latest_end(lease, most) : 0;
     if (!lease || !is_lease_id(lease, command) || last <= pool->now) {
         command->result.code = RESULT_LEASE_LOST;
     } else {
@@ -122,6 +179,7 @@ void clerk_extend(const struct clerk *clerk, struct pool *pool, struct command *
         clerk_call_note_heard(lease);
         pool_touch_lease(pool, lease);
         pool_due_at(pool, lease->expires_at);
+        command->result.is_at_most = lease->expires_at >= most;
         command->result.code = RESULT_DONE;
     }
 }

@@ -13,6 +13,7 @@ clerk_verb clerk_hang_up;
 
 /* clerk_lease: what CI jobs say of the stack they have */
 clerk_verb clerk_mark;
+clerk_verb clerk_mark_units;
 clerk_verb clerk_extend;
 clerk_verb clerk_release;
 

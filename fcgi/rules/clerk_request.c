@@ -34,6 +34,7 @@ struct lease *clerk_request_enqueue(const struct clerk *clerk, struct pool *pool
     lease->job_user = mem_strdup(request->job_user);
     lease->priority = request->priority;
     lease->lease_s = least(lease_s, pool->max_lease_s);
+    lease->wont_resume = request->wont_resume;
     lease->instance = clerk->instance;
     clerk_call_wait(pool, lease, request);
     lease->asker = command;

@@ -27,10 +27,16 @@ static void set_defaults(struct command *command)
         command->as.revoke.fence = -1;
         break;
     case VERB_UPDATE_PROJECT:
-        command->as.update_project = (struct command_update_project){
-            .max_stacks = -1, .lease_s = -1, .max_lease_s = -1, .wait_s = -1};
+        command->as.update_project = (struct command_update_project){.max_stacks = -1,
+                                                                     .lease_s = -1,
+                                                                     .max_lease_s = -1,
+                                                                     .wait_s = -1,
+                                                                     .quarantine_after = -1,
+                                                                     .settle_s = -1,
+                                                                     .max_held = -1};
         break;
     case VERB_MARK:
+    case VERB_MARK_UNITS:
     case VERB_CANCEL:
     case VERB_DELETE_LAST:
     case VERB_REINSTATE:
@@ -69,6 +75,10 @@ static void free_said(struct command *command)
         break;
     case VERB_MARK:
         free(command->as.mark.commit);
+        break;
+    case VERB_MARK_UNITS:
+        manifest_unref(command->as.mark_units.units);
+        manifest_unref(command->as.mark_units.removed);
         break;
     case VERB_CANCEL:
         free(command->as.cancel.request_id);
@@ -112,6 +122,8 @@ const char *command_verb_name(enum verb verb)
         return "requestStack";
     case VERB_MARK:
         return "setLastDeployedCommit";
+    case VERB_MARK_UNITS:
+        return "markUnits";
     case VERB_RELEASE:
         return "releaseStack";
     case VERB_EXTEND:

@@ -22,6 +22,7 @@
 enum verb {
     VERB_REQUEST,
     VERB_MARK,
+    VERB_MARK_UNITS,
     VERB_RELEASE,
     VERB_EXTEND,
     VERB_CANCEL,
@@ -93,17 +94,26 @@ struct command_request {
     int lease_s; /* -1: the project's */
     int priority;
     bool supersede;
+    bool wont_resume; /* what its branch holds stays held */
     enum purpose purpose;
     int64_t call_no; /* set by the clerk: the lease's, as this call left it */
 };
 
 struct command_mark {
     char *commit;
+    bool as_marked; /* the content is what markUnits says; else all of the request's units run */
+};
+
+/* A unit without a fingerprint is about to be touched. */
+struct command_mark_units {
+    struct manifest *units;   /* NULL: none */
+    struct manifest *removed; /* names only; NULL: none */
 };
 
 struct command_release {
     enum outcome outcome;
-    int hold_s; /* -1: as long as holds last by default */
+    int hold_s;       /* -1: as long as holds last by default */
+    bool interrupted; /* a deploy was cut off: the cloud may be at work still */
 };
 
 struct command_extend {
@@ -140,6 +150,9 @@ struct command_update_project {
     int64_t lease_s;
     int64_t max_lease_s;
     int64_t wait_s;
+    int64_t quarantine_after;
+    int64_t settle_s;
+    int64_t max_held;
 };
 
 struct command_hang_up {
@@ -155,6 +168,8 @@ struct result {
     const char *field; /* RESULT_REQUEST_MISMATCH */
     uint32_t count;    /* RESULT_DONE of VERB_ADD_STACKS: how many, */
     uint32_t *added;   /* and their numbers; owned by the command */
+    bool is_held;      /* VERB_RELEASE: the stack is held now */
+    bool is_at_most;   /* VERB_EXTEND: the lease ends with the project's maximum */
 };
 
 struct command {
@@ -166,6 +181,7 @@ struct command {
     char *trace;        /* nginx's request id */
     char *project;
     char *key_name;
+    bool by_admin;
     char *stack_name; /* verbs on one stack */
     char *reason;     /* of administrators, and of a release */
     bool has_lease_id;
@@ -174,6 +190,7 @@ struct command {
     union {
         struct command_request request;
         struct command_mark mark;
+        struct command_mark_units mark_units;
         struct command_release release;
         struct command_extend extend;
         struct command_cancel cancel;

@@ -65,6 +65,23 @@ bool manifest_equal(const struct manifest *left, const struct manifest *right)
     return manifest_distance(left, right) == 0;
 }
 
+bool manifest_shares_names(const struct manifest *left, const struct manifest *right)
+{
+    size_t l = 0;
+    size_t r = 0;
+
+    while (l < left->count && r < right->count) {
+        int order = strcmp(left->units[l].name, right->units[r].name);
+        if (order == 0)
+            return true;
+        if (order < 0)
+            l++;
+        else
+            r++;
+    }
+    return false;
+}
+
 void manifest_compare(const struct manifest *needs, const struct manifest *runs,
                       void (*visit)(void *context, enum manifest_difference kind, const char *name),
                       void *context)

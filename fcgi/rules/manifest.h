@@ -35,6 +35,9 @@ bool manifest_equal(const struct manifest *left, const struct manifest *right);
  * side differs. `runs` NULL: unknown, so every needed unit differs. */
 size_t manifest_distance(const struct manifest *needs, const struct manifest *runs);
 
+/* Whether a unit of one name stands in both. */
+bool manifest_shares_names(const struct manifest *left, const struct manifest *right);
+
 enum manifest_difference { UNIT_CHANGED, UNIT_REMOVED };
 
 /* Calls `visit` for each unit that must be deployed (UNIT_CHANGED: new or other fingerprint)

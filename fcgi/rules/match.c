@@ -6,6 +6,7 @@
 /* The idle stack that fits a request best. */
 struct choice {
     struct stack *stack; /* NULL: none is idle */
+    unsigned rank;       /* 0: it is well; see health_rank() */
     size_t cost;         /* units to deploy, or COST_UNKNOWN */
 };
 
@@ -17,6 +18,14 @@ struct choice {
 static bool stands_in_line(const struct lease *lease)
 {
     return lease->instance != 0 && !lease->reserved;
+}
+
+static bool stands_before(const struct pool *pool, const struct lease *a, const struct lease *b)
+{
+    int64_t rank_a = pool_rank(pool, a);
+    int64_t rank_b = pool_rank(pool, b);
+
+    return rank_a != rank_b ? rank_a > rank_b : a->number < b->number;
 }
 
 /* The first of the line into `window`, best rank first. */
@@ -34,9 +43,7 @@ static size_t head_of_line(const struct pool *pool, struct lease *window[MATCH_W
             if (!cursor[i])
                 continue;
             /* Within one priority the older always ranks higher, so only the heads compete. */
-            if (!best || pool_rank(pool, cursor[i]) > pool_rank(pool, *best) ||
-                (pool_rank(pool, cursor[i]) == pool_rank(pool, *best) &&
-                 cursor[i]->number < (*best)->number))
+            if (!best || stands_before(pool, cursor[i], *best))
                 best = &cursor[i];
         }
         if (!best)
@@ -49,39 +56,55 @@ static size_t head_of_line(const struct pool *pool, struct lease *window[MATCH_W
 
 /* Which stack */
 
+/* Whether a request may get it at all. */
+static bool is_free(const struct pool *pool, const struct stack *stack)
+{
+    return !stack->reserved && !pool_is_resting(pool, stack);
+}
+
 static struct choice choose_by_branch(const struct pool *pool, const char *branch)
 {
-    struct choice choice = {pool_idle_of_branch(pool, branch), COST_UNKNOWN};
+    struct choice choice = {NULL, 0, COST_UNKNOWN};
+    bool chosen_is_own = false;
 
-    if (!choice.stack)
-        for (choice.stack = pool->idle_first; choice.stack && choice.stack->reserved;)
-            choice.stack = choice.stack->idle_next;
+    for (struct stack *at = pool->idle_first; at; at = at->idle_next) {
+        unsigned rank = health_rank(&at->health, branch);
+        bool is_own = at->branch && strcmp(at->branch, branch) == 0;
+        bool fits_better = is_own && (!chosen_is_own || at->number < choice.stack->number);
+        if (is_free(pool, at) &&
+            (!choice.stack || rank < choice.rank || (rank == choice.rank && fits_better))) {
+            choice.stack = at;
+            choice.rank = rank;
+            chosen_is_own = is_own;
+        }
+    }
     return choice;
 }
 
 /* Neighbours in the idle list often run the same: don't compare what was just compared. */
-static struct choice choose_by_units(const struct pool *pool, const struct manifest *units)
+static struct choice choose_by_units(const struct pool *pool, const struct lease *lease)
 {
-    struct choice choice = {NULL, COST_UNKNOWN};
+    struct choice choice = {NULL, 0, COST_UNKNOWN};
     const struct manifest *compared = NULL;
     size_t distance = COST_UNKNOWN;
 
-    for (struct stack *at = pool->idle_first; at && choice.cost > 0; at = at->idle_next) {
-        if (at->reserved)
+    for (struct stack *at = pool->idle_first; at && (choice.cost > 0 || choice.rank > 0);
+         at = at->idle_next) {
+        unsigned rank = health_rank(&at->health, lease->branch);
+        if (!is_free(pool, at))
             continue;
         if (distance == COST_UNKNOWN || at->content != compared)
-            distance = manifest_distance(units, at->content);
+            distance = manifest_distance(lease->units, at->content);
         compared = at->content;
-        if (distance < choice.cost)
-            choice = (struct choice){at, distance};
+        if (!choice.stack || rank < choice.rank || (rank == choice.rank && distance < choice.cost))
+            choice = (struct choice){at, rank, distance};
     }
     return choice;
 }
 
 static struct choice choose_stack(const struct pool *pool, const struct lease *lease)
 {
-    return lease->units ? choose_by_units(pool, lease->units)
-                        : choose_by_branch(pool, lease->branch);
+    return lease->units ? choose_by_units(pool, lease) : choose_by_branch(pool, lease->branch);
 }
 
 /* Which request */
@@ -94,7 +117,7 @@ static uint32_t supply(const struct pool *pool)
     if (pool->stack_count + pool->reserved_new < pool->max_stacks)
         return UINT32_MAX; /* there are stacks to create: no shortage that affinity must settle */
     for (const struct stack *at = pool->idle_first; at && idle < MATCH_WINDOW; at = at->idle_next)
-        idle += !at->reserved;
+        idle += is_free(pool, at);
     return idle;
 }
 
@@ -112,13 +135,45 @@ static size_t choose_request(const struct pool *pool, struct lease *const window
             break; /* nobody may pass it any more */
         if (!window[i]->units)
             continue;
-        other = choose_by_units(pool, window[i]->units);
+        other = choose_by_units(pool, window[i]);
         if (other.cost < choice->cost && other.cost < window[i]->units->count) {
             chosen = i;
             *choice = other;
         }
     }
     return chosen;
+}
+
+/* Holds */
+
+/* The first in the line whom the branch's held stack is for. */
+static struct lease *find_resuming(const struct pool *pool, const char *branch)
+{
+    struct lease *first = NULL;
+
+    for (size_t i = 0; i < PRIORITY_COUNT; i++) {
+        struct lease *at = pool->queue_first[i];
+        while (at && (!stands_in_line(at) || at->wont_resume || strcmp(at->branch, branch) != 0))
+            at = at->next;
+        if (at && (!first || stands_before(pool, at, first)))
+            first = at;
+    }
+    return first;
+}
+
+static bool find_resumed(const struct pool *pool, struct match *match)
+{
+    for (size_t i = 1; i < pool->stacks_size && pool->job_holds > 0; i++) {
+        struct stack *at = pool->stacks[i];
+        if (!at || at->state != STACK_HELD || !at->held_by_job || at->reserved || !at->branch)
+            continue;
+        match->stack = at;
+        match->lease = find_resuming(pool, at->branch);
+        if (match->lease)
+            return true;
+    }
+    match->stack = NULL;
+    return false;
 }
 
 bool match_next(const struct pool *pool, struct match *match)
@@ -129,15 +184,18 @@ bool match_next(const struct pool *pool, struct match *match)
     struct choice choice;
 
     *match = (struct match){0};
+    if (find_resumed(pool, match))
+        return true;
     if (count == 0 || stacks == 0)
         return false;
     if (stacks < count)
         match->passed_count = choose_request(pool, window, count, &choice);
     else
         choice = choose_stack(pool, window[0]);
-    match->stack = choice.stack;
-    if (!match->stack)
+    if (!choice.stack || choice.rank > 0)
         match->number = pool_free_number(pool);
+    if (!match->number)
+        match->stack = choice.stack;
     if (!match->stack && !match->number)
         return false;
     match->lease = window[match->passed_count];

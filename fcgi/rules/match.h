@@ -5,10 +5,13 @@
  *    by number. One that nobody is connected for is passed over without counting.
  * 2. As long as there are stacks for all, each takes in turn the stack that fits it best: with
  *    units the one with the fewest that differ, then the one idle longest; without units the one
- *    of the lowest number last used by its branch, else the one idle longest. With none idle, a
- *    new one.
+ *    of the lowest number last used by its branch, else the one idle longest. Stacks that are not
+ *    well (see health_rank()) come after all others, and after a new one. With none idle, a new
+ *    one.
  * 3. With fewer stacks than requests, a stack may go to whichever of the first MATCH_WINDOW it
  *    fits best, but nobody is passed over more than MATCH_PASSES times.
+ * 4. A stack that a job holds is its branch's: before all this, the first request of that branch
+ *    gets it, unless it doesn't want to.
  */
 #ifndef MATCH_H
 #define MATCH_H

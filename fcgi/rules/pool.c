@@ -14,6 +14,7 @@ struct pool *pool_new(uint32_t id, const char *name)
     pool->id = id;
     pool->name = mem_strdup(name);
     pool->deadline = TIMES_NEVER;
+    pool->max_held = -1;
     return pool;
 }
 
@@ -23,6 +24,7 @@ void stack_free(struct stack *stack)
     free(stack->commit);
     free(stack->owner);
     free(stack->reason);
+    health_free(&stack->health);
     free(stack);
 }
 
@@ -106,8 +108,11 @@ void pool_due_at(struct pool *pool, int64_t time_us)
 
 void pool_settle(struct pool *pool)
 {
-    for (struct stack *stack = pool->dirty_stacks; stack; stack = stack->next_dirty)
+    for (struct stack *stack = pool->dirty_stacks; stack; stack = stack->next_dirty) {
         stack->changed = 0;
+        for (struct failure *at = stack->health.failures; at && !at->stored; at = at->next)
+            at->stored = true;
+    }
     for (struct lease *lease = pool->dirty_leases; lease; lease = lease->next_dirty) {
         lease->dirty = false;
         lease->stored = true;

@@ -15,6 +15,7 @@
 
 #include "base/map.h"
 #include "rules/command.h"
+#include "rules/health.h"
 #include "rules/manifest.h"
 #include "rules/words.h"
 
@@ -41,8 +42,11 @@ struct stack {
     char *reason;
     uint32_t hold_s;
     int64_t held_until;
+    bool held_by_job;                     /* its branch's next request may end the hold */
+    uint8_t hold_lease_id[LEASE_ID_SIZE]; /* of the lease that ended in the latest hold; or zero */
     int64_t created;
     int64_t modified;
+    struct health health;
 
     struct stack *idle_previous; /* list of the available ones, longest idle first */
     struct stack *idle_next;
@@ -54,12 +58,14 @@ struct stack {
 /* What of a stack changes together, and is written together. */
 enum stack_change {
     STACK_LIFE = 1,    /* state, next_state, fence, branch, lease, modified */
-    STACK_CONTENT = 2, /* commit, content */
-    STACK_ASIDE = 4,   /* hold_s, held_until */
+    STACK_CONTENT = 2, /* commit, content, deployed_at */
+    STACK_ASIDE = 4,   /* hold_s, held_until, held_by_job, hold_lease_id */
     STACK_BIRTH = 8,   /* created; there may be no row yet */
-    STACK_ROW = 15,
-    STACK_NOTE = 16, /* owner, reason: a row of another table */
-    STACK_ALL = 31
+    STACK_HEALTH = 16, /* health, but for deployed_at; new failures: rows of another table */
+    STACK_ROW = 31,
+    STACK_NOTE = 32,  /* owner, reason: a row of another table */
+    STACK_CURED = 64, /* failures that the database has are to be forgotten */
+    STACK_ALL = 127
 };
 
 struct lease {
@@ -98,6 +104,9 @@ struct lease {
     int64_t renewed_at;             /* when its end was last set, as far as this program knows */
     int64_t expires_at;
     int64_t deployed_at; /* 0: never */
+    bool is_whole;       /* its latest mark said that all of its units run */
+    bool is_cut_off;     /* it ends while its deploy is at work */
+    bool wont_resume;    /* it doesn't want what its branch holds */
     int64_t ended_at;
 
     char *previous_branch; /* the stack's before the grant; NULL: none, or not remembered */
@@ -135,6 +144,9 @@ struct pool {
     uint32_t lease_s;
     uint32_t max_lease_s;
     uint32_t wait_s;
+    uint32_t quarantine_after; /* branches; 0: never */
+    uint32_t settle_s;
+    int64_t max_held; /* -1: half of max_stacks */
     uint64_t version;
     uint64_t next_lease_number;
     double mean_hold_s; /* of the latest leases; 0: none yet */
@@ -142,6 +154,7 @@ struct pool {
     struct stack **stacks; /* by number; [0] is unused; deleted ones too */
     size_t stacks_size;
     uint32_t stack_count; /* without the deleted ones */
+    uint32_t job_holds;   /* stacks that are held_by_job */
     struct stack *idle_first;
     struct stack *idle_last;
     uint32_t idle_count;
@@ -193,16 +206,20 @@ struct lease *pool_request(const struct pool *pool, const char *request_id);
 /* The latest that ended in this batch. */
 struct lease *pool_ended_request(const struct pool *pool, const char *request_id);
 struct stack *pool_last_stack(const struct pool *pool);
-/* The idle one of the lowest number that this branch had last, unless it is reserved. */
-struct stack *pool_idle_of_branch(const struct pool *pool, const char *branch);
 
 /* The one place where stacks change their state: keeps the idle list and the counts right. */
 void pool_move_stack(struct pool *pool, struct stack *stack, enum stack_state state);
+/* Whether one more job may hold its stack. */
+bool pool_may_hold(const struct pool *pool);
+/* The leased stack will be held for the branch of its job, whose leaseId may end the hold. */
+void pool_hold_for_job(struct pool *pool, struct stack *stack);
 /* The lowest number that no stack has; 0: there are max_stacks already. */
 uint32_t pool_free_number(const struct pool *pool);
 /* A new, available stack of that number; an old row of the number lends its fence. */
 struct stack *pool_create_stack(struct pool *pool, uint32_t number);
 void pool_set_content(struct pool *pool, struct stack *stack, struct manifest *content);
+/* The same of a content that may be new to the pool; takes over the caller's reference. */
+void pool_set_new_content(struct pool *pool, struct stack *stack, struct manifest *content);
 void pool_set_commit(struct pool *pool, struct stack *stack, const char *commit);
 /* Who wants it set aside, why and for how long; NULL, NULL, 0: nobody. */
 void pool_set_aside(struct pool *pool, struct stack *stack, const char *owner, const char *reason,
@@ -221,6 +238,15 @@ void pool_requeue(struct pool *pool, struct lease *lease);
 /* Ends a lease: it leaves the pool (its memory stays until pool_settle). */
 void pool_end_lease(struct pool *pool, struct lease *lease, enum lease_state state,
                     enum outcome outcome);
+
+/* The stack runs something whole: what failed before counts no more. */
+void pool_note_deploy(struct pool *pool, struct stack *stack);
+/* The cloud is at rest: a deploy that was cut off is over. */
+void pool_note_rest(struct pool *pool, struct stack *stack);
+/* Somebody looked after it, or it is gone: neither failures nor unrest are remembered. */
+void pool_note_care(struct pool *pool, struct stack *stack);
+/* Whether the project's settings let it rest still: nobody gets it. */
+bool pool_is_resting(const struct pool *pool, const struct stack *stack);
 
 /* Says that something is due at `time_us`. */
 void pool_due_at(struct pool *pool, int64_t time_us);

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/times.h"
+#include "rules/content.h"
 
 #include <string.h>
 #include <sys/random.h>
@@ -140,10 +141,12 @@ void pool_activate(struct pool *pool, struct lease *lease, struct stack *stack, 
     lease->renewed_at = pool->now;
     lease->expires_at = pool->now + lease->lease_s * TIMES_SECOND;
     lease->deployed_at = 0;
+    lease->is_whole = false;
     pool_touch_lease(pool, lease);
     pool_due_at(pool, lease->expires_at);
 
     stack->lease = lease;
+    memset(stack->hold_lease_id, 0, sizeof stack->hold_lease_id);
     mem_replace(&lease->previous_branch, stack->branch);
     mem_replace(&stack->branch, lease->branch);
     pool_move_stack(pool, stack, STACK_LEASED);
@@ -186,12 +189,20 @@ void pool_requeue(struct pool *pool, struct lease *lease)
     pool_touch_lease(pool, lease);
 }
 
-/* What the stack is known to run once its lease has ended. */
-static bool content_is_known(const struct lease *lease, enum outcome outcome)
+/* What the stack is known to run once its lease ends. */
+static void settle_content(struct pool *pool, const struct lease *lease, enum outcome outcome)
 {
+    struct stack *stack = lease->stack;
+    bool failed = outcome == OUTCOME_DEPLOY_FAILED;
+
     if (outcome == OUTCOME_NOT_DEPLOYED)
-        return true;
-    return lease->deployed_at && outcome != OUTCOME_DEPLOY_FAILED;
+        return;
+    if (!lease->units)
+        pool_set_content(pool, stack, NULL);
+    else if (failed || !lease->is_whole)
+        pool_set_new_content(
+            pool, stack,
+            content_forget(stack->content, lease->units, lease->stack_content, lease->is_whole));
 }
 
 static void forget_lease(struct pool *pool, struct lease *lease)
@@ -219,8 +230,8 @@ void pool_end_lease(struct pool *pool, struct lease *lease, enum lease_state sta
         double weight = pool->mean_hold_s > 0 ? HOLD_WEIGHT : 1;
 
         pool->mean_hold_s += weight * (hold_s - pool->mean_hold_s);
-        if (!content_is_known(lease, outcome))
-            pool_set_content(pool, lease->stack, NULL);
+        pool_settle_health(pool, lease, state, outcome);
+        settle_content(pool, lease, outcome);
         return_stack(pool, lease->stack);
     }
     pool_end_use(pool, lease->units);
@@ -255,11 +266,24 @@ uint32_t pool_position(const struct pool *pool, const struct lease *lease)
     return position;
 }
 
+/* Stacks that come back to the line. */
+static uint32_t count_lendable(const struct pool *pool)
+{
+    uint32_t count = 0;
+
+    for (size_t i = 1; i < pool->stacks_size; i++) {
+        const struct stack *at = pool->stacks[i];
+        count += at && (at->state == STACK_AVAILABLE ||
+                        (at->state == STACK_LEASED && at->next_state == STACK_AVAILABLE));
+    }
+    return count;
+}
+
 int64_t pool_estimate_s(const struct pool *pool, uint32_t position)
 {
     double hold_s = pool->mean_hold_s > 0 ? pool->mean_hold_s : pool->lease_s;
-    uint32_t stacks = pool->stack_count > 0 ? pool->stack_count : 1;
-    double estimate_s = hold_s * position / stacks;
+    uint32_t stacks = count_lendable(pool);
+    double estimate_s = hold_s * position / (stacks ? stacks : 1);
 
     return estimate_s < 1 ? 1 : (int64_t)(estimate_s + 0.5);
 }

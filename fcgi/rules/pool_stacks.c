@@ -47,17 +47,6 @@ void pool_touch_stack(struct pool *pool, struct stack *stack, unsigned changes)
     stack->changed |= changes;
 }
 
-struct stack *pool_idle_of_branch(const struct pool *pool, const char *branch)
-{
-    for (size_t number = 1; number < pool->stacks_size; number++) {
-        struct stack *stack = pool->stacks[number];
-        if (stack && stack->state == STACK_AVAILABLE && !stack->reserved && stack->branch &&
-            strcmp(stack->branch, branch) == 0)
-            return stack;
-    }
-    return NULL;
-}
-
 static void idle_insert(struct pool *pool, struct stack *stack)
 {
     struct stack *before = pool->idle_last;
@@ -128,10 +117,64 @@ void pool_add_stack(struct pool *pool, struct stack *stack)
         pool->stack_count++;
     if (stack->state == STACK_HELD)
         pool_due_at(pool, stack->held_until);
+    pool->job_holds += stack->held_by_job;
     if (stack->content) {
         stack->content->uses++;
         manifest_ref(stack->content);
     }
+}
+
+bool pool_may_hold(const struct pool *pool)
+{
+    uint32_t half = pool->max_stacks > 1 ? pool->max_stacks / 2 : 1;
+
+    return pool->job_holds < (pool->max_held < 0 ? half : pool->max_held);
+}
+
+static void set_job_hold(struct pool *pool, struct stack *stack, bool held_by_job)
+{
+    if (stack->held_by_job == held_by_job)
+        return;
+    stack->held_by_job = held_by_job;
+    pool->job_holds += held_by_job ? 1 : -1u;
+    pool_touch_stack(pool, stack, STACK_ASIDE);
+}
+
+void pool_hold_for_job(struct pool *pool, struct stack *stack)
+{
+    memcpy(stack->hold_lease_id, stack->lease->lease_id, LEASE_ID_SIZE);
+    stack->next_state = STACK_HELD;
+    set_job_hold(pool, stack, true);
+}
+
+void pool_note_deploy(struct pool *pool, struct stack *stack)
+{
+    if (health_forget_failures(&stack->health))
+        pool_touch_stack(pool, stack, STACK_HEALTH | STACK_CURED);
+    stack->health.deployed_at = pool->now;
+    pool_touch_stack(pool, stack, STACK_CONTENT);
+}
+
+void pool_note_rest(struct pool *pool, struct stack *stack)
+{
+    if (!stack->health.unsettled_since)
+        return;
+    stack->health.unsettled_since = 0;
+    pool_touch_stack(pool, stack, STACK_HEALTH);
+}
+
+void pool_note_care(struct pool *pool, struct stack *stack)
+{
+    if (health_forget_failures(&stack->health))
+        pool_touch_stack(pool, stack, STACK_HEALTH | STACK_CURED);
+    pool_note_rest(pool, stack);
+}
+
+bool pool_is_resting(const struct pool *pool, const struct stack *stack)
+{
+    int64_t since = stack->health.unsettled_since;
+
+    return since && since + pool->settle_s * TIMES_SECOND > pool->now;
 }
 
 void pool_move_stack(struct pool *pool, struct stack *stack, enum stack_state state)
@@ -156,6 +199,10 @@ void pool_move_stack(struct pool *pool, struct stack *stack, enum stack_state st
         stack->held_until = 0;
         pool_touch_stack(pool, stack, STACK_ASIDE);
     }
+    if (state != STACK_HELD)
+        set_job_hold(pool, stack, false);
+    if (state == STACK_DELETED)
+        pool_note_care(pool, stack);
     if (state == STACK_AVAILABLE || state == STACK_DELETED)
         pool_set_aside(pool, stack, NULL, NULL, 0);
     pool_touch_stack(pool, stack, STACK_LIFE);
@@ -187,6 +234,7 @@ struct stack *pool_create_stack(struct pool *pool, uint32_t number)
     mem_replace(&stack->branch, NULL);
     pool_set_commit(pool, stack, NULL);
     pool_set_content(pool, stack, NULL);
+    stack->health.deployed_at = 0;
     pool_move_stack(pool, stack, STACK_AVAILABLE);
     return stack;
 }
@@ -202,6 +250,16 @@ void pool_set_content(struct pool *pool, struct stack *stack, struct manifest *c
     pool_touch_stack(pool, stack, STACK_CONTENT);
 }
 
+void pool_set_new_content(struct pool *pool, struct stack *stack, struct manifest *content)
+{
+    struct manifest *known = pool_intern_manifest(pool, content, pool->next_lease_number);
+
+    if (known == content)
+        pool->next_lease_number++;
+    pool_set_content(pool, stack, known);
+    manifest_unref(content);
+}
+
 void pool_set_commit(struct pool *pool, struct stack *stack, const char *commit)
 {
     mem_replace(&stack->commit, commit);
@@ -211,6 +269,7 @@ void pool_set_commit(struct pool *pool, struct stack *stack, const char *commit)
 void pool_set_aside(struct pool *pool, struct stack *stack, const char *owner, const char *reason,
                     uint32_t hold_s)
 {
+    set_job_hold(pool, stack, false);
     if (!stack->owner && !stack->reason && !stack->hold_s && !owner && !reason && !hold_s)
         return;
     mem_replace(&stack->owner, owner);

@@ -30,6 +30,8 @@ static const char *const outcomes[] = {
 
 static const char *const purposes[] = {"test", "refresh"};
 
+static const char *const marks[] = {"asRequested", "asMarked"};
+
 static int find(const char *const *table, int count, const char *name)
 {
     for (int i = 0; i < count; i++)
@@ -82,4 +84,9 @@ int words_find_outcome(const char *name)
 int words_find_purpose(const char *name)
 {
     return find(purposes, COUNT(purposes), name);
+}
+
+int words_find_mark(const char *name)
+{
+    return find(marks, COUNT(marks), name);
 }

@@ -49,5 +49,7 @@ int words_find_stack_state(const char *name);
 int words_find_lease_state(const char *name);
 int words_find_outcome(const char *name);
 int words_find_purpose(const char *name);
+/* Of setLastDeployedCommit: 0 asRequested, 1 asMarked. */
+int words_find_mark(const char *name);
 
 #endif

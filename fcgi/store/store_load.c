@@ -16,7 +16,15 @@ struct loading {
     bool broken;
 };
 
-enum load_set { SET_SETTINGS, SET_MANIFESTS, SET_STACKS, SET_NOTES, SET_LEASES, SET_HOLD };
+enum load_set {
+    SET_SETTINGS,
+    SET_MANIFESTS,
+    SET_STACKS,
+    SET_NOTES,
+    SET_FAILURES,
+    SET_LEASES,
+    SET_HOLD
+};
 
 static void load_settings(struct pool *pool, const struct database_row *row)
 {
@@ -27,6 +35,9 @@ static void load_settings(struct pool *pool, const struct database_row *row)
     pool->max_lease_s = (uint32_t)database_row_uint(row, 4, 0);
     pool->wait_s = (uint32_t)database_row_uint(row, 5, 0);
     pool->next_lease_number = database_row_uint(row, 6, 0);
+    pool->quarantine_after = (uint32_t)database_row_uint(row, 7, 0);
+    pool->settle_s = (uint32_t)database_row_uint(row, 8, 0);
+    pool->max_held = database_row_int(row, 9, -1);
 }
 
 static void load_stack(struct loading *loading, const struct database_row *row)
@@ -52,6 +63,28 @@ static void load_note(struct loading *loading, const struct database_row *row)
                   stack ? "two notes" : "a note, but no row");
         loading->broken = true;
     }
+}
+
+static void load_failure(struct loading *loading, const struct database_row *row)
+{
+    uint64_t number = database_row_uint(row, 0, 0);
+    struct stack *stack =
+        number < loading->pool->stacks_size ? loading->pool->stacks[number] : NULL;
+    struct failure *failure;
+
+    if (!stack) {
+        log_error("database: stack %s has a failure, but no row", row->values[0]);
+        loading->broken = true;
+        return;
+    }
+    failure = mem_zalloc(sizeof *failure);
+    *failure = (struct failure){.lease_number = database_row_uint(row, 1, 0),
+                                .branch = mem_strdup(row->values[2]),
+                                .job_name = mem_strdup(row->values[3]),
+                                .job_url = mem_strdup(row->values[4]),
+                                .at = database_row_int(row, 5, 0),
+                                .stored = true};
+    health_add(&stack->health, failure);
 }
 
 static void load_lease(struct loading *loading, const struct database_row *row)
@@ -102,6 +135,9 @@ static void load_row(void *context, const struct database_row *row)
     case SET_NOTES:
         load_note(loading, row);
         break;
+    case SET_FAILURES:
+        load_failure(loading, row);
+        break;
     case SET_LEASES:
         load_lease(loading, row);
         break;
@@ -113,13 +149,18 @@ static void load_row(void *context, const struct database_row *row)
 
 static void add_load_sql(struct buf *sql, uint32_t project)
 {
-    buf_printf(sql,
-               "SELECT prefix, initial_commit, max_stacks, lease_s, max_lease_s, wait_s,"
-               " next_lease_no FROM project WHERE project_id = %u;",
-               project);
+    buf_printf(
+        sql,
+        "SELECT prefix, initial_commit, max_stacks, lease_s, max_lease_s, wait_s,"
+        " next_lease_no, quarantine_after, settle_s, max_held FROM project WHERE project_id = %u;",
+        project);
     buf_printf(sql, "SELECT manifest_no, units FROM manifest WHERE project_id = %u;", project);
     table_select(sql, &table_stack, project);
     table_select(sql, &table_stack_note, project);
+    buf_printf(sql,
+               "SELECT stack_no, lease_no, branch, job_name, job_url, " SQL_MICROSECONDS
+               "failed_at) FROM stack_failure WHERE project_id = %u ORDER BY stack_no, lease_no;",
+               project);
     table_select(sql, &table_lease, project);
     buf_printf(sql,
                "SELECT CAST(AVG(hold) AS SIGNED) FROM (SELECT"

@@ -133,6 +133,43 @@ static void write_notes(struct writing *writing)
     flush(&statement);
 }
 
+static void add_failure(struct buf *sql, const struct pool *pool, const struct stack *stack,
+                        const struct failure *failure, const char **separator)
+{
+    buf_printf(sql, "%s(%u,%u,%llu", *separator, pool->id, stack->number,
+               (unsigned long long)failure->lease_number);
+    add_text(sql, failure->branch);
+    add_text(sql, failure->job_name);
+    add_text(sql, failure->job_url);
+    add_time(sql, failure->at);
+    buf_puts(sql, ")");
+    *separator = ",";
+}
+
+/* Those that are forgotten go first: a stack may fail again in the batch in which it was cured. */
+static void write_failures(struct writing *writing)
+{
+    static const char start[] = "INSERT INTO stack_failure"
+                                " (project_id,stack_no,lease_no,branch,job_name,job_url,failed_at)"
+                                " VALUES ";
+    const char *separator = start;
+
+    for (size_t i = 0; i < writing->count; i++)
+        for (const struct stack *at = writing->pools[i]->dirty_stacks; at; at = at->next_dirty)
+            if (at->changed & STACK_CURED)
+                buf_printf(writing->sql,
+                           "DELETE stack_failure FROM stack_failure FORCE INDEX (PRIMARY)"
+                           " WHERE project_id=%u AND stack_no=%u;",
+                           writing->pools[i]->id, at->number);
+    for (size_t i = 0; i < writing->count; i++)
+        for (const struct stack *at = writing->pools[i]->dirty_stacks; at; at = at->next_dirty)
+            for (const struct failure *failure = at->health.failures;
+                 at->changed & STACK_HEALTH && failure && !failure->stored; failure = failure->next)
+                add_failure(writing->sql, writing->pools[i], at, failure, &separator);
+    if (separator != start)
+        buf_puts(writing->sql, ";");
+}
+
 static void write_history(struct writing *writing)
 {
     struct statement statement = {.writing = writing, .table = &table_history};
@@ -249,8 +286,14 @@ static void write_settings(struct buf *sql, const struct pool *pool)
     sql_text(sql, pool->prefix);
     buf_puts(sql, ", initial_commit = ");
     sql_text(sql, pool->initial_commit);
-    buf_printf(sql, ", max_stacks = %u, lease_s = %u, max_lease_s = %u, wait_s = %u, modified = ",
-               pool->max_stacks, pool->lease_s, pool->max_lease_s, pool->wait_s);
+    buf_printf(sql,
+               ", max_stacks = %u, lease_s = %u, max_lease_s = %u, wait_s = %u,"
+               " quarantine_after = %u, settle_s = %u",
+               pool->max_stacks, pool->lease_s, pool->max_lease_s, pool->wait_s,
+               pool->quarantine_after, pool->settle_s);
+    if (pool->max_held >= 0)
+        buf_printf(sql, ", max_held = %lld", (long long)pool->max_held);
+    buf_puts(sql, ", modified = ");
     sql_time(sql, pool->now);
     buf_printf(sql, " WHERE project_id = %u;", pool->id);
 }
@@ -277,6 +320,7 @@ enum database_status store_write_pools(struct database *database, struct buf *sq
     write_manifests(&writing);
     write_stacks(&writing);
     write_notes(&writing);
+    write_failures(&writing);
     write_history(&writing);
     write_leases(&writing, false);
     write_leases(&writing, true);

@@ -9,6 +9,7 @@
 
 #define RETRY_SOON_S 1
 #define RETRY_MAX_S  30
+#define HOLDERS_MAX  20
 
 static void put_lease_id(struct json_writer *json, const struct lease *lease)
 {
@@ -87,6 +88,7 @@ static void render_granted(const struct pool *pool, const struct lease *lease,
     put_lease_id(json, lease);
     put_expiry(json, pool, lease);
     json_put_bool(json, "isNew", lease->is_new);
+    json_put_bool(json, "unsettled", lease->stack->health.unsettled_since != 0);
     put_units(json, lease);
     json_put_integer(json, "requestNumber", (int64_t)lease->number);
     if (lease->request_id)
@@ -96,7 +98,49 @@ static void render_granted(const struct pool *pool, const struct lease *lease,
     response_close(response, 200, json);
 }
 
-static void render_wait_over(const struct lease *lease, struct response *response)
+static void put_holder(struct json_writer *json, const struct pool *pool, const struct lease *lease)
+{
+    json_open_object(json, NULL);
+    put_stack_name(json, pool, lease->stack->number);
+    json_put_string(json, "branch", lease->branch);
+    if (lease->job_url || lease->job_name || lease->job_user) {
+        json_open_object(json, "job");
+        json_put_string(json, "url", lease->job_url);
+        json_put_string(json, "name", lease->job_name);
+        json_put_string(json, "user", lease->job_user);
+        json_close_object(json);
+    }
+    json_put_integer(json, "expiresInSeconds", seconds_left(pool, lease->expires_at));
+    json_close_object(json);
+}
+
+/* Who has the stacks, and why others can't be lent. */
+static void put_scarcity(struct json_writer *json, const struct pool *pool)
+{
+    uint32_t held = 0;
+    uint32_t quarantined = 0;
+    uint32_t unsettled = 0;
+    uint32_t holders = 0;
+
+    json_open_array(json, "holders");
+    for (size_t i = 1; i < pool->stacks_size; i++) {
+        const struct stack *at = pool->stacks[i];
+        if (!at)
+            continue;
+        held += at->state == STACK_HELD;
+        quarantined += at->state == STACK_QUARANTINED;
+        unsettled += at->state == STACK_AVAILABLE && pool_is_resting(pool, at);
+        if (at->lease && holders++ < HOLDERS_MAX)
+            put_holder(json, pool, at->lease);
+    }
+    json_close_array(json);
+    json_put_integer(json, "held", held);
+    json_put_integer(json, "quarantined", quarantined);
+    json_put_integer(json, "unsettled", unsettled);
+}
+
+static void render_wait_over(const struct pool *pool, const struct lease *lease,
+                             struct response *response)
 {
     struct json_writer *json =
         response_open_error("noStackAvailable", "No stack became available within the wait");
@@ -106,6 +150,7 @@ static void render_wait_over(const struct lease *lease, struct response *respons
     json_put_integer(json, "estimatedWaitSeconds", lease->estimate_s);
     json_put_integer(json, "requestNumber", (int64_t)lease->number);
     json_put_string(json, "requestId", lease->request_id);
+    put_scarcity(json, pool);
     /* Who has a requestId keeps the place by calling again at once. */
     response_retry_after(response, lease->request_id ? RETRY_SOON_S : retry_s);
     response_close_error(response, 503, json);
@@ -165,6 +210,28 @@ static void render_extended(const struct pool *pool, const struct command *comma
 
     put_stack_name(json, pool, command->result.stack->number);
     put_expiry(json, pool, command->result.lease);
+    json_put_bool(json, "atMaximum", command->result.is_at_most);
+    response_close(response, 200, json);
+}
+
+static void render_released(const struct pool *pool, const struct command *command,
+                            const char *name, struct response *response)
+{
+    struct json_writer *json;
+    char text[256];
+
+    if (command->as.release.outcome != OUTCOME_HOLD || command->result.code == RESULT_NO_EFFECT) {
+        response_message(response, "Stack %s released", name);
+        return;
+    }
+    json = response_open();
+    if (command->result.is_held)
+        snprintf(text, sizeof text, "Stack %s released, and held", name);
+    else
+        snprintf(text, sizeof text, "Stack %s released, not held: jobs hold %u stacks already",
+                 name, pool->job_holds);
+    json_put_string(json, "message", text);
+    json_put_bool(json, "held", command->result.is_held);
     response_close(response, 200, json);
 }
 
@@ -179,8 +246,11 @@ static void render_done(const struct pool *pool, const struct command *command,
     case VERB_MARK:
         response_message(response, "Last commit of stack %s updated", name);
         break;
+    case VERB_MARK_UNITS:
+        response_message(response, "Units of stack %s marked", name);
+        break;
     case VERB_RELEASE:
-        response_message(response, "Stack %s released", name);
+        render_released(pool, command, name, response);
         break;
     case VERB_EXTEND:
         render_extended(pool, command, response);
@@ -354,7 +424,7 @@ void render_command(const struct pool *pool, const struct command *command,
         render_granted(pool, result->lease, response);
         break;
     case RESULT_WAIT_OVER:
-        render_wait_over(result->lease, response);
+        render_wait_over(pool, result->lease, response);
         break;
     case RESULT_REQUEST_ENDED:
         render_request_ended(command, response);

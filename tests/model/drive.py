@@ -7,7 +7,7 @@ from model import Answer, Model
 from service import SLOWNESS, Client, Cut, await_condition
 
 PARKED = ["parked-1", "parked-2", "parked-3", "parked-4", "parked-5", "parked-6"]
-BRANCHES = ["main", "feature"]
+BRANCHES = ["main", "feature", "fix"]
 UNITS = ["orders", "billing", "migrations"]
 OUTCOMES = [None, "success", "failed", "deployFailed", "notDeployed", "hold", "quarantine"]
 NOBODYS_LEASE = "00112233445566778899aabbccddeeff"
@@ -38,15 +38,25 @@ BAD_BODIES = [
     ("releaseStack", '{"stackName": "test-1", "outcome": "great"}', "invalidField", "outcome"),
     ("setLastDeployedCommit", '{"stackName": "test-1"}', "missingField", "lastDeployedCommit"),
     ("extendLease", '{"stackName": "test-1"}', "missingField", "leaseId"),
+    ("setLastDeployedCommit", '{"stackName": "test-1", "lastDeployedCommit": "c", "content": "x"}',
+     "invalidField", "content"),
+    ("markUnits", '{"stackName": "test-1", "units": {}}', "missingField", "leaseId"),
+    ("markUnits", '{"stackName": "test-1", "leaseId": "%s"}' % NOBODYS_LEASE, "missingField",
+     "units"),
+    ("markUnits", '{"stackName": "test-1", "leaseId": "%s", "units": {"a": 1}}' % NOBODYS_LEASE,
+     "invalidField", "units"),
+    ("markUnits", '{"stackName": "test-1", "leaseId": "%s", "units": {"a": "1"}, "removed": ["a"]}' %
+     NOBODYS_LEASE, "invalidField", "removed"),
+    ("updateProject", '{"quarantineAfter": 17}', "invalidField", "quarantineAfter"),
     ("addStacks", '{}', "missingField", "count"),
     ("addStacks", '{"count": 0}', "invalidField", "count"),
     ("holdStack", '{}', "missingField", "stackName"),
     ("updateProject", '{"maxStacks": -1}', "invalidField", "maxStacks"),
 ]
-ADMIN_VERBS = ["holdStack", "quarantineStack", "reinstateStack", "revokeLease", "addStacks",
-               "deleteStack", "updateProject"]
-CI_VERBS = ["requestStack", "setLastDeployedCommit", "releaseStack", "extendLease",
-            "cancelRequest", "deleteLastStack"]
+ADMIN_VERBS = ["holdStack", "quarantineStack", "revokeLease", "addStacks", "deleteStack",
+               "updateProject"]
+CI_VERBS = ["requestStack", "setLastDeployedCommit", "markUnits", "releaseStack", "extendLease",
+            "cancelRequest", "deleteLastStack", "reinstateStack"]
 
 
 class Mismatch(Exception):
@@ -117,7 +127,8 @@ class Drive:
             return {"project": index, **rng.choice([self.make_expiry, self.make_short_hold,
                                                     self.make_short_wait])(rng, project)}
         ways = [(30, self.make_request), (12, self.make_parked), (5, self.make_hang_up),
-                (22, self.make_release), (10, self.make_mark), (6, self.make_extend),
+                (22, self.make_release), (8, self.make_mark), (10, self.make_mark_units),
+                (6, self.make_extend), (1, self.make_end_hold),
                 (4, self.make_cancel), (1.5, self.make_delete_last), (8, self.make_admin),
                 (2, self.make_bad), (1, self.make_forbidden), (3, self.make_look)]
         way = rng.choices([w for _, w in ways], [n for n, _ in ways])[0]
@@ -136,6 +147,8 @@ class Drive:
             body["priority"] = rng.choice([-10, -1, 1, 10])
         if rng.random() < 0.05:
             body["supersede"] = True
+        if rng.random() < 0.1:
+            body["resume"] = False
         if rng.random() < 0.05:
             body["leaseSeconds"] = rng.choice([300, 86400])
         if rng.random() < 0.04 and not parked:
@@ -191,15 +204,39 @@ class Drive:
 
     def make_release(self, rng, project):
         body = {"stackName": self.leased_name(rng, project)}
-        outcome = rng.choices(OUTCOMES, [30, 40, 10, 6, 8, 3, 3])[0]
+        outcome = rng.choices(OUTCOMES, [30, 40, 10, 12, 8, 6, 3])[0]
         if outcome:
             body["outcome"] = outcome
+        if rng.random() < 0.2:
+            body["interrupted"] = True
         return {"verb": "releaseStack", "body": body, "lease": self.lease_kind(rng)}
 
     def make_mark(self, rng, project):
-        return {"verb": "setLastDeployedCommit", "lease": self.lease_kind(rng), "body": {
-            "stackName": self.leased_name(rng, project),
-            "lastDeployedCommit": "c%d" % rng.randrange(1000)}}
+        body = {"stackName": self.leased_name(rng, project),
+                "lastDeployedCommit": "c%d" % rng.randrange(1000)}
+        if rng.random() < 0.4:
+            body["content"] = rng.choice(["asMarked", "asMarked", "asRequested"])
+        return {"verb": "setLastDeployedCommit", "lease": self.lease_kind(rng), "body": body}
+
+    def make_mark_units(self, rng, project):
+        """Mostly what the lease was told to change, as a job does it."""
+        name = self.leased_name(rng, project)
+        stack = project.model.find(name)
+        wanted = stack.lease.units if stack and stack.lease and rng.random() < 0.8 else None
+        names = rng.sample(UNITS, rng.randrange(len(UNITS) + 1))
+        units = {unit: rng.choice([None, "1", "2", (wanted or {}).get(unit)]) for unit in names}
+        removed = [unit for unit in UNITS if unit not in names and rng.random() < 0.3]
+        kind = self.lease_kind(rng)
+        return {"verb": "markUnits", "lease": "nobodys" if kind == "none" else kind,
+                "body": {"stackName": name, "units": units, "removed": removed}}
+
+    @staticmethod
+    def make_end_hold(rng, project):
+        """A job ends its own hold, or tries to."""
+        held = [n for n, s in sorted(project.model.stacks.items()) if s.hold_lease_id]
+        number = rng.choice(held or sorted(project.model.stacks) or [1])
+        return {"verb": "reinstateStack", "by_job": True, "body": {"stackName": "test-%d" % number},
+                "lease": rng.choices(["hold", "none", "old", "nobodys"], [70, 10, 10, 10])[0]}
 
     def make_extend(self, rng, project):
         body = {"stackName": self.leased_name(rng, project)}
@@ -245,7 +282,8 @@ class Drive:
         elif verb == "updateProject":
             body = rng.choice([{"maxStacks": rng.randrange(2, 6)}, {"leaseSeconds": 3600},
                                {"leaseSeconds": 1800, "maxLeaseSeconds": 7200},
-                               {"maxLeaseSeconds": 86400}])
+                               {"maxLeaseSeconds": 86400}, {"quarantineAfter": rng.randrange(4)},
+                               {"maxHeld": rng.randrange(3)}])
         return {"verb": verb, "body": body}
 
     @staticmethod
@@ -345,6 +383,8 @@ class Drive:
         stack = project.model.find(stack_name)
         if kind == "current" and stack and stack.lease:
             return stack.lease.lease_id
+        if kind == "hold" and stack and stack.hold_lease_id:
+            return stack.hold_lease_id
         if kind == "old" and stack and stack.past:
             return stack.past[-1].lease_id
         if kind == "foreign":
@@ -367,8 +407,9 @@ class Drive:
     def run_plain(self, project, command):
         verb = command["verb"]
         body = self.body_of(project, command)
-        client = project.admin if verb in ADMIN_VERBS else project.ci
-        expected = project.model.run(verb, body)
+        by_admin = verb in ADMIN_VERBS or (verb == "reinstateStack" and not command.get("by_job"))
+        client = project.admin if by_admin else project.ci
+        expected = project.model.run("endHold" if command.get("by_job") else verb, body)
         status, answer, _ = client.call("/" + verb, body)
         self.compare(expected, status, answer, "%s %s" % (verb, body))
         self.take_events(project)
@@ -478,7 +519,8 @@ class Drive:
         self.same([{n: s.get(n, "missing") for n in names} for s in stacks], model.list_stacks(),
                   "listStacks")
         status = project.viewer.call("/status")[1]
-        names = ("stackName", "state", "nextState", "fence", "branch", "lastDeployedCommit")
+        names = ("stackName", "state", "nextState", "fence", "branch", "lastDeployedCommit",
+                 "failedDeploys", "failedBranches", "unsettled")
         self.same([{**{n: s.get(n) for n in names},
                     "lease": s["lease"]["requestNumber"] if s.get("lease") else None}
                    for s in status["stacks"]], model.status_stacks(), "status: stacks")

@@ -7,6 +7,7 @@ the comment says what is expected.
 
 WINDOW = 5  # of those in front, who may get a freed stack
 PASSES = 5  # how often one may be passed over
+SOUND = (False, False)  # the rank of a stack that is healthy and settled
 
 
 class Is:
@@ -82,7 +83,15 @@ class Stack:
         self.next_state = None  # once it is given back
         self.branch = None
         self.commit = commit
-        self.content = None  # fingerprints by unit; None: unknown
+        self.content = None  # fingerprints by unit, "" for an unknown one; None: nothing is known
+        self.failures = {}  # of deploys since it was last known to run something whole: jobs by branch
+        self.failed_deploys = 0
+        self.failed_branch = None  # whose deploy failed last
+        self.first_failure = None  # when, by the clock of changes
+        self.deployed = None  # when it last ran something whole, by the same clock
+        self.is_unsettled = False
+        self.is_job_hold = False
+        self.hold_lease_id = None  # of the lease that ended in the hold
         self.fence = fence
         self.order = order  # of the last change: the lowest is idle longest
         self.lease = None
@@ -115,7 +124,10 @@ class Lease:
         self.changed = None
         self.removed = None
         self.stack_commit = None
-        self.is_marked = False
+        self.is_marked = False  # setLastDeployedCommit was called
+        self.is_whole = False  # its latest mark said that all of its units run
+        self.resume = request.get("resume", True)
+        self.stack_content = None  # what the stack ran at the grant
 
 
 def difference(units, content):
@@ -123,6 +135,19 @@ def difference(units, content):
     if content is None:
         return list(units), []
     return [u for u in units if content.get(u) != units[u]], [u for u in content if u not in units]
+
+
+def content_after(units, granted, content, distrust):
+    """What is known to run after a lease that didn't say that all of its units do: what it was told
+    to change or remove, and didn't mark, is unknown."""
+    granted = granted or {}
+    after = dict(content or {})
+    for unit in {*units, *granted}:
+        told = units.get(unit) != granted.get(unit)
+        marked = not distrust and (content or {}).get(unit) != granted.get(unit)
+        if told and not marked:
+            after[unit] = ""
+    return after
 
 
 def distance(units, content):
@@ -138,6 +163,8 @@ class Model:
         self.max_stacks = max_stacks
         self.lease_seconds = lease_seconds
         self.max_lease_seconds = max_lease_seconds
+        self.quarantine_after = 2
+        self.max_held = None  # half of the stacks, at least one
         self.stacks = {}
         self.fences = {}
         self.live = {}  # waiting and active requests by requestId
@@ -261,12 +288,20 @@ class Model:
         position = 1 + self.ranked().index(request)
         fields = {"requestId": request.request_id} if request.request_id else {}
         answer = Answer(503, "noStackAvailable", request, position=position,
-                        estimatedWaitSeconds=A_COUNT, **fields)
+                        estimatedWaitSeconds=A_COUNT, **self.scarcity(), **fields)
         request.connection = None
         request.timed_out = True
         if not request.request_id:
             self.leave_queue(request, "timedOut")
         return answer
+
+    def scarcity(self):
+        """Why there was none."""
+        states = [s.state for s in self.stacks.values()]
+        return {"held": states.count("held"), "quarantined": states.count("quarantined"),
+                "holders": Is("%d holders" % sum(s.lease is not None for s in self.stacks.values()),
+                              lambda v: isinstance(v, list) and len(v) ==
+                              sum(s.lease is not None for s in self.stacks.values()))}
 
     def hang_up(self, request):
         request.connection = None
@@ -294,12 +329,13 @@ class Model:
                       lastDeployedCommit=lease.stack_commit, fence=lease.fence,
                       leaseId=lease.lease_id or A_LEASE_ID, isNew=lease.is_new,
                       expiresAt=A_TIME, expiresInSeconds=about(lease.expires_at - self.now),
-                      waitedSeconds=A_COUNT, **fields)
+                      waitedSeconds=A_COUNT, unsettled=lease.stack.is_unsettled, **fields)
 
     # --- Who gets what ---
 
     def grant(self):
         while True:
+            self.resume_holds()
             line = [r for r in self.ranked() if r.connection][:WINDOW]
             available = self.available()
             number = self.free_number()
@@ -311,29 +347,45 @@ class Model:
             request = line[chosen]
             for passed in line[:chosen]:
                 passed.passed_over += 1
-            self.queue.remove(request)
-            if available:
-                self.activate(request, self.best(request, available), False)
-            else:
-                self.activate(request, self.create(number), True)
-            self.tell(request, self.granted(request))
+            best = self.best(request, available) if available else None
+            if number is not None and (best is None or self.rank(request, best) > SOUND):
+                best = None
+            self.grant_to(request, best or self.create(number), best is None)
+
+    def grant_to(self, request, stack, is_new):
+        self.queue.remove(request)
+        self.activate(request, stack, is_new)
+        self.tell(request, self.granted(request))
+
+    def resume_holds(self):
+        """A stack that a job held is its branch's: the branch's next request gets it at once."""
+        for request in [r for r in self.ranked() if r.connection and r.resume]:
+            held = [s for _, s in sorted(self.stacks.items())
+                    if s.state == "held" and s.is_job_hold and s.branch == request.branch]
+            if held:
+                self.grant_to(request, held[0], False)
 
     @staticmethod
-    def best(request, available):
+    def rank(request, stack):
+        """Healthy ones before those on which another branch's deploy failed, then settled ones."""
+        return stack.failed_branch not in (None, request.branch), stack.is_unsettled
+
+    def best(self, request, available):
+        first = min(self.rank(request, s) for s in available)
+        available = [s for s in available if self.rank(request, s) == first]
         if request.units is not None:
             return min(available, key=lambda s: (distance(request.units, s.content), s.order))
         same = [s for s in available if s.branch == request.branch]
         # Of several that the branch used, the original took the first of its list.
         return min(same, key=lambda s: s.number) if same else available[0]
 
-    @staticmethod
-    def choose(line, available):
+    def choose(self, line, available):
         """Who gets a stack when there are too few. One without units fits nothing in particular,
         so it overtakes nobody; others overtake it only with a stack that fits in part at least."""
         def cost(request):
             if request.units is None:
                 return float("inf")
-            return min(distance(request.units, s.content) for s in available)
+            return distance(request.units, self.best(request, available).content)
 
         chosen = 0
         for i in range(1, len(line)):
@@ -350,35 +402,90 @@ class Model:
         stack.branch = request.branch
         stack.lease = request
         stack.order = self.tick()
+        stack.is_job_hold = False
+        stack.hold_lease_id = None
         request.state = "active"
         request.stack = stack
         request.fence = stack.fence
         request.is_new = is_new
         request.stack_commit = stack.commit
+        request.stack_content = stack.content
         request.granted_at = self.now
         request.expires_at = self.now + request.seconds
         if request.units is not None:
             request.changed, request.removed = difference(request.units, stack.content)
 
-    def end(self, lease, state, outcome=None):
+    @staticmethod
+    def is_deploying(lease):
+        """Whether it may be in the middle of a deploy: it was told units that it hasn't marked."""
+        if lease.units is None:
+            return not lease.is_marked
+        content = lease.stack.content
+        return not lease.is_whole and content_after(
+            lease.units, lease.stack_content, content, False) != (content or {})
+
+    def end(self, lease, state, outcome=None, interrupted=False, holds=False):
         stack = lease.stack
+        cut_off = state in ("expired", "revoked") and self.is_deploying(lease)
         lease.state = state
         lease.outcome = outcome
         self.forget(lease)
         stack.lease = None
         stack.past.append(lease)
-        if outcome == "deployFailed" or (not lease.is_marked and outcome != "notDeployed"):
+        if lease.units is None and outcome != "notDeployed":
             stack.content = None
+        elif outcome == "deployFailed" or (not lease.is_whole and outcome != "notDeployed"):
+            stack.content = content_after(lease.units, lease.stack_content, stack.content,
+                                          lease.is_whole)
         wish = stack.next_state
-        # What a job wishes doesn't undo what an administrator asked for: broken stays broken.
-        if outcome == "quarantine" or (outcome == "hold" and wish != "quarantined"):
-            wish = {"hold": "held", "quarantine": "quarantined"}[outcome]
+        if cut_off or outcome == "deployFailed":
+            self.note_failure(stack, lease.branch)
+            stack.is_unsettled = stack.is_unsettled or cut_off or interrupted
+            if wish is None and self.is_broken(stack):
+                wish = "quarantined"
+        # What a job wishes doesn't undo what an administrator asked for; but broken is broken.
+        if outcome == "quarantine":
+            wish = "quarantined"
+        elif holds:
+            wish = "held"
         stack.order = self.tick()
         if stack.state == "draining":
             self.delete(stack)
         else:
             stack.state = wish or "available"
         stack.next_state = None
+
+    def note_failure(self, stack, branch):
+        stack.failures.setdefault(branch, self.tick())
+        stack.failed_deploys += 1
+        stack.failed_branch = branch
+        if stack.first_failure is None:
+            stack.first_failure = self.tick()
+
+    def is_broken(self, stack):
+        """Deploys of several branches failed here, while another stack was deployed well."""
+        quarantined = sum(s.state == "quarantined" for s in self.stacks.values())
+        return (0 < self.quarantine_after <= len(stack.failures) and
+                any(s.deployed is not None and s.deployed > stack.first_failure
+                    for s in self.stacks.values() if s is not stack) and
+                2 * (quarantined + 1) <= self.max_stacks)
+
+    def deployed_well(self, stack):
+        """It runs something whole: what failed before counts no more."""
+        self.forget_failures(stack)
+        stack.deployed = self.tick()
+
+    @staticmethod
+    def forget_failures(stack):
+        stack.failures = {}
+        stack.failed_deploys = 0
+        stack.failed_branch = None
+        stack.first_failure = None
+
+    def may_hold(self):
+        held = sum(s.state == "held" and s.is_job_hold for s in self.stacks.values())
+        most = max(1, self.max_stacks // 2) if self.max_held is None else self.max_held
+        return held < most
 
     # --- Leases in use ---
 
@@ -405,13 +512,35 @@ class Model:
         if refusal:
             return refusal
         stack.commit = body["lastDeployedCommit"]
-        stack.content = None
         stack.order = self.tick()
-        if stack.lease:
-            stack.lease.is_marked = True
-            if "leaseId" in body:  # else it may be an old job, late
-                stack.content = stack.lease.units
+        lease = stack.lease
+        if not lease or "leaseId" not in body:
+            stack.content = None  # whoever says so doesn't say what was deployed
+        elif body.get("content") != "asMarked":
+            stack.content = lease.units
+        if lease:
+            lease.is_marked = True
+            lease.is_whole = "leaseId" in body and body.get("content") != "asMarked"
+            if "leaseId" in body:
+                stack.is_unsettled = False
+                if lease.is_whole or (lease.units is not None and stack.content == lease.units):
+                    self.deployed_well(stack)
         return message("Last commit of stack %s updated" % self.name(stack))
+
+    def do_markUnits(self, body):
+        stack = self.find(body["stackName"])
+        if not stack:
+            return Answer(404, "unknownStack")
+        refusal = self.may_act(stack, body)
+        if refusal:
+            return refusal
+        content = dict(stack.content or {})
+        content.update({unit: print or "" for unit, print in body.get("units", {}).items()})
+        for unit in body.get("removed", []):
+            content.pop(unit, None)
+        stack.content = content
+        stack.lease.is_whole = False
+        return message("Units of stack %s marked" % self.name(stack))
 
     def do_releaseStack(self, body):
         stack = self.find(body["stackName"])
@@ -421,8 +550,16 @@ class Model:
         refusal = self.may_act(stack, body)
         if refusal:
             return answer if refusal.code == "leaseLost" else refusal
-        if stack.lease:
-            self.end(stack.lease, "released", body.get("outcome"))
+        if not stack.lease:
+            return answer
+        lease = stack.lease
+        holds = body.get("outcome") == "hold" and stack.next_state is None and self.may_hold()
+        self.end(lease, "released", body.get("outcome"), body.get("interrupted", False), holds)
+        if holds and stack.state == "held":
+            stack.is_job_hold = True
+            stack.hold_lease_id = lease.lease_id
+        if body.get("outcome") == "hold":
+            return Answer(200, None, message=A_TEXT, held=stack.state == "held")
         return answer
 
     def do_extendLease(self, body):
@@ -433,9 +570,12 @@ class Model:
         if not lease or lease.lease_id != body["leaseId"]:
             return Answer(410, "leaseLost")
         lease.is_protected = True
+        # A maximum that was lowered since takes nothing away.
         lease.expires_at = min(self.now + body.get("seconds", lease.seconds),
-                               lease.granted_at + self.max_lease_seconds)
+                               max(lease.granted_at + self.max_lease_seconds, lease.expires_at))
+        at_most = lease.expires_at >= lease.granted_at + self.max_lease_seconds
         return Answer(200, None, stackName=self.name(stack), fence=lease.fence, expiresAt=A_TIME,
+                      atMaximum=at_most,
                       expiresInSeconds=about(lease.expires_at - self.now))
 
     def do_cancelRequest(self, body):
@@ -459,8 +599,8 @@ class Model:
         stack = self.stacks[max(self.stacks)]
         if stack.lease:
             return Answer(409, "stackLeased")
-        if stack.state == "held":
-            return Answer(409, "invalidState", state="held")  # somebody looks at it
+        if stack.state in ("held", "quarantined"):
+            return Answer(409, "invalidState", state=stack.state)  # somebody looks at it
         self.delete(stack)
         return message("Stack %s deleted" % self.name(stack))
 
@@ -472,6 +612,7 @@ class Model:
             return Answer(404, "unknownStack")
         if stack.state == "draining":
             return Answer(409, "invalidState", state="draining")
+        stack.is_job_hold = False
         if stack.lease and not body.get("revoke"):
             stack.next_state = state
             return message("Stack %s is %s once its job gives it back" % (self.name(stack), word))
@@ -493,11 +634,30 @@ class Model:
         if not stack:
             return Answer(404, "unknownStack")
         stack.next_state = None
+        stack.is_job_hold = False
         if stack.state in ("held", "quarantined"):
             stack.state = "available"
             stack.order = self.tick()
+            self.forget_failures(stack)
+            stack.is_unsettled = False
         elif stack.state == "draining":
             stack.state = "leased"
+        return message("Stack %s reinstated" % self.name(stack))
+
+    def do_endHold(self, body):
+        """reinstateStack by the job whose hold it is."""
+        stack = self.find(body["stackName"])
+        if not stack:
+            return Answer(404, "unknownStack")
+        if "leaseId" not in body:
+            return Answer(403, "leaseIdRequired")
+        if stack.hold_lease_id != body["leaseId"]:
+            known = any(past.lease_id == body["leaseId"] for past in stack.past)
+            return Answer(410, "leaseLost") if known else Answer(403, "wrongLeaseId")
+        if stack.state == "held" and stack.is_job_hold:
+            stack.state = "available"
+            stack.is_job_hold = False
+            stack.order = self.tick()
         return message("Stack %s reinstated" % self.name(stack))
 
     def do_revokeLease(self, body):
@@ -529,6 +689,8 @@ class Model:
         self.max_stacks = body.get("maxStacks", self.max_stacks)
         self.lease_seconds = body.get("leaseSeconds", self.lease_seconds)
         self.max_lease_seconds = body.get("maxLeaseSeconds", self.max_lease_seconds)
+        self.quarantine_after = body.get("quarantineAfter", self.quarantine_after)
+        self.max_held = body.get("maxHeld", self.max_held)
         return Answer(200, None, message=A_TEXT)
 
     # --- Looking ---
@@ -541,7 +703,8 @@ class Model:
     def status_stacks(self):
         return [{"stackName": self.name(s), "state": s.state, "nextState": s.next_state,
                  "fence": s.fence, "branch": s.branch, "lastDeployedCommit": s.commit,
-                 "lease": s.lease and s.lease.number} for _, s in sorted(self.stacks.items())]
+                 "lease": s.lease and s.lease.number, "failedDeploys": s.failed_deploys,
+                 "failedBranches": len(s.failures), "unsettled": s.is_unsettled} for _, s in sorted(self.stacks.items())]
 
     def status_queue(self):
         return [{"requestNumber": r.number, "position": i, "connected": bool(r.connection),

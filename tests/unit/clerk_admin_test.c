@@ -143,7 +143,7 @@ static void test_revoke(void **state)
     assert_int_equal(scene->pool->ended_leases->state, LEASE_REVOKED);
     scene_settle(scene);
     assert_int_equal(stack_of(scene, 1)->state, STACK_AVAILABLE);
-    assert_null(stack_of(scene, 1)->content);
+    assert_string_equal(stack_of(scene, 1)->content->units[0].fingerprint, UNIT_UNKNOWN);
     assert_int_equal(scene_run(scene, on(VERB_EXTEND, "test-1", &holder)).result,
                      RESULT_LEASE_LOST);
     scene_free(scene);

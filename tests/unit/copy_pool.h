@@ -23,6 +23,24 @@ static inline struct manifest *copy_manifest(struct map *copies, const struct ma
     return copy;
 }
 
+/* The oldest first, as they are loaded. */
+static inline void copy_failures(struct health *health, const struct failure *failure)
+{
+    struct failure *copy;
+
+    if (!failure)
+        return;
+    copy_failures(health, failure->next);
+    copy = mem_alloc(sizeof *copy);
+    *copy = (struct failure){.lease_number = failure->lease_number,
+                             .branch = mem_strdup(failure->branch),
+                             .job_name = mem_strdup(failure->job_name),
+                             .job_url = mem_strdup(failure->job_url),
+                             .at = failure->at,
+                             .stored = true};
+    health_add(health, copy);
+}
+
 static inline void copy_stack(struct pool *pool, struct map *manifests, const struct stack *stack)
 {
     struct stack *copy = mem_alloc(sizeof *copy);
@@ -39,8 +57,15 @@ static inline void copy_stack(struct pool *pool, struct map *manifests, const st
                            .reason = mem_strdup(stack->reason),
                            .hold_s = stack->hold_s,
                            .held_until = stack->held_until,
+                           .held_by_job = stack->held_by_job,
                            .created = stack->created,
-                           .modified = stack->modified};
+                           .modified = stack->modified,
+                           .health = stack->health};
+    memcpy(copy->hold_lease_id, stack->hold_lease_id, LEASE_ID_SIZE);
+    copy->health.failed_branch = mem_strdup(stack->health.failed_branch);
+    copy->health.failures = NULL;
+    copy->health.failure_count = 0;
+    copy_failures(&copy->health, stack->health.failures);
     pool_add_stack(pool, copy);
 }
 
@@ -77,7 +102,9 @@ static inline void copy_lease(struct pool *pool, struct map *manifests, const st
                            .granted_at = lease->granted_at,
                            .renewed_at = lease->granted_at,
                            .expires_at = lease->expires_at,
-                           .deployed_at = lease->deployed_at};
+                           .deployed_at = lease->deployed_at,
+                           .is_whole = lease->is_whole,
+                           .wont_resume = lease->wont_resume};
     memcpy(copy->lease_id, lease->lease_id, LEASE_ID_SIZE);
     if (lease->stack)
         copy->stack = pool_stack(pool, lease->stack->number);

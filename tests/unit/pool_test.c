@@ -134,7 +134,7 @@ static void test_manifests_of_one_hash(void **state)
     command_free(two);
     for (size_t i = 0; i < 2; i++) {
         struct command *command =
-            give_back(told[i].stack == 1 ? "test-1" : "test-2", NULL, OUTCOME_NONE);
+            give_back(told[i].stack == 1 ? "test-1" : "test-2", NULL, OUTCOME_NOT_DEPLOYED);
         clerk_run(&scene->clerk, scene->pool, command);
         pool_settle(scene->pool);
         command_free(command);
@@ -157,8 +157,8 @@ static void test_equal_units_are_kept_once(void **state)
     assert_int_equal(lease_of(scene, &told[0])->units->number, told[0].lease);
     scene_run(scene, mark("test-1", &told[0], "c"));
     scene_run(scene, give_back("test-1", &told[0], OUTCOME_SUCCESS));
-    scene_run(scene, give_back("test-2", &told[1], OUTCOME_SUCCESS));
-    scene_run(scene, give_back("test-3", &told[2], OUTCOME_SUCCESS));
+    scene_run(scene, give_back("test-2", &told[1], OUTCOME_NOT_DEPLOYED));
+    scene_run(scene, give_back("test-3", &told[2], OUTCOME_NOT_DEPLOYED));
     assert_int_equal(scene->pool->manifests.count, 1); /* the first stack runs it */
     scene_run(scene, mark("test-1", NULL, "d"));
     assert_int_equal(scene->pool->manifests.count, 0);

@@ -16,6 +16,7 @@
 #include "rules/clerk.h"
 #include "rules/clerk_private.h"
 #include "rules/command.h"
+#include "rules/content.h"
 #include "rules/pool.h"
 #include "write/render.h"
 
@@ -48,7 +49,7 @@ struct told {
 #define ROWS_MOST 200
 
 struct scene {
-    uint64_t rows[ROWS_MOST][5]; /* digests of what the database has of each stack, by change */
+    uint64_t rows[ROWS_MOST][6]; /* digests of what the database has of each stack, by change */
     struct pool *pool;
     struct clerk clerk;
     uint64_t others[2];
@@ -170,12 +171,19 @@ static inline uint64_t row_digest(const struct stack *stack, unsigned change)
                    (unsigned long long)(stack->lease ? stack->lease->number : 0),
                    (long long)stack->modified);
     else if (change == STACK_CONTENT)
-        buf_printf(&text, "%s %llu", stack->commit ? stack->commit : "",
-                   (unsigned long long)(stack->content ? stack->content->number : 0));
+        buf_printf(&text, "%s %llu %lld", stack->commit ? stack->commit : "",
+                   (unsigned long long)(stack->content ? stack->content->number : 0),
+                   (long long)stack->health.deployed_at);
     else if (change == STACK_BIRTH)
         buf_printf(&text, "%lld", (long long)stack->created);
     else if (change == STACK_ASIDE)
-        buf_printf(&text, "%u %lld", stack->hold_s, (long long)stack->held_until);
+        buf_printf(&text, "%u %lld %d", stack->hold_s, (long long)stack->held_until,
+                   stack->held_by_job);
+    else if (change == STACK_HEALTH)
+        buf_printf(&text, "%u %lld %s %lld", stack->health.failed_deploys,
+                   (long long)stack->health.failed_since,
+                   stack->health.failed_branch ? stack->health.failed_branch : "",
+                   (long long)stack->health.unsettled_since);
     else
         buf_printf(&text, "%llu %s %s", (unsigned long long)stack->note_number,
                    stack->owner ? stack->owner : "", stack->reason ? stack->reason : "");
@@ -193,7 +201,7 @@ static inline void scene_write(struct scene *scene)
         const struct stack *stack = pool->stacks[i];
         if (!stack)
             continue;
-        for (unsigned at = 0, change = 1; change < STACK_ALL; at++, change *= 2) {
+        for (unsigned at = 0, change = 1; change < STACK_CURED; at++, change *= 2) {
             uint64_t digest = row_digest(stack, change);
             if (!scene->rows[i][at] || stack->changed & change)
                 scene->rows[i][at] = digest;
@@ -272,6 +280,7 @@ static inline struct command *on(enum verb verb, const char *stack_name, const s
 {
     struct command *command = command_new(verb);
 
+    command->by_admin = true;
     command->stack_name = mem_strdup(stack_name);
     if (told) {
         command->has_lease_id = true;

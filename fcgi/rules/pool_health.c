@@ -1,0 +1,78 @@
+/* pool_health: what the end of a lease says of the health of its stack. Writer's thread. */
+#include "rules/pool_private.h"
+
+#include "base/times.h"
+#include "rules/content.h"
+
+#include <stdlib.h>
+
+/* Whether the lease's deploy may be at work still: the job marked neither all of its units nor each
+ * that it was told to change or remove. */
+static bool is_deploying(const struct lease *lease)
+{
+    const struct manifest *content = lease->stack->content;
+    struct manifest *after;
+    bool same;
+
+    if (!lease->units)
+        return !lease->deployed_at;
+    if (lease->is_whole)
+        return false;
+    after = content_forget(content, lease->units, lease->stack_content, false);
+    same = content ? manifest_equal(after, content) : after->count == 0;
+    manifest_unref(after);
+    return !same;
+}
+
+/* Deploys of enough branches failed here while another stack was deployed well, and the pool can
+ * spare this one: a broken main must not empty it. */
+static bool is_broken(const struct pool *pool, const struct stack *stack)
+{
+    uint32_t quarantined = 0;
+    bool others_do_well = false;
+
+    if (!pool->quarantine_after || stack->health.failure_count < pool->quarantine_after)
+        return false;
+    for (size_t i = 1; i < pool->stacks_size; i++) {
+        const struct stack *at = pool->stacks[i];
+        if (!at || at == stack || at->state == STACK_DELETED)
+            continue;
+        quarantined += at->state == STACK_QUARANTINED;
+        if (at->health.deployed_at >= stack->health.failed_since)
+            others_do_well = true;
+    }
+    return others_do_well && 2 * (quarantined + 1) <= pool->max_stacks;
+}
+
+static void note_failure(struct pool *pool, const struct lease *lease, bool cut_off)
+{
+    struct stack *stack = lease->stack;
+    char *reason;
+
+    health_note_failure(&stack->health, &(struct failure){.lease_number = lease->number,
+                                                          .branch = lease->branch,
+                                                          .job_name = lease->job_name,
+                                                          .job_url = lease->job_url,
+                                                          .at = pool->now});
+    if (cut_off) {
+        stack->health.unsettled_since = pool->now;
+        pool_due_at(pool, pool->now + pool->settle_s * TIMES_SECOND);
+    }
+    pool_touch_stack(pool, stack, STACK_HEALTH);
+    if (stack->next_state != STACK_AVAILABLE || !is_broken(pool, stack))
+        return;
+    reason = health_reason(&stack->health);
+    stack->next_state = STACK_QUARANTINED;
+    pool_set_aside(pool, stack, "stack-orchestrator", reason, 0);
+    free(reason);
+}
+
+void pool_settle_health(struct pool *pool, const struct lease *lease, enum lease_state state,
+                        enum outcome outcome)
+{
+    bool taken = state == LEASE_EXPIRED || state == LEASE_REVOKED;
+    bool cut_off = taken ? is_deploying(lease) : lease->is_cut_off;
+
+    if (taken ? cut_off : outcome == OUTCOME_DEPLOY_FAILED)
+        note_failure(pool, lease, cut_off);
+}
