@@ -225,9 +225,8 @@ static void render_released(const struct pool *pool, const struct command *comma
         return;
     }
     json = response_open();
-    if (command->result.is_held)
-        snprintf(text, sizeof text, "Stack %s released, and held", name);
-    else
+    snprintf(text, sizeof text, "Stack %s released", name);
+    if (!command->result.is_held)
         snprintf(text, sizeof text, "Stack %s released, not held: jobs hold %u stacks already",
                  name, pool->job_holds);
     json_put_string(json, "message", text);

@@ -358,7 +358,7 @@ lease_from_answer()
 give()
 {
     post /releaseStack "{\"stackName\":\"$STACK\",\"leaseId\":\"$LEASE\"${1:+,$1}}"
-    says "Stack $STACK released"
+    expect 200 ".message == \"Stack $STACK released\""
 }
 
 # mark [COMMIT]: says that STACK runs the lease's units now.

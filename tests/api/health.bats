@@ -1,0 +1,200 @@
+#!/usr/bin/env bats
+# What a stack really runs, unit by unit, and whether it is well: cancelled deploys, failed units, broken
+# copies, holds.
+
+# shellcheck disable=SC2030,SC2031,SC2153 # bats: a test is a subshell; the harness sets STATUS and such
+load ../lib/api
+
+setup_file()
+{
+    start_instance
+}
+
+teardown_file()
+{
+    stop_instance
+}
+
+# units UNITS: marks these of the stack that was taken last.
+units()
+{
+    post /markUnits "{\"stackName\":\"$STACK\",\"leaseId\":\"$LEASE\",$1}"
+    expect 200 ".message == \"Units of stack $STACK marked\""
+}
+
+
+# fail_deploy BRANCH [REST]
+fail_deploy()
+{
+    take "{\"branch\":\"$1\",\"units\":{\"a\":\"$1\"},\"job\":{\"url\":\"https://ci.example.org/$1\"}}"
+    give "\"outcome\":\"deployFailed\"${2:+,$2}"
+}
+
+@test "a mark without the leaseId says nothing of what runs: the next job deploys everything" {
+    new_project --max-stacks 1
+    take '{"units":{"a":"1"}}'
+    post /setLastDeployedCommit '{"stackName":"test-1","lastDeployedCommit":"late"}'
+    expect 200
+    give '"outcome":"success"'
+    take '{"units":{"a":"1"}}'
+    expect 200 '.changedUnits == ["a"]' '.lastDeployedCommit == "late"'
+}
+
+@test "one of four units failed: the next push deploys that one only, and what was to be removed is not forgotten" {
+    new_project --max-stacks 1
+    take '{"units":{"a":"1","b":"1","c":"1","old":"1"}}'
+    mark
+    give '"outcome":"success"'
+    take '{"units":{"a":"2","b":"2","c":"1"}}'
+    expect 200 '.changedUnits == ["a","b"]' '.removedUnits == ["old"]'
+    units '"units":{"a":null}'
+    units '"units":{"a":"2"},"seconds":{"a":12}'
+    units '"units":{"b":null}'
+    give '"outcome":"deployFailed"'
+    take '{"units":{"a":"2","b":"2","c":"1"}}'
+    expect 200 '.changedUnits == ["b"]' '.removedUnits == ["old"]'
+    units '"removed":["old"],"units":{"b":"2"}'
+    post /setLastDeployedCommit "{\"stackName\":\"$STACK\",\"leaseId\":\"$LEASE\",\"lastDeployedCommit\":\"c2\",\"content\":\"asMarked\"}"
+    expect 200
+    give '"outcome":"success"'
+    take '{"units":{"a":"2","b":"2","c":"1"}}'
+    expect 200 '.changedUnits == []' '.removedUnits == []' '.lastDeployedCommit == "c2"'
+}
+
+@test "a lease that ends in the middle of a deploy leaves what it was told to change unknown, and the rest known" {
+    new_project --max-stacks 1
+    take '{"units":{"a":"1","b":"1"}}'
+    mark
+    give '"outcome":"success"'
+    take '{"units":{"a":"2","b":"1"},"leaseSeconds":1}'
+    eventually is_in_state test-1 available
+    sees /status '.stacks[0] | .unsettled and .failedDeploys == 1 and .failedBranches == 1 and .unsettledSince == .failedSince'
+    take '{"units":{"a":"1","b":"1"}}'
+    expect 200 '.changedUnits == ["a"]' .unsettled
+    mark
+    sees /status '.stacks[0] | (.unsettled | not) and .failedDeploys == 0 and .failedSince == null'
+}
+
+@test "a stack on which a deploy was cut off is nobody's first choice: another is created" {
+    new_project --max-stacks 2
+    take
+    give '"outcome":"deployFailed","interrupted":true'
+    take
+    expect 200 '.stackName == "test-2"' '.unsettled | not'
+    take
+    expect 200 '.stackName == "test-1"' .unsettled
+}
+
+@test "settleSeconds: nobody gets an unsettled stack before; who waits gets it then" {
+    new_project --max-stacks 1
+    post /updateProject '{"settleSeconds":2}'
+    expect 200
+    take
+    give '"outcome":"deployFailed","interrupted":true'
+    post /requestStack '{"waitSeconds":0}'
+    expect_error 503 noStackAvailable '.error.unsettled == 1'
+    take '{"waitSeconds":30}'
+    expect 200 '.stackName == "test-1"' .unsettled '.waitedSeconds <= 3'
+}
+
+@test "a broken copy is quarantined after deploys of two branches, while others deploy well" {
+    new_project --max-stacks 2
+    take '{"branch":"good"}' # test-1
+    good=$LEASE
+    fail_deploy one # test-2
+    post /setLastDeployedCommit "{\"stackName\":\"test-1\",\"leaseId\":\"$good\",\"lastDeployedCommit\":\"c\"}"
+    expect 200
+    fail_deploy two
+    sees /status '.stacks[1] | .state == "quarantined" and .hold.owner == "stack-orchestrator" and
+        (.hold.reason | contains("https://ci.example.org/one") and contains("two"))'
+    post /reinstateStack '{"stackName":"test-2"}'
+    expect 200
+    sees /status '.stacks[1] | .state == "available" and .failedDeploys == 0'
+}
+
+@test "a broken main empties no pool: where nothing deploys well, nothing is quarantined" {
+    new_project --max-stacks 2
+    for branch in one two three; do
+        fail_deploy "$branch"
+        fail_deploy "$branch"
+    done
+    sees /status '[.stacks[].state] == ["available","available"]'
+}
+
+@test "a branch whose own deploy failed gets its stack again; others get the healthy one" {
+    new_project --max-stacks 2
+    post /updateProject '{"quarantineAfter":0}'
+    expect 200
+    take '{"branch":"good"}'
+    fail_deploy bad
+    post /releaseStack '{"stackName":"test-1","outcome":"notDeployed"}'
+    expect 200
+    take '{"branch":"other"}'
+    expect 200 '.stackName == "test-1"'
+    take '{"branch":"bad"}'
+    expect 200 '.stackName == "test-2"'
+}
+
+@test "a stack that a job holds is its branch's: the next push gets it, however long the queue is" {
+    new_project --max-stacks 2
+    take '{"branch":"fix"}'
+    give '"outcome":"hold","reason":"look"'
+    expect 200 .held
+    take '{"branch":"other"}'
+    later next POST /requestStack '{"branch":"other"}'
+    eventually waiting 1
+    take '{"branch":"fix"}'
+    expect 200 '.stackName == "test-1"'
+}
+
+@test "resume: false leaves the hold, and the holder may end it" {
+    new_project --max-stacks 2
+    new_key ci
+    take '{"branch":"fix"}'
+    held=$LEASE
+    give '"outcome":"hold"'
+    take '{"branch":"fix","resume":false}'
+    expect 200 '.stackName == "test-2"'
+    post /reinstateStack '{"stackName":"test-1"}'
+    expect_error 403 leaseIdRequired
+    post /reinstateStack '{"stackName":"test-1","leaseId":"00112233445566778899aabbccddeeff"}'
+    expect_error 403 wrongLeaseId
+    post /reinstateStack "{\"stackName\":\"test-1\",\"leaseId\":\"$held\"}"
+    expect 200
+    is_in_state test-1 available
+    post /reinstateStack "{\"stackName\":\"test-1\",\"leaseId\":\"$held\"}" # again
+    expect 200
+}
+
+@test "jobs hold half of the pool at most; whoever waits hears who has the rest" {
+    new_project --max-stacks 3
+    take '{"branch":"one","job":{"name":"deploy","url":"https://ci.example.org/1"}}'
+    first=$LEASE
+    take '{"branch":"two"}'
+    give '"outcome":"hold"'
+    expect 200 .held
+    post /releaseStack "{\"stackName\":\"test-1\",\"leaseId\":\"$first\",\"outcome\":\"hold\"}"
+    expect 200 '.held | not' '.message | contains("not held")'
+    take '{"branch":"three"}'
+    take '{"branch":"four","job":{"name":"e2e"}}'
+    post /requestStack '{"branch":"five","waitSeconds":0}'
+    expect_error 503 noStackAvailable '.error | .held == 1 and .quarantined == 0 and (.holders | length) == 2 and
+        any(.holders[]; .branch == "four" and .job.name == "e2e" and .expiresInSeconds > 0)'
+}
+
+@test "a ci key's deleteLastStack leaves a quarantined stack alone" {
+    new_project
+    take
+    give '"outcome":"quarantine"'
+    post /deleteLastStack
+    expect_error 409 invalidState '.error.state == "quarantined"'
+}
+
+@test "a maximum that was lowered under a lease takes nothing away, and its end is told" {
+    new_project --lease-seconds 100
+    take
+    post /updateProject '{"maxLeaseSeconds":50,"leaseSeconds":50}'
+    expect 200
+    post /extendLease "{\"stackName\":\"$STACK\",\"leaseId\":\"$LEASE\",\"seconds\":1000}"
+    expect 200 '.atMaximum' '.expiresInSeconds > 90 and .expiresInSeconds <= 100'
+}
