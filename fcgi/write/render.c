@@ -226,7 +226,7 @@ static void render_released(const struct pool *pool, const struct command *comma
     }
     json = response_open();
     snprintf(text, sizeof text, "Stack %s released", name);
-    if (!command->result.is_held)
+    if (!command->result.is_held && !pool_may_hold(pool))
         snprintf(text, sizeof text, "Stack %s released, not held: jobs hold %u stacks already",
                  name, pool->job_holds);
     json_put_string(json, "message", text);

@@ -283,12 +283,15 @@ latest_action()
     expect 200 '.stackName == "test-1"' .isNew '.fence == 2'
 }
 
-@test "deleteLastStack leaves a held stack to its person: 409; a quarantined one goes" {
+@test "deleteLastStack leaves a held or quarantined stack to its person: 409" {
     stacks 1
     act /holdStack
     post /deleteLastStack
     expect_error 409 invalidState '.error.state == "held"'
     act /quarantineStack
+    post /deleteLastStack
+    expect_error 409 invalidState '.error.state == "quarantined"'
+    act /reinstateStack
     post /deleteLastStack
     says 'Stack test-1 deleted'
     latest_action '.action == "deleteLastStack" and .stackName == "test-1"'
@@ -472,7 +475,7 @@ latest_action()
     mark deployed
     get /status
     expect 200 '(.now | test("Z$")) and .queue == [] and (.stacks | length == 1)' \
-        ".project == {\"name\":\"$PROJECT\",\"prefix\":\"test-\",\"initialCommit\":\"zero\",\"maxStacks\":3,\"leaseSeconds\":3600,\"maxLeaseSeconds\":86400,\"waitSeconds\":600}" \
+        ".project == {\"name\":\"$PROJECT\",\"prefix\":\"test-\",\"initialCommit\":\"zero\",\"maxStacks\":3,\"leaseSeconds\":3600,\"maxLeaseSeconds\":86400,\"waitSeconds\":600,\"quarantineAfter\":2,\"settleSeconds\":0,\"maxHeld\":1}" \
         '.stacks[0] | .stackName == "test-1" and .state == "leased" and .nextState == null and .branch == "topic" and .lastDeployedCommit == "deployed" and .fence == 2' \
         ".stacks[0].lease | .fence == 2 and .keyName == \"$PROJECT-admin\" and .branch == \"topic\" and .commit == \"c\" and .purpose == \"test\" and .changedUnits == 1" \
         '.stacks[0].lease | .job == {"url":"https://ci.example/9","name":"it","user":"ada"} and .askedAt <= .grantedAt and .grantedAt <= .deployedAt and .deployedAt < .expiresAt' \

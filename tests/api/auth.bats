@@ -25,8 +25,8 @@ setup()
 }
 
 READS=(/listStacks /status /history /actions)
-CI_CALLS=(/requestStack /setLastDeployedCommit /releaseStack /deleteLastStack /extendLease /cancelRequest)
-ADMIN_CALLS=(/holdStack /quarantineStack /reinstateStack /revokeLease /addStacks /deleteStack /updateProject)
+CI_CALLS=(/requestStack /setLastDeployedCommit /releaseStack /deleteLastStack /extendLease /cancelRequest /markUnits /reinstateStack)
+ADMIN_CALLS=(/holdStack /quarantineStack /revokeLease /addStacks /deleteStack /updateProject)
 
 # from N: another address of this machine, so that the limit on strangers counts anew.
 from()

@@ -178,10 +178,10 @@ granted()
     give
     changed_for '{"a":"2"}'
     [[ $CHANGED == '' ]]
-    take '{"units":{"a":"2"}}'
+    take '{"units":{"a":"3"}}'
     mark
     give '"outcome":"deployFailed"'
-    changed_for '{"a":"2"}'
+    changed_for '{"a":"3"}'
     [[ $CHANGED == a ]]
     sees /listStacks '.stacks[0].lastDeployedCommit == "c1"'
 }
