@@ -158,7 +158,8 @@ def check_field(path, name, schema, calls, required):
     for kind, rest in calls.items():
         wanted = {"fields_text": "string", "fields_word": "string", "fields_url": "string",
                   "fields_lease_id": "string", "fields_bool": "boolean", "fields_units": "object",
-                  "fields_object": "object", "fields_integer": "integer",
+                  "fields_object": "object", "fields_integer": "integer", "fields_marks": "object",
+                  "fields_names": "array", "fields_durations": "object",
                   "read_seconds": "integer"}.get(kind)
         if wanted and types != [wanted]:
             fault("%s: %s is %s in the source, %s in openapi.json", path, name, wanted, types)
@@ -171,8 +172,12 @@ def check_field(path, name, schema, calls, required):
         # A shorter one is checked beside it, as for `prefix`.
         if longest and schema.get("maxLength", 10 ** 9) > longest():
             fault("%s: %s has %d bytes at most in the source", path, name, longest())
-        if kind == "fields_units" and schema["maxProperties"] != constant("FIELD_UNITS_MAX"):
+        if kind in ("fields_units", "fields_marks", "fields_names", "fields_durations") and \
+                schema.get("maxItems", schema.get("maxProperties")) != constant("FIELD_UNITS_MAX"):
             fault("%s: %s has another largest number of units in the source", path, name)
+
+
+ONE_OF_TWO = {"/cancelRequest": "requestId", "/markUnits": "units"}
 
 
 def check_bodies():
@@ -184,8 +189,8 @@ def check_bodies():
         schema = follow(content["schema"])
         found = fields_of(body, known)
         # One of two is needed there, which no list of required fields can say.
-        if path == "/cancelRequest":
-            found["", "requestId"].pop("fields_require", None)
+        if path in ONE_OF_TWO:
+            found["", ONE_OF_TWO[path]].pop("fields_require", None)
         ours = {("", name): (one, name in schema.get("required", []))
                 for name, one in schema["properties"].items()}
         for name, one in schema["properties"].items():
@@ -223,6 +228,8 @@ def check_words():
          set(table("lease_states")) - {"waiting", "active"})
     same("outcomes", SCHEMAS["Outcome"]["enum"], table("outcomes"))
     same("purposes", SCHEMAS["Purpose"]["enum"], table("purposes"))
+    same("contents of a mark", set(SCHEMAS["SetLastDeployedCommit"]["properties"]["content"]["enum"]) - {None},
+         table("marks"))
     version = re.search(r"^VERSION := (\S+)$", read("Makefile"), re.M)[1]
     if DOC["info"]["version"] != version:
         fault("the version is %s in the Makefile, %s in openapi.json", version, DOC["info"]["version"])

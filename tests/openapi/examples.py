@@ -104,7 +104,8 @@ class World:
             self.post("/deleteStack", {"stackName": stack["stackName"]})
             if "lease" in stack:
                 self.post("/revokeLease", {"stackName": stack["stackName"]})
-        self.post("/updateProject", {"maxStacks": 10, "waitSeconds": 600, "initialCommit": None})
+        self.post("/updateProject", {"maxStacks": 10, "waitSeconds": 600, "initialCommit": None,
+                                     "quarantineAfter": 2, "settleSeconds": 0})
 
     def lease(self, **fields):
         return self.post("/requestStack", fields)[1]
@@ -162,6 +163,12 @@ def with_held(world):
     return {}
 
 
+def with_own_hold(world):
+    own = with_lease(world)
+    world.post("/releaseStack", {"stackName": "test-1", "leaseId": own["leaseId"], "outcome": "hold"})
+    return own
+
+
 def with_nothing(world):
     world.clean()
     return {"requestId": new_id()}
@@ -173,19 +180,23 @@ def new_id():
 
 NEEDS = {
     "/requestStack": {"plain": with_idle, "content": with_nothing, "refresh": with_two_idle},
-    "/setLastDeployedCommit": {"plain": with_lease, "owned": with_lease},
-    "/releaseStack": {"plain": with_lease, "owned": with_lease, "hold": with_lease},
+    "/setLastDeployedCommit": {"plain": with_lease, "owned": with_lease, "asMarked": with_lease},
+    "/markUnits": {"before": with_lease, "done": with_lease},
+    "/releaseStack": {"plain": with_lease, "owned": with_lease, "hold": with_lease, "cutOff": with_lease},
     "/deleteLastStack": {"none": with_idle},
     "/extendLease": {"heartbeat": with_lease, "seconds": with_lease},
     "/cancelRequest": {"own": with_waiting, "byNumber": with_waiting},
     "/holdStack": {"hold": with_idle, "atOnce": with_lease},
     "/quarantineStack": {"quarantine": with_idle},
-    "/reinstateStack": {"reinstate": with_held},
+    "/reinstateStack": {"ownHold": with_own_hold, "reinstate": with_held},
     "/revokeLease": {"revoke": with_lease, "fenced": with_lease},
     "/addStacks": {"two": with_idle},
     "/deleteStack": {"delete": with_idle},
     "/updateProject": {"settings": with_idle, "forget": with_nothing},
 }
+
+# Examples that more than the call's own role is needed for.
+ADMIN_ONLY = {("/reinstateStack", "reinstate")}
 
 
 def send_examples(world, path, method, operation):
@@ -209,7 +220,7 @@ def send_examples(world, path, method, operation):
             world.blame(method, path, ["example %s: %s" % (name, fault) for fault in faults])
         real = NEEDS[path][name](world)
         body = {field: real.get(field, value) for field, value in body.items()}
-        world.expect(200, "POST", path, body, role=role)
+        world.expect(200, "POST", path, body, role="admin" if (path, name) in ADMIN_ONLY else role)
         # Plain curl sends this type.
         if not body:
             world.expect(200, "POST", path, "", role=role,
@@ -270,8 +281,8 @@ def wrong_fields(world, path, operation, role):
             answer = world.expect("invalidField", "POST", path, {**good, name: value}, role=role)
             if answer.get("error", {}).get("field", "").split(".")[0] != name:
                 world.blame("post", path, ["%s should be named as invalid" % name])
-    if path == "/cancelRequest":
-        world.expect("missingField", "POST", path, {}, role=role)
+    if path in ("/cancelRequest", "/markUnits"):
+        world.expect("missingField", "POST", path, good, role=role)
 
 
 def wrong_values(description, field):
@@ -279,7 +290,7 @@ def wrong_values(description, field):
     if "anyOf" in field:
         field = description.follow(field["anyOf"][0])
     kind = field["type"][0] if isinstance(field["type"], list) else field["type"]
-    yield {"string": 7, "integer": "7", "boolean": "true", "object": []}[kind]
+    yield {"string": 7, "integer": "7", "boolean": "true", "object": [], "array": {}}[kind]
     if kind == "integer":
         yield field["minimum"] - 1
         yield min(field["maximum"] + 1, 2 ** 63)
@@ -294,6 +305,11 @@ def wrong_values(description, field):
         yield {"u%d" % number: "1" for number in range(field["maxProperties"] + 1)}
         yield {"": "1"}
         yield {"unit": ""}
+    if kind == "array":
+        yield ["u%d" % number for number in range(field["maxItems"] + 1)]
+        yield ["unit", "unit"]
+        yield [""]
+        yield [1]
     for name, inner in field.get("properties", {}).items():
         for value in wrong_values(description, inner):
             yield {name: value}
@@ -347,9 +363,26 @@ def errors_of_leases(world):
         world.expect("wrongLeaseId", "POST", path, {**body, "leaseId": "no leaseId at all"})
         world.expect(200, "POST", "/releaseStack", {"stackName": "test-1", "leaseId": own["leaseId"]})
         world.expect("unknownStack", "POST", path, {**body, "stackName": "test-99"})
-    for path, body in (("/setLastDeployedCommit", mark), ("/extendLease", {"stackName": "test-1"})):
+    units = {"stackName": "test-1", "units": {"a": None}}
+    for path, body in (("/setLastDeployedCommit", mark), ("/extendLease", {"stackName": "test-1"}),
+                       ("/markUnits", units)):
         world.expect("leaseLost", "POST", path, {**body, "leaseId": own["leaseId"]})
-    world.expect("unknownStack", "POST", "/extendLease", {"stackName": "test-99", "leaseId": own["leaseId"]})
+    for path, body in (("/extendLease", {}), ("/markUnits", units)):
+        world.expect("unknownStack", "POST", path, {**body, "stackName": "test-99", "leaseId": own["leaseId"]})
+    world.lease()
+    world.expect("wrongLeaseId", "POST", "/markUnits", {**units, "leaseId": secrets.token_hex(16)})
+
+
+def errors_of_holds(world):
+    with_own_hold(world)
+    world.expect("leaseIdRequired", "POST", "/reinstateStack", {"stackName": "test-1"}, role="ci")
+    world.expect("wrongLeaseId", "POST", "/reinstateStack",
+                 {"stackName": "test-1", "leaseId": secrets.token_hex(16)}, role="ci")
+    world.clean()
+    world.post("/updateProject", {"maxHeld": 0})
+    world.lease()
+    world.expect(200, "POST", "/releaseStack", {"stackName": "test-1", "outcome": "hold"})
+    world.post("/updateProject", {"maxHeld": 5})
 
 
 def errors_of_administration(world):
@@ -482,7 +515,8 @@ def main():
     world.clean()
     for path, method, operation in operations:
         general_errors(world, path, method, operation)
-    for scenario in (errors_of_requests, errors_of_leases, errors_of_administration, errors_of_parts, errors_of_rates):
+    for scenario in (errors_of_requests, errors_of_leases, errors_of_holds, errors_of_administration,
+                     errors_of_parts, errors_of_rates):
         scenario(world)
     for path, method, _ in operations:
         faults = [line for (_, where), lines in world.faults.items() if where == path for line in lines]
