@@ -105,8 +105,8 @@ stack_table()
 {
     # shellcheck disable=SC2016 # jq's variables
     jq -r "$jq_words"'. as $all | .now as $now
-        | ["STACK", "STATE", "BRANCH", "LAST DEPLOYED", "WHO", "SINCE", "ENDS IN", "WHY"],
-          (.stacks[] | [.stackName, .state + (if .nextState then " → " + .nextState else "" end), (.lease.branch // .branch | clean),
+        | ["STACK", "STATE", "DEPLOYS", "BRANCH", "LAST DEPLOYED", "WHO", "SINCE", "ENDS IN", "WHY"],
+          (.stacks[] | [.stackName, .state + (if .nextState then " → " + .nextState else "" end), health, (.lease.branch // .branch | clean),
             (.lastDeployedCommit | short), (holder | clean), ((.lease.grantedAt // .modified) | since($now)), ends($now), (why | clean)])
         | @tsv' <<<"$answer" | table
 }

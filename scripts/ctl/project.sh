@@ -14,6 +14,9 @@ Settings:
   --wait-seconds S         how long a request waits by default (0 to 3600, default 600)
   --lease-seconds S        lease time by default (1 to 86400, default 3600)
   --max-lease-seconds S    largest lease time, extensions included (1 to 86400, default 86400)
+  --quarantine-after N     a stack on which deploys of N branches failed in a row is quarantined (0 to 16, 0: never, default 2)
+  --settle-seconds S       for how long nobody gets a stack whose deploy was cut off (0 to 86400, default 0)
+  --max-held N             how many stacks jobs may hold at a time (0 to 100000, default "half" of --max-stacks)
 
 The prefix can change only while the project has no stacks. Two projects with one prefix would lend the
 same stack twice, unless they deploy to different accounts: then say --same-prefix. delete removes the
@@ -52,10 +55,19 @@ project_settings()
             assignments+=("initial_commit = NULLIF($(text "$value"), '')")
             continue
             ;;
+        --max-held)
+            if [[ $value == half ]]; then
+                assignments+=('max_held = NULL')
+                continue
+            fi
+            column=max_held && check_number "$option" "$value" 0 100000
+            ;;
         --max-stacks) column=max_stacks && check_number "$option" "$value" 0 100000 ;;
         --wait-seconds) column=wait_s && check_number "$option" "$value" 0 3600 ;;
         --lease-seconds) column=lease_s && check_number "$option" "$value" 1 86400 ;;
         --max-lease-seconds) column=max_lease_s && check_number "$option" "$value" 1 86400 ;;
+        --quarantine-after) column=quarantine_after && check_number "$option" "$value" 0 16 ;;
+        --settle-seconds) column=settle_s && check_number "$option" "$value" 0 86400 ;;
         *) usage "unknown setting $option" "$project_help" ;;
         esac
         assignments+=("$column = $((10#$value))")
@@ -139,10 +151,11 @@ project_update()
 
 project_list()
 {
-    local initial_commit stacks lent waiting
+    local initial_commit max_held stacks lent waiting
 
     (($# == 0)) || usage "unknown argument $1" "$project_help"
     initial_commit="CONVERT(TRIM(TRAILING X'00' FROM initial_commit) USING utf8mb4)"
+    max_held='COALESCE(max_held, GREATEST(max_stacks DIV 2, 1))'
     stacks="(SELECT COUNT(*) FROM stack s WHERE s.project_id = p.project_id AND s.state <> 'deleted')"
     lent="(SELECT COUNT(*) FROM lease l WHERE l.project_id = p.project_id AND l.state = 'active')"
     waiting="(SELECT COUNT(*) FROM lease l WHERE l.project_id = p.project_id AND l.state = 'waiting')"
@@ -150,13 +163,14 @@ project_list()
     if [[ -n $json ]]; then
         sql "SELECT JSON_OBJECT('name', name, 'prefix', prefix, 'initialCommit', $initial_commit,
             'maxStacks', max_stacks, 'waitSeconds', wait_s, 'leaseSeconds', lease_s, 'maxLeaseSeconds', max_lease_s,
+            'quarantineAfter', quarantine_after, 'settleSeconds', settle_s, 'maxHeld', $max_held,
             'stacks', $stacks, 'leased', $lent, 'waiting', $waiting,
             'created', $(iso created), 'modified', $(iso modified)) FROM project p ORDER BY name"
         printf '[%s]\n' "$(joined "${rows[@]}")"
     else
         sql "SELECT name, CONCAT(prefix, 'N'), COALESCE($initial_commit, '-'), max_stacks, wait_s, lease_s, max_lease_s,
-            $stacks, $lent, $waiting FROM project p ORDER BY name"
-        printf '%s\n' $'NAME\tSTACK NAMES\tINITIAL COMMIT\tMAX STACKS\tWAIT S\tLEASE S\tMAX LEASE S\tSTACKS\tLENT\tWAITING' "${rows[@]}" | table
+            quarantine_after, settle_s, $max_held, $stacks, $lent, $waiting FROM project p ORDER BY name"
+        printf '%s\n' $'NAME\tSTACK NAMES\tINITIAL COMMIT\tMAX STACKS\tWAIT S\tLEASE S\tMAX LEASE S\tQUARANTINE AFTER\tSETTLE S\tMAX HELD\tSTACKS\tLENT\tWAITING' "${rows[@]}" | table
     fi
     session_end
 }

@@ -72,5 +72,7 @@ jq_words='
     def holder: if .lease then person else .hold.owner end;
     def why: if .hold then .hold.reason else .lease.job.url end;
     def ends($now): if .lease then (.lease.expiresInSeconds | span) else (.hold.until | until($now)) end;
+    def health: [if (.failedDeploys // 0) > 0 then "\(.failedDeploys) failed" else empty end, if .unsettled then "unsettled" else empty end]
+        | join(", ") | if . == "" then "-" else . end;
     def counts: [.stacks[].state] | group_by(.) | map("\(length) \(.[0])") | join(", ");
 '

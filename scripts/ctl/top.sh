@@ -17,6 +17,7 @@ top_picture()
         .now as $now | .last24Hours as $day
         | ([.stacks[] | select(.lease)] | length) as $lent
         # Lent stacks first, then broken ones, then free ones: a small screen shows what matters.
+        | ([14, ([30, $width - 86] | min)] | max) as $branch
         | (.stacks | sort_by(.state | rank)) as $stacks
         | ([$height - 7, 2] | max) as $room
         | ([(.queue | length), ([$room / 3 | floor, $room - ($stacks | length)] | max)] | min) as $queued
@@ -24,9 +25,9 @@ top_picture()
         | ("\(.project.name)   \($lent) of \($stacks | length) stacks lent, at most \(.project.maxStacks)   \(.queue | length) waiting   \($now[11:19]) UTC" | line("bold")),
           ("24 h: \($day.granted) granted, \($day.expired) expired   wait p50 \($day.waitSeconds.p50 | span), p95 \($day.waitSeconds.p95 | span)   hold p50 \($day.holdSeconds.p50 | span)" | line("plain")),
           ("" | line("plain")),
-          ("\("STACK" | cell(12)) \("STATE" | cell(11)) \("BRANCH" | cell(18)) \("WHO" | cell(14)) \("SINCE" | cell(9)) ENDS IN" | line("dim")),
+          ("\("STACK" | cell(12)) \("STATE" | cell(11)) \("BRANCH" | cell($branch)) \("WHO" | cell(10)) \("SINCE" | cell(9)) \("ENDS IN" | cell(9)) DEPLOYS" | line("dim")),
           ($stacks[:$shown][] | . as $stack
-            | "\(.stackName | cell(12)) \(.state | cell(11)) \(.lease.branch // .branch | cell(18)) \(holder | cell(14)) \((.lease.grantedAt // .modified) | since($now) | cell(9)) \(ends($now))"
+            | "\(.stackName | cell(12)) \(.state | cell(11)) \(.lease.branch // .branch | cell($branch)) \(holder | cell(10)) \((.lease.grantedAt // .modified) | since($now) | cell(9)) \(ends($now) | cell(9)) \(health | if . == "-" then "" else . end)"
             | line($stack.state)),
           (if $shown < ($stacks | length) then "and \(($stacks | length) - $shown) more" | line("dim") else empty end),
           (if $queued > 0 then

@@ -60,6 +60,20 @@ state_of()
     [ "$(query "SELECT key_name, reason FROM action WHERE verb = 'deleteStack'")" = $'orchestratorctl.ann\ttoo many' ]
 }
 
+@test "a stack shows its failed deploys, and that one was cut off" {
+    local lease
+    lease=$(borrow '{"branch":"red"}')
+    local name id
+    name=$(jq -r .stackName <<<"$lease")
+    id=$(jq -r .leaseId <<<"$lease")
+    call "$key" /releaseStack --request POST --data-raw "{\"stackName\":\"$name\",\"leaseId\":\"$id\",\"outcome\":\"deployFailed\",\"interrupted\":true}"
+    ctl stack list | grep -E "^$name +available +1 failed, unsettled +red "
+    LINES=24 COLUMNS=100 ctl top --once | grep -E "^$name +available .* 1 failed, unsettled$"
+    ctl stack hold "$name" --seconds 60
+    ctl stack reinstate "$name"
+    ctl stack list | grep -E "^$name +available +- "
+}
+
 @test "what the program refuses is said in its words" {
     run ctl stack hold test-99
     [ "$status" -eq 1 ]

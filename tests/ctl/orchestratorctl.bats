@@ -18,15 +18,19 @@ teardown_file()
 @test "a project has the settings that it was created with" {
     ctl project create defaults --same-prefix
     ctl project create full --prefix pr. --initial-commit "it's \"é\" \\" --max-stacks 0 --wait-seconds 0 \
-        --lease-seconds 1 --max-lease-seconds 86400
+        --lease-seconds 1 --max-lease-seconds 86400 --quarantine-after 0 --settle-seconds 86400 --max-held 3
     run ctl project list --json
     jq -e '.[] | select(.name == "defaults") | .prefix == "test-" and .initialCommit == null and .maxStacks == 10
-        and .waitSeconds == 600 and .leaseSeconds == 3600 and .maxLeaseSeconds == 86400 and .stacks == 0' <<<"$output"
+        and .waitSeconds == 600 and .leaseSeconds == 3600 and .maxLeaseSeconds == 86400 and .quarantineAfter == 2
+        and .settleSeconds == 0 and .maxHeld == 5 and .stacks == 0' <<<"$output"
     jq -e '.[] | select(.name == "full") | .prefix == "pr." and .initialCommit == "it'\''s \"é\" \\"
         and .maxStacks == 0 and .waitSeconds == 0 and .leaseSeconds == 1
+        and .quarantineAfter == 0 and .settleSeconds == 86400 and .maxHeld == 3
         and (.created | test("^20..-..-..T..:..:..\\....Z$"))' <<<"$output"
     run ctl project list
     grep -E '^full +pr\.N ' <<<"$output"
+    ctl project update full --max-stacks 1 --max-held half
+    ctl project list --json | jq -e '.[] | select(.name == "full") | .maxHeld == 1'
 }
 
 @test "a project's name is taken once" {
@@ -107,7 +111,8 @@ teardown_file()
     local before bad
     before=$(query 'SELECT * FROM project')
     for bad in '--max-stacks 100001' '--max-stacks -1' '--max-stacks 1x' '--max-stacks 0x10' '--wait-seconds 3601' \
-        '--lease-seconds 0' '--lease-seconds 86401' '--max-lease-seconds 0' '--prefix a/b' '--prefix' '--what 1' \
+        '--lease-seconds 0' '--lease-seconds 86401' '--max-lease-seconds 0' '--quarantine-after 17' \
+        '--settle-seconds 86401' '--max-held -1' '--max-held most' '--prefix a/b' '--prefix' '--what 1' \
         '--lease-seconds 3600 --max-lease-seconds 3599' "--prefix $(printf 'x%.0s' {1..64})" ''; do
         # shellcheck disable=SC2086
         run ctl project update shop $bad
