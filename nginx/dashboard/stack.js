@@ -3,7 +3,7 @@
 import { byId, el, foreign, setText } from './dom.js';
 import { commit, date, duration, moment, plural } from './format.js';
 import { jobLink } from './job.js';
-import { STATES, isNext, timesOf } from './stacks.js';
+import { STATES, isNext, timesOf, troubleOf } from './stacks.js';
 import { stripPicture } from './strip.js';
 
 const LEASES = 20;
@@ -97,6 +97,12 @@ function facts(stack, now) {
     ['Since', time(times.since, now), ` (${duration((now - times.since) / 1000)})`],
     ['Deployed commit', foreign(stack.lastDeployedCommit ?? 'none', { class: 'code' })],
   ];
+  if (stack.failedDeploys) {
+    list.push(['Deploys', `${troubleOf(stack)}, of ${plural(stack.failedBranches, 'branch', 'branches')}, since `,
+      time(Date.parse(stack.failedSince), now)]);
+  } else if (stack.unsettled) {
+    list.push(['Deploys', 'one was cut off ', time(Date.parse(stack.unsettledSince), now)]);
+  }
   if (times.until) list.push(['Ends', time(times.until, now), ` (in ${duration((times.until - now) / 1000)})`]);
   if (stack.lease) {
     const { lease } = stack;

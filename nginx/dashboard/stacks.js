@@ -1,7 +1,7 @@
 /* stacks: the rows of the table of stacks. */
 
 import { KeyedList, byId, cell, el, foreign, setAttribute, setText } from './dom.js';
-import { commit, date, moment, running } from './format.js';
+import { commit, date, moment, plural, running } from './format.js';
 import { jobLink } from './job.js';
 import { stripPicture } from './strip.js';
 
@@ -37,6 +37,7 @@ export class StackRows {
     name.addEventListener('click', () => this.open(stackName));
     const badge = el('span');
     const next = el('span', { class: 'note' });
+    const deploys = el('span', { class: 'note' });
     const since = el('time');
     const sinceFor = el('span', { class: 'note' });
     const left = el('span');
@@ -56,6 +57,7 @@ export class StackRows {
       setText(badge, STATES[stack.state]);
       badge.className = `badge ${stack.state}`;
       setText(next, isNext(stack) ? `then ${stack.nextState}` : '');
+      setText(deploys, troubleOf(stack));
       branch.replaceChildren(foreign(stack.lease?.branch ?? stack.branch ?? '–'));
       deployed.replaceChildren(foreign(commit(stack.lastDeployedCommit) || '–', { title: stack.lastDeployedCommit }));
       holder.replaceChildren(...holderOf(stack));
@@ -73,7 +75,7 @@ export class StackRows {
     };
     const node = el('tr', { role: 'row' },
       el('th', { role: 'rowheader', scope: 'row' }, name),
-      cell('State', null, badge, next),
+      cell('State', null, badge, next, deploys),
       branch, deployed, holder,
       cell('Since', null, since, sinceFor),
       cell('Ends in', 'number', left),
@@ -84,6 +86,12 @@ export class StackRows {
 
 export function isNext(stack) {
   return Boolean(stack.nextState) && stack.nextState !== 'available';
+}
+
+/* What its latest deploys came to; '' if they did well. */
+export function troubleOf({ failedDeploys, unsettled }) {
+  return [failedDeploys ? plural(failedDeploys, 'failed deploy') : '', unsettled ? 'unsettled' : '']
+    .filter(Boolean).join(', ');
 }
 
 /* Since when it is as it is, and until when. */
