@@ -20,14 +20,14 @@ suite = Suite()
 ROUTES = {
     "/requestStack": ("POST", "ci"),
     "/setLastDeployedCommit": ("POST", "ci"),
+    "/markUnits": ("POST", "ci"),
     "/releaseStack": ("POST", "ci"),
     "/deleteLastStack": ("POST", "ci"),
     "/extendLease": ("POST", "ci"),
     "/cancelRequest": ("POST", "ci"),
     "/holdStack": ("POST", "admin"),
     "/quarantineStack": ("POST", "admin"),
-    "/reinstateStack": ("POST", "ci"),
-    "/markUnits": ("POST", "ci"),
+    "/reinstateStack": ("POST", "ci"),  # its own hold, by its leaseId
     "/revokeLease": ("POST", "admin"),
     "/addStacks": ("POST", "admin"),
     "/deleteStack": ("POST", "admin"),
