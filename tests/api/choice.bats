@@ -240,8 +240,8 @@ granted()
     give '"outcome":"hold","reason":"look at the table","holdSeconds":3000'
     get /status
     expect 200 '.stacks[0] | .state == "held" and .hold.owner == "ada" and .hold.reason == "look at the table" and (.hold.until | test("Z$"))'
-    post /requestStack '{"waitSeconds":0}'
-    expect_error 503 noStackAvailable
+    post /requestStack '{"branch":"other","waitSeconds":0}'
+    expect_error 503 noStackAvailable '.error.held == 1'
     sees /listStacks '.stacks[0].isAvailable == false'
     sees /history '.requests[] | select(.outcome == "hold") | .state == "released"'
 }
@@ -250,7 +250,7 @@ granted()
     new_project --max-stacks 1
     take
     give '"outcome":"hold","holdSeconds":1'
-    later next POST /requestStack
+    later next POST /requestStack '{"branch":"other"}'
     answer_of next
     expect 200 '.stackName == "test-1"'
 }
