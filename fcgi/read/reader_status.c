@@ -146,7 +146,7 @@ static void put_stack(const struct page *page, const struct database_row *row)
         reader_put_text(json, "owner", row, SHOWN_OWNER);
         reader_put_text(json, "reason", row, SHOWN_REASON);
         reader_put_time(json, "until", row, SHOWN_HELD_UNTIL);
-        json_put_bool(json, "byJob", database_uint(row, SHOWN_HELD_BY_JOB, 0) != 0);
+        json_put_bool(json, "byJob", database_row_uint(row, SHOWN_HELD_BY_JOB, 0) != 0);
         json_close_object(json);
     }
     if (row->values[TENANT_NUMBER])

@@ -91,13 +91,20 @@ void clerk_mark(const struct clerk *clerk, struct pool *pool, struct command *co
 void clerk_mark_units(const struct clerk *clerk, struct pool *pool, struct command *command)
 {
     const struct command_mark_units *marks = &command->as.mark_units;
+    struct manifest *content;
     struct lease *lease;
     struct stack *stack = find_marked(pool, command, &lease);
 
     (void)clerk;
     if (!stack)
         return;
-    pool_set_new_content(pool, stack, content_mark(stack->content, marks->units, marks->removed));
+    content = content_mark(stack->content, marks->units, marks->removed);
+    if (content->count > CONTENT_UNITS_MAX) {
+        command->result.code = RESULT_TOO_MANY_UNITS;
+        manifest_unref(content);
+        return;
+    }
+    pool_set_new_content(pool, stack, content);
     lease->is_whole = false;
     clerk_call_note_heard(lease);
     pool_touch_lease(pool, lease);

@@ -57,7 +57,8 @@ enum result_code {
     RESULT_NO_MORE_STACK, /* deleteLastStack found none */
     RESULT_STACK_LEASED,
     RESULT_TOO_MANY_STACKS,
-    RESULT_STACKS_EXIST, /* the prefix can't change any more */
+    RESULT_TOO_MANY_UNITS, /* the content would outgrow CONTENT_UNITS_MAX */
+    RESULT_STACKS_EXIST,   /* the prefix can't change any more */
     RESULT_LEASE_ID_REQUIRED,
     RESULT_WRONG_LEASE_ID,
     RESULT_LEASE_LOST,

@@ -12,6 +12,9 @@
 
 #include <stdbool.h>
 
+#define CONTENT_UNITS_MAX 4000 /* twice what one job may name: what it needs, and what it removes  \
+                                */
+
 #define UNIT_UNKNOWN "" /* a job's own fingerprints are never empty */
 
 /* What runs after a job's marks: each unit of `marks` has its fingerprint there, those of `removed`

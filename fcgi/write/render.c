@@ -363,6 +363,9 @@ static struct error_text error_of(enum result_code code)
     case RESULT_TOO_MANY_STACKS:
         return (struct error_text){409, "tooManyStacks",
                                    "The project would have more than maxStacks stacks"};
+    case RESULT_TOO_MANY_UNITS:
+        return (struct error_text){409, "tooManyUnits",
+                                   "The stack would run more than 4000 units; mark some removed"};
     case RESULT_STACKS_EXIST:
         return (struct error_text){409, "stacksExist",
                                    "The prefix cannot change while the project has stacks"};

@@ -371,6 +371,11 @@ def errors_of_leases(world):
         world.expect("unknownStack", "POST", path, {**body, "stackName": "test-99", "leaseId": own["leaseId"]})
     world.lease()
     world.expect("wrongLeaseId", "POST", "/markUnits", {**units, "leaseId": secrets.token_hex(16)})
+    lease = world.lease(requestId=new_id())
+    for part in range(3):
+        marks = {"unit-%d" % number: "1" for number in range(part * 2000, part * 2000 + 2000)}
+        world.expect(200 if part < 2 else "tooManyUnits", "POST", "/markUnits",
+                     {"stackName": lease["stackName"], "leaseId": lease["leaseId"], "units": marks})
 
 
 def errors_of_holds(world):
