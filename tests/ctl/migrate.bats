@@ -121,6 +121,37 @@ applied()
     [ "$(query "SELECT oldest_program FROM schema_version WHERE version = $second")" = "$second" ]
 }
 
+# old TEXT: in a database that has the first schema only.
+old()
+{
+    query "USE old; $1"
+}
+
+@test "the second schema keeps what the first one holds" {
+    local live='SELECT s.*, l.*, m.* FROM
+        (SELECT stack_no, state, fence, branch, last_deployed_commit, content, modified FROM stack) s,
+        (SELECT lease_no, state AS lease_state, HEX(lease_id), branch AS lease_branch, units, expires_at FROM lease) l,
+        (SELECT manifest_no, units AS text FROM manifest) m'
+    local before
+
+    query 'CREATE DATABASE old'
+    old "$(<"$ROOT/sql/0001_initial.sql")"
+    old "INSERT INTO project (name, max_stacks, created, modified) VALUES ('shop', 7, '2026-01-01', '2026-01-02');
+        INSERT INTO manifest VALUES (1, 1, '{\"a\":\"1\"}');
+        INSERT INTO stack (project_id, stack_no, state, fence, branch, last_deployed_commit, content, lease_no, created, modified)
+            VALUES (1, 3, 'leased', 9, 'main', 'c0ffee', 1, 5, '2026-01-01', '2026-01-03');
+        INSERT INTO lease (project_id, lease_no, state, key_name, branch, units, purpose, lease_s, asked_at, lease_id, stack_no, fence, expires_at)
+            VALUES (1, 5, 'active', 'key', 'main', 1, 'test', 60, '2026-01-03', REPEAT('k', 16), 3, 9, '2026-01-04')"
+    before=$(old "$live")
+    [[ $before == *leased*active* ]]
+    old "$(<"$ROOT/sql/0002_health.sql")"
+    [[ $(old "$live") == "$before" ]]
+    [[ $(old "SELECT max_stacks, quarantine_after, settle_s, max_held FROM project") == $'7\t2\t0\tNULL' ]]
+    [[ $(old "SELECT failed_deploys, held_by_job, failed_since, unsettled_since FROM stack") == $'0\t0\tNULL\tNULL' ]]
+    [[ $(old "SELECT whole, wont_resume FROM lease") == $'0\t0' ]]
+    query 'DROP DATABASE old'
+}
+
 @test "every column of the schema has a comment" {
     [ -z "$(query "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = DATABASE() AND column_comment = ''")" ]
 }
