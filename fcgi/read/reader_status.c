@@ -11,7 +11,7 @@ enum status_set { SET_PROJECT, SET_STACKS, SET_HOLD, SET_QUEUE, SET_ENDED, SET_C
 
 struct status_page {
     struct page page;
-    int open_set; /* the set whose JSON array is open; -1: none */
+    int open_set;      /* the set whose JSON array is open; -1: none */
     uint32_t lendable; /* stacks that come back to the queue */
     double mean_hold_s;
     uint32_t position; /* in the queue, of the latest row */

@@ -12,8 +12,8 @@
 
 #include <stdbool.h>
 
-#define CONTENT_UNITS_MAX 4000 /* twice what one job may name: what it needs, and what it removes  \
-                                */
+/* Twice what one job may name: what it needs, and what it removes. */
+#define CONTENT_UNITS_MAX 4000
 
 #define UNIT_UNKNOWN "" /* a job's own fingerprints are never empty */
 
