@@ -15,7 +15,7 @@ ALTER TABLE stack
   ADD COLUMN hold_lease_id   BINARY(16) NULL COMMENT 'secret of the lease that ended in the latest hold, which may end it',
   ADD COLUMN failed_deploys  INT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'deploys that failed or were cut off since deployed_at',
   ADD COLUMN failed_since    DATETIME(6) NULL COMMENT 'when the first of them did',
-  ADD COLUMN failed_branch   BINARY(255) NULL COMMENT 'branch of the latest of them',
+  ADD COLUMN failed_branch   BINARY(255) NULL COMMENT 'branch of the latest that failed, and was not cut off',
   ADD COLUMN unsettled_since DATETIME(6) NULL COMMENT 'when a deploy was cut off, so that the cloud may be at work still; NULL: it is at rest';
 
 ALTER TABLE lease

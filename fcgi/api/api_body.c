@@ -248,6 +248,7 @@ void api_body_update_project(struct fields *fields, const struct call *call,
     fields_integer(fields, "waitSeconds", 0, WAIT_MAX_S, &change->wait_s);
     fields_integer(fields, "quarantineAfter", 0, HEALTH_FAILURES_MAX, &change->quarantine_after);
     fields_integer(fields, "settleSeconds", 0, LEASE_MAX_S, &change->settle_s);
+    change->has_max_held = json_member(fields->object, "maxHeld") != NULL;
     fields_integer(fields, "maxHeld", 0, STACK_NUMBER_MAX, &change->max_held);
     fields_text(fields, "reason", FIELD_REASON_MAX, &command->reason);
 }

@@ -218,8 +218,8 @@ void fields_durations(struct fields *fields, const char *name, int64_t most)
         return;
     }
     for (const struct json_value *at = object->first; at; at = at->next)
-        if (at->type != JSON_NUMBER &&
-            (at->type != JSON_INTEGER || at->integer < 0 || at->integer > most))
+        if ((at->type != JSON_NUMBER && at->type != JSON_INTEGER) || at->number < 0 ||
+            at->number > (double)most)
             fields_fail(fields, name, "must give each unit 0 to %lld seconds", (long long)most);
 }
 

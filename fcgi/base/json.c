@@ -30,18 +30,19 @@ static int on_boolean(void *context, int truth)
 
 static int on_number(void *context, const char *text, size_t len)
 {
-    char digits[24];
     struct json_value *value = json_document_add(context, JSON_NUMBER);
+    char *digits;
     char *end;
 
-    if (!value || len >= sizeof digits)
-        return value != NULL;
-    memcpy(digits, text, len);
-    digits[len] = '\0';
+    if (!value)
+        return 0;
+    digits = mem_strndup(text, len);
+    value->number = strtod(digits, NULL);
     errno = 0;
     value->integer = strtoll(digits, &end, 10);
     if (*end == '\0' && errno == 0)
         value->type = JSON_INTEGER;
+    free(digits);
     return 1;
 }
 

@@ -25,6 +25,7 @@ struct json_value {
     enum json_type type;
     bool truth;
     int64_t integer;
+    double number;                  /* of JSON_INTEGER and JSON_NUMBER; infinite: out of range */
     const char *string;             /* UTF-8, no NUL inside */
     size_t length;                  /* bytes of string; items of an array; members of an object */
     const char *key;                /* name, if this is a member of an object */

@@ -19,7 +19,7 @@ static const struct gauge {
     {"stacks", "draining", NULL, "SUM(s.state = 'draining')"},
     {"stacks_unsettled", NULL, "Stacks on which a deploy was cut off.",
      "SUM(s.unsettled_since IS NOT NULL AND s.state <> 'deleted')"},
-    {"failed_deploys", NULL, "Deploys that failed on stacks since they last ran something whole.",
+    {"failed_deploys", NULL, "Deploys that failed or were cut off since the stacks last ran something whole.",
      "SUM(s.failed_deploys)"},
     {"requests", "waiting", "Live requests by state.",
      "(SELECT COUNT(*) FROM lease l WHERE l.project_id = p.project_id AND l.state = 'waiting')"},

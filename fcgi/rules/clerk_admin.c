@@ -215,7 +215,7 @@ void clerk_update_project(const struct clerk *clerk, struct pool *pool, struct c
     set_number(&pool->wait_s, change->wait_s);
     set_number(&pool->quarantine_after, change->quarantine_after);
     set_number(&pool->settle_s, change->settle_s);
-    if (change->max_held >= 0)
+    if (change->has_max_held)
         pool->max_held = change->max_held;
     pool->settings_dirty = true;
     snprintf(detail, sizeof detail,

@@ -153,7 +153,8 @@ struct command_update_project {
     int64_t wait_s;
     int64_t quarantine_after;
     int64_t settle_s;
-    int64_t max_held;
+    bool has_max_held;
+    int64_t max_held; /* -1 with has_max_held: half of max_stacks */
 };
 
 struct command_hang_up {

@@ -32,6 +32,12 @@ static bool has_failed_for(const struct health *health, const char *branch)
     return at != NULL;
 }
 
+static void count_failed(struct health *health, int64_t now)
+{
+    if (health->failed_deploys++ == 0)
+        health->failed_since = now;
+}
+
 void health_note_failure(struct health *health, const struct failure *failure)
 {
     if (!has_failed_for(health, failure->branch) && health->failure_count < HEALTH_FAILURES_MAX) {
@@ -43,9 +49,23 @@ void health_note_failure(struct health *health, const struct failure *failure)
         copy->at = failure->at;
         health_add(health, copy);
     }
-    if (health->failed_deploys++ == 0)
-        health->failed_since = failure->at;
+    count_failed(health, failure->at);
     mem_replace(&health->failed_branch, failure->branch);
+}
+
+void health_note_cut_off(struct health *health, int64_t now)
+{
+    count_failed(health, now);
+    health->unsettled_since = now;
+}
+
+int64_t health_first_failure(const struct health *health)
+{
+    const struct failure *at = health->failures;
+
+    while (at && at->next)
+        at = at->next;
+    return at ? at->at : 0;
 }
 
 static void free_failures(struct health *health)

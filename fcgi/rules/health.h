@@ -1,6 +1,7 @@
 /*
  * health: which deploys failed on a stack since it last ran something whole, and whether the cloud
- * may still be at work on one that was cut off. Part of a stack; writer's thread only.
+ * may still be at work on one that was cut off. A deploy that was cut off is counted, but it never
+ * speaks against the stack: its job was cancelled, or fell silent. Writer's thread only.
  */
 #ifndef HEALTH_H
 #define HEALTH_H
@@ -23,9 +24,9 @@ struct failure {
 
 struct health {
     int64_t deployed_at;     /* when it last ran something whole; 0: never */
-    uint32_t failed_deploys; /* since then */
-    int64_t failed_since;    /* 0: none failed, like the next three */
-    char *failed_branch;     /* of the latest */
+    uint32_t failed_deploys; /* since then, with those that were cut off */
+    int64_t failed_since;    /* the first of them; 0: none */
+    char *failed_branch;     /* of the latest that failed by itself; NULL: none, like the next two */
     struct failure *failures;
     uint32_t failure_count;
     int64_t unsettled_since; /* 0: the cloud is at rest */
@@ -39,6 +40,9 @@ void failure_free(struct failure *failure);
 
 /* Copies the texts. Only a branch's first failure is kept whole; the others count. */
 void health_note_failure(struct health *health, const struct failure *failure);
+/* Times are in microseconds. */
+void health_note_cut_off(struct health *health, int64_t now);
+int64_t health_first_failure(const struct health *health); /* when; 0: none */
 /* No deploy has failed any more. Whether one had. */
 bool health_forget_failures(struct health *health);
 

@@ -28,6 +28,7 @@ static bool is_deploying(const struct lease *lease)
  * spare this one: a broken main must not empty it. */
 static bool is_broken(const struct pool *pool, const struct stack *stack)
 {
+    int64_t since = health_first_failure(&stack->health);
     uint32_t quarantined = 0;
     bool others_do_well = false;
 
@@ -38,13 +39,14 @@ static bool is_broken(const struct pool *pool, const struct stack *stack)
         if (!at || at == stack || at->state == STACK_DELETED)
             continue;
         quarantined += at->state == STACK_QUARANTINED;
-        if (at->health.deployed_at >= stack->health.failed_since)
+        if (at->health.deployed_at >= since)
             others_do_well = true;
     }
     return others_do_well && 2 * (quarantined + 1) <= pool->max_stacks;
 }
 
-static void note_failure(struct pool *pool, const struct lease *lease, bool cut_off)
+/* The deploy failed by itself: it may be the stack's fault. */
+static void note_failure(struct pool *pool, const struct lease *lease)
 {
     struct stack *stack = lease->stack;
     char *reason;
@@ -54,10 +56,6 @@ static void note_failure(struct pool *pool, const struct lease *lease, bool cut_
                                                           .job_name = lease->job_name,
                                                           .job_url = lease->job_url,
                                                           .at = pool->now});
-    if (cut_off) {
-        stack->health.unsettled_since = pool->now;
-        pool_due_at(pool, pool->now + pool->settle_s * TIMES_SECOND);
-    }
     pool_touch_stack(pool, stack, STACK_HEALTH);
     if (stack->next_state != STACK_AVAILABLE || !is_broken(pool, stack))
         return;
@@ -67,12 +65,21 @@ static void note_failure(struct pool *pool, const struct lease *lease, bool cut_
     free(reason);
 }
 
+/* The job went in the middle of its deploy: nothing that the stack could help. */
+static void note_cut_off(struct pool *pool, struct stack *stack)
+{
+    health_note_cut_off(&stack->health, pool->now);
+    pool_due_at(pool, pool->now + pool->settle_s * TIMES_SECOND);
+    pool_touch_stack(pool, stack, STACK_HEALTH);
+}
+
 void pool_settle_health(struct pool *pool, const struct lease *lease, enum lease_state state,
                         enum outcome outcome)
 {
     bool taken = state == LEASE_EXPIRED || state == LEASE_REVOKED;
-    bool cut_off = taken ? is_deploying(lease) : lease->is_cut_off;
 
-    if (taken ? cut_off : outcome == OUTCOME_DEPLOY_FAILED)
-        note_failure(pool, lease, cut_off);
+    if (taken ? is_deploying(lease) : lease->is_cut_off)
+        note_cut_off(pool, lease->stack);
+    else if (outcome == OUTCOME_DEPLOY_FAILED)
+        note_failure(pool, lease);
 }

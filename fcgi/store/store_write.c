@@ -291,7 +291,9 @@ static void write_settings(struct buf *sql, const struct pool *pool)
                " quarantine_after = %u, settle_s = %u",
                pool->max_stacks, pool->lease_s, pool->max_lease_s, pool->wait_s,
                pool->quarantine_after, pool->settle_s);
-    if (pool->max_held >= 0)
+    if (pool->max_held < 0)
+        buf_puts(sql, ", max_held = NULL");
+    else
         buf_printf(sql, ", max_held = %lld", (long long)pool->max_held);
     buf_puts(sql, ", modified = ");
     sql_time(sql, pool->now);

@@ -68,7 +68,7 @@ fail_deploy()
     give '"outcome":"success"'
     take '{"units":{"a":"2","b":"1"},"leaseSeconds":1}'
     eventually is_in_state test-1 available
-    sees /status '.stacks[0] | .unsettled and .failedDeploys == 1 and .failedBranches == 1 and .unsettledSince == .failedSince'
+    sees /status '.stacks[0] | .unsettled and .failedDeploys == 1 and .failedBranches == 0 and .unsettledSince == .failedSince'
     take '{"units":{"a":"1","b":"1"}}'
     expect 200 '.changedUnits == ["a"]' .unsettled
     mark
@@ -110,6 +110,20 @@ fail_deploy()
     post /reinstateStack '{"stackName":"test-2"}'
     expect 200
     sees /status '.stacks[1] | .state == "available" and .failedDeploys == 0'
+}
+
+@test "leases that fall silent never speak against a stack: whatever their branches, it stays in the pool" {
+    new_project --max-stacks 2
+    take '{"branch":"good"}' # test-1
+    good=$LEASE
+    for branch in one two three; do
+        take "{\"branch\":\"$branch\",\"units\":{\"a\":\"1\"}}"
+        [[ $STACK == test-2 ]]
+        give '"outcome":"deployFailed","interrupted":true'
+        post /setLastDeployedCommit "{\"stackName\":\"test-1\",\"leaseId\":\"$good\",\"lastDeployedCommit\":\"c\"}"
+        expect 200
+    done
+    sees /status '.stacks[1] | .state == "available" and .failedDeploys == 3 and .failedBranches == 0 and .unsettled'
 }
 
 @test "a broken main empties no pool: where nothing deploys well, nothing is quarantined" {
@@ -166,6 +180,13 @@ fail_deploy()
     expect 200
 }
 
+# A job gives its stack back with the outcome hold.
+hold_one()
+{
+    take
+    post /releaseStack "{\"stackName\":\"$STACK\",\"leaseId\":\"$LEASE\",\"outcome\":\"hold\"}"
+}
+
 @test "jobs hold half of the pool at most; whoever waits hears who has the rest" {
     new_project --max-stacks 3
     take '{"branch":"one","job":{"name":"deploy","url":"https://ci.example.org/1"}}'
@@ -180,6 +201,31 @@ fail_deploy()
     post /requestStack '{"branch":"five","waitSeconds":0}'
     expect_error 503 noStackAvailable '.error | .held == 1 and .quarantined == 0 and (.holders | length) == 2 and
         any(.holders[]; .branch == "four" and .job.name == "e2e" and .expiresInSeconds > 0)'
+}
+
+@test "maxHeld: null is half of the pool again" {
+    new_project --max-stacks 2
+    post /updateProject '{"maxHeld":0}'
+    expect 200
+    hold_one
+    expect 200 '.held | not'
+    post /updateProject '{"maxHeld":null}'
+    expect 200
+    sees /status '.project.maxHeld == 1'
+    local_instance restart program
+    eventually is_ready
+    hold_one
+    expect 200 .held
+}
+
+@test "seconds of units are numbers within a day, fractions too" {
+    new_project
+    take
+    units '"units":{"a":"1"},"seconds":{"a":0.25,"b":86400}'
+    for seconds in -0.1 86400.5 1e400 '"1"' true; do
+        post /markUnits "{\"stackName\":\"$STACK\",\"leaseId\":\"$LEASE\",\"units\":{\"a\":\"1\"},\"seconds\":{\"a\":$seconds}}"
+        expect_error 400 invalidField '.error.field == "seconds"'
+    done
 }
 
 @test "a ci key's deleteLastStack leaves a quarantined stack alone" {

@@ -169,6 +169,8 @@ def faultless(path):
     """The other fields that are needed; they name what isn't there."""
     needed = {"stackName": "test-99999", "leaseId": "0" * 32, "lastDeployedCommit": "x", "count": 1}
     body = {name: needed[name] for name in FIELDS[path] if name in needed}
+    if path == "/markUnits":
+        body["units"] = {"a": "1"}
     return body
 
 

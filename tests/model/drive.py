@@ -283,7 +283,7 @@ class Drive:
             body = rng.choice([{"maxStacks": rng.randrange(2, 6)}, {"leaseSeconds": 3600},
                                {"leaseSeconds": 1800, "maxLeaseSeconds": 7200},
                                {"maxLeaseSeconds": 86400}, {"quarantineAfter": rng.randrange(4)},
-                               {"maxHeld": rng.randrange(3)}])
+                               {"maxHeld": rng.choice([None, 0, 1, 2])}])
         return {"verb": verb, "body": body}
 
     @staticmethod

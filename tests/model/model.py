@@ -438,9 +438,11 @@ class Model:
             stack.content = content_after(lease.units, lease.stack_content, stack.content,
                                           lease.is_whole)
         wish = stack.next_state
-        if cut_off or outcome == "deployFailed":
+        if cut_off or interrupted:
+            stack.failed_deploys += 1  # but that speaks of the job, not of the stack
+            stack.is_unsettled = True
+        elif outcome == "deployFailed":
             self.note_failure(stack, lease.branch)
-            stack.is_unsettled = stack.is_unsettled or cut_off or interrupted
             if wish is None and self.is_broken(stack):
                 wish = "quarantined"
         # What a job wishes doesn't undo what an administrator asked for; but broken is broken.
