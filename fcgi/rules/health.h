@@ -26,7 +26,7 @@ struct health {
     int64_t deployed_at;     /* when it last ran something whole; 0: never */
     uint32_t failed_deploys; /* since then, with those that were cut off */
     int64_t failed_since;    /* the first of them; 0: none */
-    char *failed_branch;     /* of the latest that failed by itself; NULL: none, like the next two */
+    char *failed_branch; /* of the latest that failed by itself; NULL: none, like the next two */
     struct failure *failures;
     uint32_t failure_count;
     int64_t unsettled_since; /* 0: the cloud is at rest */
