@@ -550,6 +550,7 @@ def full_disk_under_waiters(rig, _):
     """A server may lose a row that it can't make longer (see sql/0001_initial.sql), once the table has had
     more rows than now."""
     team = Team(rig, stacks=150)
+    expect(team.call("/updateProject", {"maxHeld": 150})[0], 200, "updateProject")
     job = {"url": "https://ci/" + 1900 * "j", "name": 255 * "n", "user": 255 * "u"}
     leases = [team.lease(job=job) for _ in range(150)]
     for lease in leases:

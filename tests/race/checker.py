@@ -54,6 +54,7 @@ class Lease:
         self.lease_id = lease_id
         self.stack = answer["stackName"]
         self.fence = answer["fence"]
+        self.branch = call["body"].get("branch")
         self.request_id = call["body"].get("requestId")
         self.number = answer.get("requestNumber")
         self.is_plain = self.request_id is None
@@ -543,9 +544,12 @@ class Checker:
         names = [stack["stackName"] for stack in end["stacks"]]
         if len(names) > end["maxStacks"] or len(set(names)) != len(names):
             self.violation("stacks", "there are %s" % names)
+        broken = self.broken_stacks()
         for stack in end["stacks"]:
-            if not stack["isAvailable"]:
+            if not stack["isAvailable"] and stack["stackName"] not in broken:
                 self.violation("lost stack", "%s has not come back" % stack["stackName"])
+        if 2 * len(broken) > end["maxStacks"]:
+            self.violation("lost stack", "more than half are quarantined: %s" % sorted(broken))
         known = {lease.stack for lease in self.leases.values()}
         for name in known - set(names):
             self.violation("lost stack", "%s is gone" % name)
@@ -556,6 +560,18 @@ class Checker:
             self.violation("lost stack", "the last stack came back %.1f s too late" %
                            (end["at"] - deadline))
         self.figures["seconds before the deadline"] = round(deadline - end["at"], 1)
+
+    def broken_stacks(self):
+        """Those which the service may have quarantined, and has: deploys of several branches failed there."""
+        status = self.end["status"]
+        quarantined = {stack["stackName"] for stack in status.get("stacks", ())
+                       if stack["state"] == "quarantined"}
+        branches = collections.defaultdict(set)
+        for lease in self.leases.values():
+            if "deployFailed" in lease.outcomes:
+                branches[lease.stack].add(lease.branch)
+        return {name for name in quarantined
+                if len(branches[name]) >= (status["project"]["quarantineAfter"] or float("inf"))}
 
     def deadline(self):
         """When the last lease must have ended that anybody's call can have begun."""

@@ -110,6 +110,25 @@ def change_row(index, **fields):
     return lambda records: end_of(records)["history"][index].update(fields)
 
 
+def failed(stack, *branches):
+    """Deploys of these branches that failed, one after the other."""
+    for i, branch in enumerate(branches):
+        yield put(ask(9, 10.0 + i, 10.1 + i, stack, 30 + i, branch=branch),
+                  release(9, 10.5 + i, 10.6 + i, stack, 30 + i, outcome="deployFailed"))
+        yield rows({**row(stack, 30 + i, 10.0 + i, 10.5 + i), "outcome": "deployFailed"})
+
+
+def quarantined(*names, quarantine_after=2):
+    def change_end_to(records):
+        end = end_of(records)
+        end["at"] = 20.0
+        for stack in end["stacks"]:
+            stack["isAvailable"] = stack["stackName"] not in names
+        end["status"].update(project={"quarantineAfter": quarantine_after}, stacks=[
+            {"stackName": name, "state": "quarantined"} for name in names])
+    return change_end_to
+
+
 def request(caller, sent, ended, status, code=None, cut=None, **body):
     return call(caller, "requestStack", {"waitSeconds": 5, **body}, sent, ended, status,
                 {"error": {"code": code}} if code else None, cut)
@@ -312,6 +331,14 @@ FORGED = [
     ("a stack that does not come back", {"lost stack"},
      forge(change_end(stacks=[{"stackName": "s1", "isAvailable": False},
                               {"stackName": "s2", "isAvailable": True}]))),
+    ("a stack that is quarantined after failed deploys of two branches", set(),
+     forge(*failed("s1", "a", "b"), quarantined("s1"))),
+    ("a stack that is quarantined after failed deploys of one branch", {"lost stack"},
+     forge(*failed("s1", "a", "a"), quarantined("s1"))),
+    ("a stack that is quarantined though that is switched off", {"lost stack"},
+     forge(*failed("s1", "a", "b"), quarantined("s1", quarantine_after=0))),
+    ("more than half of the pool is quarantined", {"lost stack"},
+     forge(*failed("s1", "a", "b"), *failed("s2", "a", "b"), quarantined("s1", "s2"))),
     ("a stack that comes back too late", {"lost stack"},
      forge(lambda records: [r["body"].update(leaseSeconds=1, seconds=1) for r in records[:-1]],
            change_end(at=9.0))),
