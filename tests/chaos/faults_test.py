@@ -558,7 +558,9 @@ def full_disk_under_waiters(rig, _):
         mark = {**body, "lastDeployedCommit": 255 * "c"}
         expect(team.call("/setLastDeployedCommit", mark)[0], 200, "setLastDeployedCommit")
         expect(team.call("/releaseStack", {**body, "outcome": "hold"})[0], 200, "releaseStack")
-    waiters = [team.borrow("waiter-%d" % n, waitSeconds=120, job={"url": "https://ci/" + 400 * "j"})
+    # Of another branch: a branch gets what it holds.
+    waiters = [team.borrow("waiter-%d" % n, branch="waiters", waitSeconds=120,
+                           job={"url": "https://ci/" + 400 * "j"})
                for n in range(200)]
     team.await_queue(200)
     stacks = [{"stackName": lease["stackName"]} for lease in leases]

@@ -338,4 +338,6 @@ class World:
     @staticmethod
     def is_quiet(client):
         status = client.call("/status")[1]
-        return not status["queue"] and all(s["state"] == "available" for s in status["stacks"])
+        # The checker knows which may be quarantined.
+        return not status["queue"] and {s["state"] for s in status["stacks"]} <= {"available",
+                                                                                 "quarantined"}
