@@ -20,6 +20,7 @@ teardown()
 # start COMMAND ...: in the background, until it says that it is ready
 start()
 {
+    rm -f "$place/log" # an earlier one has said that, too
     "$@" 2>"$place/log" 3>&- &
     pid=$!
     await 100 grep -q 'ready, version' "$place/log"
