@@ -613,7 +613,7 @@ class Drive:
             raise Mismatch(str(error)) from error
         if time.monotonic() - began < 0.99:
             raise Mismatch("a hold of 1 s ended after %.3f s" % (time.monotonic() - began))
-        project.model.run("reinstateStack", name)
+        project.model.run("holdIsOver", name)
         self.take_events(project)
 
 

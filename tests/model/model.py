@@ -646,6 +646,12 @@ class Model:
             stack.state = "leased"
         return message("Stack %s reinstated" % self.name(stack))
 
+    def do_holdIsOver(self, body):
+        """By its time: nobody has looked after the stack."""
+        stack = self.find(body["stackName"])
+        stack.state = "available"
+        stack.order = self.tick()
+
     def do_endHold(self, body):
         """reinstateStack by the job whose hold it is."""
         stack = self.find(body["stackName"])
