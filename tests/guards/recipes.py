@@ -68,7 +68,7 @@ def columns():
 def metrics():
     own, gauges = read("fcgi/base/metrics.c"), read("fcgi/read/reader_gauges.c")
     made = set(re.findall(r'\bput_(?:head|counter|times)\(out, "([a-z_]+)"', own))
-    made |= set(re.findall(r'^    \{"([a-z_]+)", (?:NULL|"[a-z]+"), ', gauges, re.M))
+    made |= set(re.findall(r'^    \{"([a-z_]+)", (?:NULL|"[a-z]+"),\s', gauges, re.M))
     if len(made) < 15:
         yield "metrics were not found: %s" % sorted(made)
     shown = {re.sub("_(bucket|sum|count)$", "", name)
