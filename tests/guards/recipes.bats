@@ -8,7 +8,7 @@ setup()
     cd "$BATS_TEST_DIRNAME/../.." || return
     tree=$BATS_TEST_TMPDIR/tree
     mkdir "$tree"
-    cp -r --parents fcgi sql scripts/monitoring "$tree"
+    cp -r --parents fcgi sql scripts/monitoring nginx/README.md nginx/openapi.json tests/attack/*.py "$tree"
 }
 
 # fails_with COMPLAINT
@@ -17,6 +17,43 @@ fails_with()
     run -1 "$BATS_TEST_DIRNAME/recipes.py" "$tree"
     [[ $(grep -c '^not ok' <<<"$output") == 1 ]]
     grep -qF "$1" <<<"$output" || { printf '%s\n' "$output" && return 1; }
+}
+
+@test "a call that the attack tests don't know is a fault" {
+    sed -i '/"\/revokeLease": ("POST"/d' "$tree/tests/attack/access.py"
+    fails_with 'ROUTES of tests/attack/access.py lacks /revokeLease'
+}
+
+@test "a field that the attack tests don't know is a fault" {
+    sed -i 's/"fence": REFUSED, //' "$tree/tests/attack/input.py"
+    fails_with 'FIELDS of tests/attack/input.py: /revokeLease lacks fence'
+}
+
+@test "a field that the API reference leaves out is a fault" {
+    sed -i 's/^\(| `POST \/revokeLease`.*\), `fence`/\1/' "$tree/nginx/README.md"
+    fails_with 'the row of /revokeLease in nginx/README.md lacks fence'
+}
+
+@test "a query parameter that the API reference leaves out is a fault" {
+    sed -i 's/^\(| `GET \/actions`.*\), `since`/\1/' "$tree/nginx/README.md"
+    fails_with 'the row of /actions in nginx/README.md lacks since'
+}
+
+@test "a text of a command that is never freed is a fault" {
+    sed -i '/free(command->as.set_aside.owner)/d' "$tree/fcgi/rules/command.c"
+    fails_with 'fcgi/rules/command.c does not free owner of struct command_set_aside'
+}
+
+@test "a field of a command without its default is a fault" {
+    sed -i '/as.extend.lease_s = -1/d' "$tree/fcgi/rules/command.c"
+    fails_with 'does not set lease_s of struct command_extend'
+    sed -i 's/\.max_held = -1/.max_held = 0/' "$tree/fcgi/rules/command.c"
+    fails_with 'does not set max_held of struct command_update_project'
+}
+
+@test "a field of a command that the clerk ignores is a fault" {
+    sed -i 's/^struct command_request {/&\n    bool colour;/' "$tree/fcgi/rules/command.h"
+    fails_with 'fcgi/rules/clerk*.c does not use colour of struct command_request'
 }
 
 @test "a column without a line in store/table.c is a fault" {

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""What the recipes "a column" and "a metric" of fcgi/README.md list, each place has. Prints TAP.
+"""What the recipes of fcgi/README.md list, each place has: a verb's route, a call's field, a column, a metric.
+Prints TAP. The compiler and openapi.py ask for the rest of them.
 
 recipes.py [ROOT]: ROOT is the tree.
 """
+import ast
 import glob
+import json
 import os
 import re
 import sys
@@ -19,6 +22,88 @@ def read(pattern):
         with open(path, encoding="utf-8") as file:
             texts.append(file.read())
     return "\n".join(texts)
+
+
+# --- A verb, a field of a call ---
+
+def bodies():
+    """{path: (fields, required ones)} of the POST calls of openapi.json; {path: parameters} of the others."""
+    doc = json.loads(read("nginx/openapi.json"))
+    schemas, parameters = doc["components"]["schemas"], doc["components"]["parameters"]
+    posts, gets = {}, {}
+    for path, methods in doc["paths"].items():
+        if "post" in methods:
+            reference = methods["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+            schema = schemas[reference.rpartition("/")[2]]
+            posts[path] = set(schema.get("properties", {})), set(schema.get("required", []))
+        elif re.fullmatch(r"/\w+", path):
+            gets[path] = {parameters[one["$ref"].rpartition("/")[2]]["name"]
+                          for one in methods["get"].get("parameters", [])}
+    return posts, gets
+
+
+def literal(path, name):
+    """The dictionary of that name in a Python file, as a syntax tree."""
+    for node in ast.parse(read(path)).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == name:
+            return {key.value: value for key, value in zip(node.value.keys, node.value.values)}
+    raise ValueError("%s has no %s" % (path, name))
+
+
+def differ(where, ours, theirs):
+    for name in sorted(theirs - ours):
+        yield "%s lacks %s" % (where, name)
+    for name in sorted(ours - theirs):
+        yield "%s has %s, which there is not" % (where, name)
+
+
+def calls():
+    posts, gets = bodies()
+    if len(posts) < 10 or len(gets) < 5:
+        yield "calls were not found: %s; %s" % (sorted(posts), sorted(gets))
+    rows = {path: cell for path, cell in
+            re.findall(r"^\| `(?:GET|POST) (/\w+)` \|[^|]*\|([^|]*)\|", read("nginx/README.md"), re.M)}
+    yield from differ("nginx/README.md", set(rows), set(posts) | set(gets))
+    yield from differ("ROUTES of tests/attack/access.py", set(literal("tests/attack/access.py", "ROUTES")),
+                      set(posts) | set(gets))
+    known = literal("tests/attack/input.py", "FIELDS")
+    yield from differ("FIELDS of tests/attack/input.py", set(known), set(posts))
+    for path, (fields, required) in posts.items():
+        told = {key.value.partition(".")[0] for key in known[path].keys} if path in known else fields
+        yield from differ("FIELDS of tests/attack/input.py: %s" % path, told, fields)
+        row = re.sub(r"\([^)]*\)", "", rows.get(path, ""))
+        yield from differ("the row of %s in nginx/README.md" % path, set(re.findall(r"`(\w+)`", row)), fields)
+        for name in sorted(required):
+            if not re.search(r"`%s` required" % name, row):
+                yield "the row of %s in nginx/README.md does not say that %s is required" % (path, name)
+    for path, names in gets.items():
+        row = re.sub(r"\([^)]*\)", "", rows.get(path, ""))
+        yield from differ("the row of %s in nginx/README.md" % path, set(re.findall(r"`(\w+)`", row)), names)
+
+
+def commands():
+    """What callers say: the structs of rules/command.h."""
+    source = read("fcgi/rules/command.c")
+    clerk = read("fcgi/rules/clerk*.c")
+    defaults = re.search(r"^static void set_defaults.*?^}", source, re.M | re.S)[0]
+    count = 0
+    for above, name, body in re.findall(r"(?:^/\* ([^\n]*) \*/\n)?^struct command(_\w+)? \{(.*?)^\};",
+                                        read("fcgi/rules/command.h"), re.M | re.S):
+        if name == "_list":
+            continue
+        body = re.sub(r"union \{.*\} as;", "", body, flags=re.S)
+        for kind, field, comment in re.findall(r"^    ([^;/]*?[ *])(\w+);(.*)$", body, re.M):
+            count += 1
+            if re.match(r"(char|struct manifest) \*", kind) and not re.search(
+                    r"\b(free|manifest_unref)\([\w.>-]*\b%s\)" % field, source):
+                yield "fcgi/rules/command.c does not free %s of struct command%s" % (field, name)
+            if re.match(r"int(64_t)? $", kind) and "-1" in above + comment and not re.search(
+                    r"as\.%s\.%s = -1|\(struct command%s\)\{[^}]*\.%s = -1" % (name[1:], field, name, field), defaults):
+                yield "set_defaults() of fcgi/rules/command.c does not set %s of struct command%s" % (field, name)
+            if name and not re.search(r"(\.|->)%s\b" % field, clerk):
+                yield "fcgi/rules/clerk*.c does not use %s of struct command%s" % (field, name)
+    if count < 40:
+        yield "only %d fields of commands were found" % count
 
 
 # --- A column ---
@@ -87,7 +172,9 @@ def metrics():
 
 
 def main():
-    rules = (("every column of the schema is read or written, and no other", columns),
+    rules = (("the API reference and the tables of tests/attack have each call with its fields", calls),
+             ("each field of a command has its default, is used by the clerk, and is freed", commands),
+             ("every column of the schema is read or written, and no other", columns),
              ("every metric is counted somewhere and shown by scripts/monitoring, and no other", metrics))
     print("1..%d" % len(rules))
     failed = False
