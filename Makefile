@@ -78,7 +78,7 @@ test-all: ## the same, and what takes minutes: the package in a clean Debian, li
 	@$(MAKE) --no-print-directory --jobs=$(CORES) SAN=fuzz fuzz-targets
 	@tests/run $(SUITES) $(LONG_SUITES)
 
-bare: ## make run, make test and make stop on fresh Debians; ONLY=trixie-root picks one; takes an hour or two
+bare: ## make run, make test, make stop, and make deb, on fresh Debians; ONLY=trixie-root picks one; takes an hour or two
 	@scripts/setup package
 	@tests/run bare
 

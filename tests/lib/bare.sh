@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# bare RELEASE root|user: the first commands of somebody new, on a fresh Debian that has nothing but make,
+# bare RELEASE root|user [deb]: the first commands of somebody new (deb: who makes the package first), on a fresh Debian that has nothing but make,
 # git and ca-certificates (a plain user also has sudo), no LANG, and for the user no /usr/sbin in PATH.
 # The checkout's HEAD is cloned there. Prints TAP; what each command printed is in build/log/bare/. Needs
 # root. In namespaces of its own: whatever ends it, no process and no mount is left.
@@ -9,8 +9,9 @@ cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
 # shellcheck source=tests/lib/debian.bash
 . tests/lib/debian.bash
 
-release=$1 who=$2
+release=$1 who=$2 goal=${3:-run}
 name=$release-$who
+[[ $goal == run ]] || name=$release-$goal
 place=$PWD/build/bare
 system=$place/$name
 logs=$PWD/build/log/bare/$name
@@ -158,12 +159,24 @@ nothing_is_left()
     [[ -z $left ]] || { printf 'left:\n%s\n' "$left" && return 1; }
 }
 
+make_package()
+{
+    there 'make deb' && (cd "$system$home/stack-orchestrator/build" && dpkg-deb --info stack-orchestrator_*.deb)
+}
+
 inside()
 {
-    printf '1..8\n'
+    local planned=8
+
+    [[ $goal != deb ]] || planned=3
+    printf '1..%d\n' "$planned"
     try "$name: nothing is there but make, git, ca-certificates" prepare
     ((status == 0)) || exit 1
     try "$name: git clone" clone
+    if [[ $goal == deb ]]; then
+        try "$name: make deb" make_package
+        exit "$status"
+    fi
     try "$name: make run" make_run
     try "$name: the lines that it prints" run_lines
     try "$name: make test" make_test
@@ -175,7 +188,7 @@ inside()
     exit "$status"
 }
 
-if [[ ${3:-} == inside ]]; then
+if [[ ${4:-} == inside ]]; then
     inside
 fi
 [[ $(id -u) == 0 ]] || { printf '1..1\nnot ok 1 - %s: needs root\n' "$name" && exit 1; }
@@ -185,7 +198,7 @@ flock 9 # one at a time: each takes the whole machine
 rm -rf "$logs"
 mkdir -p "$logs"
 make_system >"$logs/system.log" 2>&1 || { printf '1..1\nnot ok 1 - %s: no system\n' "$name" && sed 's/^/# /' "$logs/system.log" && exit 1; }
-unshare --mount --pid --fork --kill-child "$0" "$release" "$who" inside 9>&-
+unshare --mount --pid --fork --kill-child "$0" "$release" "$who" "$goal" inside 9>&-
 status=$?
 rm -rf --one-file-system "$system"
 exit "$status"
