@@ -32,9 +32,7 @@ struct buf *reader_start_sql(struct reader *reader, const char *project)
 {
     buf_clear(&reader->sql);
     buf_puts(&reader->sql,
-             "SELECT name, prefix, initial_commit, max_stacks, lease_s, max_lease_s,"
-             " wait_s, quarantine_after, settle_s, COALESCE(max_held, GREATEST(max_stacks DIV 2, "
-             "1)), " SQL_MICROSECONDS "UTC_TIMESTAMP(6)) FROM project WHERE name = ");
+             "SELECT prefix, " SQL_MICROSECONDS "UTC_TIMESTAMP(6)) FROM project WHERE name = ");
     sql_text(&reader->sql, project);
     return &reader->sql;
 }
@@ -84,60 +82,4 @@ enum reader_status reader_run(struct reader *reader, database_visit *visit, stru
         return READER_NO_DATABASE;
     }
     return page->found ? READER_OK : READER_NO_PROJECT;
-}
-
-/* Columns */
-
-void reader_put_text(struct json_writer *json, const char *name, const struct database_row *row,
-                     unsigned column)
-{
-    json_put_string(json, name, row->values[column]);
-}
-
-void reader_put_time(struct json_writer *json, const char *name, const struct database_row *row,
-                     unsigned column)
-{
-    if (row->values[column])
-        json_put_time(json, name, database_row_int(row, column, 0));
-    else
-        json_put_null(json, name);
-}
-
-void reader_put_number(struct json_writer *json, const char *name, const struct database_row *row,
-                       unsigned column)
-{
-    if (row->values[column])
-        json_put_integer(json, name, database_row_int(row, column, 0));
-    else
-        json_put_null(json, name);
-}
-
-void reader_put_seconds(struct json_writer *json, const char *name, int64_t from_us, int64_t to_us)
-{
-    /* A row may be younger than the clock that was read one statement before it. */
-    int64_t passed_us = to_us > from_us ? to_us - from_us : 0;
-
-    json_put_number(json, name, (double)passed_us / (double)TIMES_SECOND, 3);
-}
-
-void reader_put_stack_name(const struct page *page, const char *name,
-                           const struct database_row *row, unsigned column)
-{
-    char stack_name[128];
-
-    if (!row->values[column]) {
-        json_put_null(page->json, name);
-        return;
-    }
-    snprintf(stack_name, sizeof stack_name, "%s%s", page->prefix, row->values[column]);
-    json_put_string(page->json, name, stack_name);
-}
-
-void reader_put_job(struct json_writer *json, const struct database_row *row, unsigned column)
-{
-    json_open_object(json, "job");
-    reader_put_text(json, "url", row, column);
-    reader_put_text(json, "name", row, column + 1);
-    reader_put_text(json, "user", row, column + 2);
-    json_close_object(json);
 }

@@ -25,19 +25,7 @@ struct page {
 };
 
 /* Starts a text; its first set is the project's row, of these columns. */
-enum {
-    PROJECT_NAME,
-    PROJECT_PREFIX,
-    PROJECT_INITIAL_COMMIT,
-    PROJECT_MAX_STACKS,
-    PROJECT_LEASE_S,
-    PROJECT_MAX_LEASE_S,
-    PROJECT_WAIT_S,
-    PROJECT_QUARANTINE_AFTER,
-    PROJECT_SETTLE_S,
-    PROJECT_MAX_HELD,
-    PROJECT_NOW
-};
+enum { PROJECT_PREFIX, PROJECT_NOW };
 
 struct buf *reader_start_sql(struct reader *reader, const char *project);
 /* The project's number as a subquery. */
@@ -45,18 +33,5 @@ void reader_add_project(struct buf *sql, const char *project);
 /* Runs reader->sql; `visit` gets `page` with each row. */
 enum reader_status reader_run(struct reader *reader, database_visit *visit, struct page *page);
 void reader_take_project(struct page *page, const struct database_row *row);
-
-/* Columns as members; NULL becomes null. */
-void reader_put_text(struct json_writer *json, const char *name, const struct database_row *row,
-                     unsigned column);
-void reader_put_time(struct json_writer *json, const char *name, const struct database_row *row,
-                     unsigned column);
-void reader_put_number(struct json_writer *json, const char *name, const struct database_row *row,
-                       unsigned column);
-void reader_put_seconds(struct json_writer *json, const char *name, int64_t from_us, int64_t to_us);
-void reader_put_stack_name(const struct page *page, const char *name,
-                           const struct database_row *row, unsigned column);
-/* Three columns from `column` on: url, name, user. */
-void reader_put_job(struct json_writer *json, const struct database_row *row, unsigned column);
 
 #endif
