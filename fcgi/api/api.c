@@ -2,6 +2,7 @@
 #include "api/api.h"
 
 #include "api/api_body.h"
+#include "api/api_query.h"
 #include "api/fields.h"
 #include "base/buf.h"
 #include "base/metrics.h"

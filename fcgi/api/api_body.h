@@ -1,10 +1,9 @@
-/* api_body: what each route's body and query may hold. Used by `api` only. */
+/* api_body: what each route's body may hold. Used by `api` only. */
 #ifndef API_BODY_H
 #define API_BODY_H
 
 #include "api/fields.h"
 #include "http/gateway.h"
-#include "read/reader.h"
 #include "rules/command.h"
 
 /* Fills the command from the body; faults stay in `fields`. */
@@ -24,11 +23,5 @@ api_body api_body_quarantine;
 api_body api_body_revoke;
 api_body api_body_add_stacks;
 api_body api_body_update_project;
-
-/* limit, before, stackName, branch, state, since, until. false: the fault is in `fields`. */
-bool api_query_filter(const char *query, struct reader_filter *filter, struct fields *fields);
-/* targetSeconds of /capacity: the p95 wait to aim at. */
-#define API_TARGET_S 60
-bool api_query_target(const char *query, uint64_t *target_s, struct fields *fields);
 
 #endif

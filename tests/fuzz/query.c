@@ -1,7 +1,7 @@
 /* query: any query string of GET /history, /actions and /capacity. */
 #include "fuzz.h"
 
-#include "api/api_body.h"
+#include "api/api_query.h"
 #include "base/text.h"
 
 static void check_fault(const struct fields *fields)

@@ -37,6 +37,7 @@ DOC = json.loads(read("nginx/openapi.json"), object_pairs_hook=no_repeats)
 SCHEMAS = DOC["components"]["schemas"]
 API = read("fcgi/api/api.c")
 BODY = read("fcgi/api/api_body.c")
+QUERY = read("fcgi/api/api_query.c")
 SOURCE = source(".c")
 FAULTS = []
 
@@ -203,7 +204,7 @@ def check_bodies():
 
 
 def check_queries():
-    names = re.search(r"filter_names\[\] = \{(.*?)\}", BODY, re.S)[1]
+    names = re.search(r"filter_names\[\] = \{(.*?)\}", QUERY, re.S)[1]
     ours = {name: one["schema"] for name, one in DOC["components"]["parameters"].items()
             if one["in"] == "query"}
     same("query parameters", ours, re.findall(r'"(\w+)"', names) + ["targetSeconds"])
@@ -211,7 +212,7 @@ def check_queries():
     if limits != [constant("READER_LIMIT_MAX")] * 2:
         fault("limit: %s in openapi.json", limits)
     limits = [ours["targetSeconds"].get(key) for key in ("maximum", "default")]
-    if limits != [constant("WAIT_MAX_S"), constant("API_TARGET_S")]:
+    if limits != [constant("TARGET_MAX_S"), constant("API_TARGET_S")]:
         fault("targetSeconds: %s in openapi.json", limits)
 
 
@@ -356,7 +357,7 @@ def check_references():
 
 CHECKS = [("routes, methods and roles are those of api.c and of nginx", check_routes),
           ("the fields of each body, their types and limits are those of api_body.c", check_bodies),
-          ("query parameters are those of api_body.c", check_queries),
+          ("query parameters are those of api_query.c", check_queries),
           ("states, outcomes, purposes and the version are those of the source", check_words),
           ("error codes and their statuses are those of the program and of nginx", check_errors),
           ("answers are strict, and have the members that the source writes", check_answers),

@@ -1,9 +1,10 @@
-/* api_body: the filters of a query. */
+/* api_query: the filters of a query. */
 #include "unit.h"
 
-#include "api/api_body.h"
+#include "api/api_query.h"
 #include "base/text.h"
 #include "base/times.h"
+#include "rules/words.h"
 
 #include <string.h>
 

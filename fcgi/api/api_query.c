@@ -1,0 +1,160 @@
+/* api_query: see api_query.h. Any thread. */
+#include "api/api_query.h"
+
+#include "base/hex.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "base/times.h"
+#include "rules/words.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TARGET_MAX_S 3600
+
+/* Undoes percent-encoding and `+` in place. false: broken, or a NUL. */
+static bool decode(char *text)
+{
+    char *to = text;
+
+    for (const char *from = text; *from; from++) {
+        if (*from == '+') {
+            *to++ = ' ';
+        } else if (*from == '%') {
+            uint8_t byte;
+            if (!hex_read(from + 1, &byte, 1) || byte == 0)
+                return false;
+            *to++ = (char)byte;
+            from += 2;
+        } else {
+            *to++ = *from;
+        }
+    }
+    *to = '\0';
+    return true;
+}
+
+static bool set_number(const char *value, uint64_t least, uint64_t most, uint64_t *number)
+{
+    char *end;
+
+    if (*value < '0' || *value > '9' || strlen(value) > 18)
+        return false;
+    *number = strtoull(value, &end, 10);
+    return *end == '\0' && *number >= least && *number <= most;
+}
+
+enum filter_name {
+    BY_LIMIT,
+    BY_BEFORE,
+    BY_SINCE,
+    BY_UNTIL,
+    BY_STATE,
+    BY_STACK,
+    BY_BRANCH,
+    BY_NONE
+};
+
+static const char *const filter_names[] = {"limit", "before",    "since", "until",
+                                           "state", "stackName", "branch"};
+
+static enum filter_name find_filter(const char *name)
+{
+    enum filter_name found = BY_LIMIT;
+
+    while (found < BY_NONE && strcmp(filter_names[found], name) != 0)
+        found++;
+    return found;
+}
+
+static bool set_text(char **field, const char *value)
+{
+    if (strlen(value) > FIELD_NAME_MAX || !text_is_utf8(value, strlen(value)))
+        return false;
+    mem_replace(field, value);
+    return true;
+}
+
+static bool set_filter(struct reader_filter *filter, enum filter_name name, const char *value)
+{
+    switch (name) {
+    case BY_LIMIT:
+        return set_number(value, 1, READER_LIMIT_MAX, &filter->limit);
+    case BY_BEFORE:
+        return set_number(value, 1, UINT64_MAX, &filter->before);
+    case BY_SINCE:
+        return times_parse(value, &filter->since);
+    case BY_UNTIL:
+        return times_parse(value, &filter->until);
+    case BY_STATE:
+        filter->state = words_find_lease_state(value);
+        return filter->state > LEASE_ACTIVE;
+    case BY_STACK:
+        return set_text(&filter->stack_name, value);
+    case BY_BRANCH:
+        return set_text(&filter->branch, value);
+    case BY_NONE:
+        break;
+    }
+    return true;
+}
+
+/* Calls `set` for each pair of the query that it may know by name; false ends it. */
+typedef bool set_pair(void *context, const char *name, char *value);
+
+static bool each_pair(const char *query, set_pair *set, void *context)
+{
+    char *copy = mem_strdup(query);
+    char *rest = copy;
+    char *pair;
+    bool good = true;
+
+    while (good && (pair = strsep(&rest, "&")) != NULL) {
+        char *value = strchr(pair, '=');
+
+        if (!value)
+            continue;
+        *value++ = '\0';
+        good = set(context, pair, value);
+    }
+    free(copy);
+    return good;
+}
+
+struct filtering {
+    struct reader_filter *filter;
+    struct fields *fields;
+};
+
+static bool set_filter_pair(void *context, const char *name, char *value)
+{
+    struct filtering *filtering = context;
+    enum filter_name found = find_filter(name); /* unknown ones are ignored, like fields */
+
+    if (found == BY_NONE || (decode(value) && set_filter(filtering->filter, found, value)))
+        return true;
+    fields_fail(filtering->fields, filter_names[found], "in the query is not valid");
+    return false;
+}
+
+bool api_query_filter(const char *query, struct reader_filter *filter, struct fields *fields)
+{
+    struct filtering filtering = {.filter = filter, .fields = fields};
+
+    *filter = (struct reader_filter){.limit = READER_LIMIT_MAX, .state = -1};
+    return each_pair(query, set_filter_pair, &filtering);
+}
+
+static bool set_target_pair(void *context, const char *name, char *value)
+{
+    return strcmp(name, "targetSeconds") != 0 || set_number(value, 0, TARGET_MAX_S, context);
+}
+
+bool api_query_target(const char *query, uint64_t *target_s, struct fields *fields)
+{
+    if (each_pair(query, set_target_pair, target_s))
+        return true;
+    fields_fail(fields, "targetSeconds", "in the query must be a whole number from 0 to %d",
+                TARGET_MAX_S);
+    return false;
+}

@@ -1,0 +1,17 @@
+/* api_query: what the query of a GET call may hold. Used by `api` only. */
+#ifndef API_QUERY_H
+#define API_QUERY_H
+
+#include "api/fields.h"
+#include "read/reader.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* limit, before, stackName, branch, state, since, until. false: the fault is in `fields`. */
+bool api_query_filter(const char *query, struct reader_filter *filter, struct fields *fields);
+/* targetSeconds of /capacity: the p95 wait to aim at. */
+#define API_TARGET_S 60
+bool api_query_target(const char *query, uint64_t *target_s, struct fields *fields);
+
+#endif
