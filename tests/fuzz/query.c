@@ -3,6 +3,7 @@
 
 #include "api/api_query.h"
 #include "base/text.h"
+#include "rules/words.h"
 
 static void check_fault(const struct fields *fields)
 {
