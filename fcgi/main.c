@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #define DEFAULT_CONFIG  "/etc/stack-orchestrator/stack-orchestrator.conf"
-#define LINGER_MS       200  /* for requests that nginx had sent when the drain began */
+#define LINGER_MS       200  /* for the calls that nginx had sent when the drain began */
 #define OWN_DESCRIPTORS 1024 /* beside the parked clients */
 #define SPARE_MEMORY    (4 * 1024 * 1024) /* of each of malloc's arenas */
 

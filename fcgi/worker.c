@@ -88,7 +88,7 @@ static bool begin_read(struct reads *reads, struct call *call)
     return may_read;
 }
 
-/* The next call for a thread that has read. NULL: none, and it reads no longer. */
+/* Next queued read for this thread; NULL: none, and the thread gives up its read slot. */
 static struct call *next_read(struct reads *reads)
 {
     struct call *call = NULL;

@@ -63,7 +63,7 @@ CREATE TABLE lease (
   key_name        VARCHAR(64) NOT NULL COMMENT 'name of the API key that asked',
   branch          VARCHAR(255) NOT NULL COMMENT 'branch that the job tests',
   commit_id       VARCHAR(255) NULL COMMENT 'commit that the job tests',
-  units           BIGINT UNSIGNED NULL COMMENT 'the units that the job needs (manifest); NULL: it told none',
+  units           BIGINT UNSIGNED NULL COMMENT 'the units that the job needs (manifest); NULL: it named none',
   purpose         ENUM('test','refresh') NOT NULL COMMENT 'what the stack is wanted for',
   job_url         VARCHAR(2048) NULL COMMENT 'where a person finds the job',
   job_name        VARCHAR(255) NULL COMMENT 'what the job calls itself',
@@ -73,7 +73,7 @@ CREATE TABLE lease (
   passed_over     INT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'how often a later request got a stack before it',
   asked_at        DATETIME(6) NOT NULL COMMENT 'when it was first asked',
   instance_id     BIGINT UNSIGNED NULL COMMENT 'program instance that holds the waiting connection; NULL: nobody is connected',
-  wait_until      DATETIME(6) NULL COMMENT 'number of the latest call about the request: when its caller stops waiting, some microseconds later if that tells calls apart',
+  call_no         DATETIME(6) NULL COMMENT 'number of the latest call about the request: the time at which its caller stops waiting, or a few microseconds later, so that no two calls have the same',
   place_until     DATETIME(6) NULL COMMENT 'until when an unconnected request keeps its place',
   timed_out       TINYINT UNSIGNED NOT NULL DEFAULT 0 COMMENT '1: the caller left with a 503 in hand; 0: it hung up',
   lease_id        BINARY(16) NULL COMMENT 'secret of the active lease',
@@ -83,7 +83,7 @@ CREATE TABLE lease (
   is_new          TINYINT UNSIGNED NOT NULL DEFAULT 0 COMMENT '1: the stack was created for this lease',
   stack_commit    BINARY(255) NULL COMMENT 'lastDeployedCommit of the stack when it was granted',
   stack_content   BIGINT UNSIGNED NULL COMMENT 'what the stack ran when it was granted (manifest); NULL: unknown',
-  changed_units   INT UNSIGNED NULL COMMENT 'how many units differed at the grant; NULL: it told no units',
+  changed_units   INT UNSIGNED NULL COMMENT 'how many units differed at the grant; NULL: it named no units',
   granted_at      DATETIME(6) NULL COMMENT 'when it became active',
   expires_at      DATETIME(6) NULL COMMENT 'when it ends by itself',
   deployed_at     DATETIME(6) NULL COMMENT 'its latest setLastDeployedCommit',
@@ -108,7 +108,7 @@ CREATE TABLE history (
   stack_no        INT UNSIGNED NULL COMMENT 'the stack it had; NULL: never granted',
   fence           BIGINT UNSIGNED NULL COMMENT 'fence of its grant',
   is_new          TINYINT UNSIGNED NOT NULL DEFAULT 0 COMMENT '1: the stack was created for this lease',
-  changed_units   INT UNSIGNED NULL COMMENT 'how many units differed at the grant; NULL: it told no units',
+  changed_units   INT UNSIGNED NULL COMMENT 'how many units differed at the grant; NULL: it named no units',
   asked_at        DATETIME(6) NOT NULL COMMENT 'when it was first asked',
   granted_at      DATETIME(6) NULL COMMENT 'when it became active; NULL: never',
   deployed_at     DATETIME(6) NULL COMMENT 'its latest setLastDeployedCommit; NULL: never',
@@ -123,11 +123,11 @@ CREATE TABLE request_key (
   project_id INT UNSIGNED NOT NULL COMMENT 'whose request',
   request_id VARBINARY(1020) NOT NULL COMMENT 'idempotency key of the caller: bytes, or spaces at the end would not count',
   lease_no   BIGINT UNSIGNED NOT NULL COMMENT 'the request that it names',
-  created    DATETIME(6) NOT NULL COMMENT 'when it was first used; purged once the lease must have ended a day ago',
+  created    DATETIME(6) NOT NULL COMMENT 'when that request came; see sql/README.md for when the row goes',
   PRIMARY KEY (project_id, request_id),
   KEY request_key_by_age (created),
   CONSTRAINT request_key_of_project FOREIGN KEY (project_id) REFERENCES project (project_id) ON DELETE CASCADE
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='Idempotency keys of the last day';
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='Idempotency keys, each with the latest request that it named';
 
 CREATE TABLE manifest (
   project_id  INT UNSIGNED NOT NULL COMMENT 'whose units',

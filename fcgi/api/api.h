@@ -17,7 +17,7 @@ struct api {
     const char *refusal;   /* if not: why a server that answered isn't used; may be empty */
 };
 
-/* Whether api_handle() will read from the database for this request. */
+/* Whether api_handle() will read from the database for this call. */
 bool api_reads(const struct call *call);
 
 /* Either returns a command for the writer, or fills `response` and returns NULL. */

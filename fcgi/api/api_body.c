@@ -1,4 +1,4 @@
-/* api_body: one function a body; limits as the API reference gives them. Any thread. */
+/* api_body: one function per body; limits as the API reference gives them. Any thread. */
 #include "api/api_body.h"
 
 #include "base/mem.h"

@@ -1,4 +1,4 @@
-/* log: one line an event on standard error. Never pass it a key, a password or a leaseId. */
+/* log: one line per event on standard error. Never pass it a key, a password or a leaseId. */
 #ifndef LOG_H
 #define LOG_H
 

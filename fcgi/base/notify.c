@@ -1,4 +1,4 @@
-/* notify: one datagram a message. Only the writer feeds the watchdog: a program whose writer is
+/* notify: one datagram per message. Only the writer feeds the watchdog: a program whose writer is
  * stuck is useless, however well the rest works. */
 #include "base/notify.h"
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A server that is silent for so long is unwell. */
+/* A server that is silent for this long is unwell. */
 #define SILENT_MS (CONNECTION_TIMEOUT_S * 1000 - 100)
 
 struct connection {

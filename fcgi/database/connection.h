@@ -27,7 +27,7 @@ enum connection_manner {
     CONNECTION_ONE_BY_ONE,  /* Galera rolls a transaction back when another node was first. If that
                              * happens between two statements of one text, the server runs the rest
                              * outside of any transaction, and says nothing. */
-    CONNECTION_AS_COMPOUND, /* MariaDB: one answer to all, where each wakes both sides otherwise */
+    CONNECTION_AS_COMPOUND, /* MariaDB: one reply for all; else each wakes both sides */
 };
 
 /* Once, before any other thread starts; and at the very end. */

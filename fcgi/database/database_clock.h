@@ -34,8 +34,8 @@ int64_t database_clock_here(const struct database_clock *clock, int64_t time);
 /* How far apart the bounds may be for database_clock_is_close(). */
 #define DATABASE_CLOCK_WIDTH_MAX 10000
 
-/* Whether we know its time well enough to lend leases by it: callers are told times in
- * milliseconds. */
+/* Whether its time is known within 10 ms, precisely enough to grant leases without asking the
+ * database. */
 bool database_clock_is_close(const struct database_clock *clock, int64_t here);
 
 #endif

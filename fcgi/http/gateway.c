@@ -36,7 +36,7 @@ struct gateway {
     char *path;  /* to remove at the end; NULL: not ours */
     atomic_bool draining;
     pthread_mutex_t drain; /* held while gateway_drain() has idle connections in its hands */
-    atomic_bool *idle;     /* by descriptor: waits for its next request */
+    atomic_bool *idle;     /* by descriptor: waits for its next call */
     size_t idle_size;
 };
 
@@ -130,14 +130,14 @@ void gateway_close(struct gateway *gateway)
     free(gateway);
 }
 
-/* nginx can write no more, and sends its request again (again.conf). What it wrote before can still
+/* nginx can write no more, and sends its call again (again.conf). What it wrote before can still
  * be read; closing the connection would lose that. */
 static void refuse_more(int fd)
 {
     shutdown(fd, SHUT_RD);
 }
 
-/* A request that nginx has begun to write still comes in: its response is the last one. */
+/* A call that nginx has begun to write still comes in: its response is the last one. */
 static void refuse_next(int fd)
 {
     int begun = 0;
@@ -172,8 +172,8 @@ static void set_idle(struct gateway *gateway, int fd, bool idle)
         atomic_store(&gateway->idle[fd], idle);
 }
 
-/* An idle connection becomes the caller's alone, who may close it. gateway_drain() may have seen it
- * idle a moment before, and must be done with it. */
+/* Takes an idle connection, which the caller may then close. Waits for gateway_drain(), which may
+ * just have seen it as idle. */
 static void claim(struct gateway *gateway, int fd)
 {
     set_idle(gateway, fd, false);
@@ -199,7 +199,7 @@ static void accept_all(struct gateway *gateway)
     static const struct timeval read_timeout = {.tv_sec = READ_TIMEOUT_S};
     static const struct timeval write_timeout = {.tv_sec = WRITE_TIMEOUT_S};
 
-    while (!atomic_load(&gateway->draining)) { /* the next program takes those left in the queue */
+    while (!atomic_load(&gateway->draining)) { /* the next instance takes those left in the queue */
         int fd = accept4(gateway->listener, NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0) {
             /* No descriptor is left. Some will come back; don't spin until then. */

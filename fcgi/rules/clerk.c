@@ -103,7 +103,7 @@ static void carry_out(struct pool *pool, const struct match *match)
     pool_activate(pool, match->lease, stack, match->stack == NULL);
 }
 
-/* Another program holds the connection of that request; it will look within 100 ms. */
+/* Another instance holds the connection of that request; it will look within 100 ms. */
 static void reserve(struct pool *pool, const struct match *match)
 {
     match->lease->reserved = true;
@@ -148,7 +148,8 @@ void clerk_grant_refresh(const struct clerk *clerk, struct pool *pool, struct co
     struct stack *stack;
 
     if (request->request_id && pool_request(pool, request->request_id)) {
-        clerk_request(clerk, pool, command); /* a twin of this batch was first */
+        /* An earlier command of this batch used the same requestId. */
+        clerk_request(clerk, pool, command);
         return;
     }
     stack = match_refresh(pool, request->units);
@@ -175,8 +176,8 @@ static bool is_wait_over(const struct clerk *clerk, const struct pool *pool,
            lease->wait_until <= pool->now;
 }
 
-/* New requests: those that neither wait nor keep a place go, then those without room. Newest
- * first, as the list of changed leases has them. */
+/* Ends new requests that may not wait and have no place to keep; then, newest first (dirty_leases
+ * is in that order), those for which the queue has no room. */
 static void turn_away(const struct clerk *clerk, struct pool *pool)
 {
     struct lease *next;

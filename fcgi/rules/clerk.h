@@ -8,14 +8,15 @@
 #ifndef CLERK_H
 #define CLERK_H
 
-#include "rules/clerk_due.h"
+#include "rules/clerk_due.h" /* struct clerk: its settings */
 #include "rules/command.h"
 #include "rules/pool.h"
 
 /* Runs one command; what came of it is in command->result. */
 void clerk_run(const struct clerk *clerk, struct pool *pool, struct command *command);
 
-/* Ends what is over: leases, places in the queue, holds. Gives up on callers of dead programs. */
+/* Ends what is over: leases, places in the queue, holds. Treats requests whose instance died as
+ * disconnected. */
 void clerk_settle_due(const struct clerk *clerk, struct pool *pool);
 
 /* Grants stacks to waiting requests. Afterwards clerk_grant_refresh() for each command whose

@@ -1,6 +1,6 @@
 /*
- * clerk_call: the calls about a request, told apart. A program that can't answer a call wants to
- * take back what it gave; by then the caller may have come again, to any program, and been heard.
+ * clerk_call: tells apart the calls that ask for the same request. When an instance can't deliver a
+ * grant it takes it back, but not if the caller has called again since, be it another instance.
  * Called by the other files of `clerk`, on the writer's thread.
  */
 #ifndef CLERK_CALL_H
@@ -9,11 +9,12 @@
 #include "rules/command.h"
 #include "rules/pool.h"
 
-/* A call that waits for the request: gets a number, and its wait an end. The number begins at the
- * time of that end: so not even a request that takes the lease number of one whose COMMIT was lost
- * has a call of the same number. */
+/* Gives a waiting call its number and its deadline. The number is that deadline in microseconds, or
+ * the next one if the call before has it; so it is never reused, even if a lost COMMIT lets a lease
+ * number be given out again. */
 void clerk_call_wait(const struct pool *pool, struct lease *lease, struct command_request *request);
-/* A caller shows that it has the grant, so earlier calls that reached nobody don't matter. */
+/* The caller has shown that it knows of the grant: undelivered answers to earlier calls no longer
+ * take it back. */
 void clerk_call_note_heard(struct lease *lease);
 
 #endif

@@ -11,7 +11,7 @@ static bool is_alive(const struct clerk *clerk, uint64_t instance)
     return instance == clerk->instance;
 }
 
-/* While this program or its database was away no heartbeat could come in, so a lease that was
+/* While this instance or its database was away no heartbeat could come in, so a lease that was
  * last renewed before that gets the grace time. */
 static int64_t lease_end(const struct clerk *clerk, const struct lease *lease)
 {

@@ -1,5 +1,5 @@
 /*
- * clerk_due: what the clerk goes by, and when something is due by itself. Reads a pool, changes
+ * clerk_due: the clerk's settings, and when something is due by itself. Reads a pool, changes
  * nothing. Called by the other files of `clerk`, on the writer's thread.
  */
 #ifndef CLERK_DUE_H
@@ -8,12 +8,12 @@
 #include "rules/pool.h"
 
 struct clerk {
-    uint64_t instance;      /* this program */
-    const uint64_t *others; /* other programs that are alive */
+    uint64_t instance;      /* this one */
+    const uint64_t *others; /* that are alive */
     size_t other_count;
     int64_t request_grace_us;
     int64_t startup_grace_us;
-    int64_t up_since;     /* when this program got its database, by the database's clock */
+    int64_t up_since;     /* when this instance got its database, by the database's clock */
     uint32_t waiting_max; /* per project */
 };
 

@@ -51,7 +51,8 @@ static struct stack *find_marked(struct pool *pool, struct command *command, str
     return NULL;
 }
 
-/* Who has no leaseId may be an old job, late: it doesn't know what the stack runs now. */
+/* Without the leaseId this may be a late call of an earlier job, so it doesn't say what the stack
+ * runs now. */
 static void mark_content(struct pool *pool, struct stack *stack, struct lease *lease,
                          const struct command *command)
 {

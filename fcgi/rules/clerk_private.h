@@ -1,4 +1,4 @@
-/* clerk_private: one function a verb, for clerk_run(). Each sets command->result. */
+/* clerk_private: one function per verb, for clerk_run(). Each sets command->result. */
 #ifndef CLERK_PRIVATE_H
 #define CLERK_PRIVATE_H
 

@@ -1,4 +1,7 @@
-/* manifest: sorted arrays, compared in one walk. Reference counts belong to the writer's thread. */
+/*
+ * manifest: sorted arrays, compared in one walk. Reference counts are one thread's at a time: the
+ * worker's that reads the body, then the writer's.
+ */
 #include "rules/manifest.h"
 
 #include "base/buf.h"

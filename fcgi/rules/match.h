@@ -30,7 +30,7 @@ struct match {
 };
 
 /* The next grant; false: nobody can get anything. Call again once it has been carried out, or
- * once `reserved` is set on both sides because another program must carry it out. */
+ * once `reserved` is set on both sides because another instance must carry it out. */
 bool match_next(const struct pool *pool, struct match *match);
 
 /* The stack for a scheduled refresh: the idle one furthest from `units` (NULL: idle longest). Where

@@ -37,7 +37,7 @@ struct stack {
     char *commit;             /* lastDeployedCommit; NULL: never set */
     struct manifest *content; /* NULL: unknown */
     struct lease *lease;
-    uint64_t note_number; /* of the row that has the next two; 0: there is none yet */
+    uint64_t note_number; /* of the stack_note row with owner and reason; 0: none */
     char *owner;
     char *reason;
     uint32_t hold_s;
@@ -50,7 +50,8 @@ struct stack {
 
     struct stack *idle_previous; /* list of the available ones, longest idle first */
     struct stack *idle_next;
-    bool reserved;    /* during one match: due to a request that another program holds */
+    /* During one match: promised to a request whose connection another instance holds. */
+    bool reserved;
     unsigned changed; /* enum stack_change: what the database doesn't know yet */
     struct stack *next_dirty;
 };
@@ -76,7 +77,7 @@ struct lease {
     char *key_name;
     char *branch;
     char *commit;
-    struct manifest *units; /* NULL: the caller told none */
+    struct manifest *units; /* NULL: the caller named none */
     enum purpose purpose;
     char *job_url;
     char *job_name;
@@ -86,7 +87,7 @@ struct lease {
     uint32_t passed_over;
     int64_t asked_at;
 
-    uint64_t instance; /* program that holds the waiting connection; 0: nobody is connected */
+    uint64_t instance; /* that holds the waiting connection; 0: nobody is connected */
     int64_t wait_until;
     int64_t call_no; /* of the latest call about it: see clerk_call.h */
     int64_t place_until;
@@ -99,9 +100,9 @@ struct lease {
     bool is_new;
     char *stack_commit;             /* lastDeployedCommit at the grant */
     struct manifest *stack_content; /* what the stack ran at the grant */
-    int64_t changed_units;          /* -1: the caller told no units */
+    int64_t changed_units;          /* -1: the caller named no units */
     int64_t granted_at;             /* 0: never */
-    int64_t renewed_at;             /* when its end was last set, as far as this program knows */
+    int64_t renewed_at;             /* when its end was last set, as far as this instance knows */
     int64_t expires_at;
     int64_t deployed_at; /* 0: never */
     bool is_whole;       /* its latest mark said that all of its units run */
@@ -113,7 +114,7 @@ struct lease {
     bool stored;           /* the database has its row */
     bool dirty;
     bool just_granted;           /* in this batch */
-    bool reserved;               /* during one match: another program will grant it */
+    bool reserved;               /* during one match: another instance will grant it */
     bool queue_full;             /* it ended because the queue had no room */
     const struct command *asker; /* request of this batch that waits for it */
     uint32_t position;           /* in the queue, when its wait ended; from 1 */
@@ -123,7 +124,7 @@ struct lease {
     struct lease *next_dirty; /* also links the ended ones */
 };
 
-/* Of a lease all that changes does so together; what the caller said of itself never does. */
+/* All changeable columns of a lease are written together; what the caller sent never changes. */
 enum lease_change { LEASE_LIFE = 1 };
 
 struct action {
@@ -158,7 +159,7 @@ struct pool {
     struct stack *idle_first;
     struct stack *idle_last;
     uint32_t idle_count;
-    uint32_t reserved_new; /* during one match: new stacks due to requests of other programs */
+    uint32_t reserved_new; /* during one match: new stacks promised to other instances' requests */
 
     struct map leases;   /* live ones by number */
     struct map requests; /* live ones by requestId */
@@ -221,7 +222,7 @@ void pool_set_content(struct pool *pool, struct stack *stack, struct manifest *c
 /* The same of a content that may be new to the pool; takes over the caller's reference. */
 void pool_set_new_content(struct pool *pool, struct stack *stack, struct manifest *content);
 void pool_set_commit(struct pool *pool, struct stack *stack, const char *commit);
-/* Who wants it set aside, why and for how long; NULL, NULL, 0: nobody. */
+/* The owner, reason and time of what sets it aside; NULL, NULL, 0: nothing does. */
 void pool_set_aside(struct pool *pool, struct stack *stack, const char *owner, const char *reason,
                     uint32_t hold_s);
 void pool_touch_stack(struct pool *pool, struct stack *stack, unsigned changes);

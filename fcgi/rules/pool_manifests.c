@@ -26,7 +26,7 @@ void pool_add_manifest(struct pool *pool, struct manifest *manifest)
         manifest_unref(other);
     }
     map_put(&pool->manifests, manifest->hash, manifest);
-    if (manifest->uses == 0) /* who ended its last lease was not us */
+    if (manifest->uses == 0) /* another instance ended its last lease */
         touch(pool, manifest);
 }
 

@@ -6,8 +6,8 @@
 
 /* The pool's own copy of the same units, or `units` itself as a new one of that number. */
 struct manifest *pool_intern_manifest(struct pool *pool, struct manifest *units, uint64_t number);
-/* A stack or a lease refers to it, or no longer does; NULL is nothing. A lease that has ended does
- * no longer, but keeps its reference until it is freed. */
+/* Count one user more, or one fewer (NULL: nothing happens). An ended lease no longer counts as a
+ * user, but keeps its reference until it is freed. */
 struct manifest *pool_use_manifest(struct pool *pool, struct manifest *manifest);
 void pool_drop_manifest(struct pool *pool, struct manifest *manifest);
 void pool_end_use(struct pool *pool, struct manifest *manifest);

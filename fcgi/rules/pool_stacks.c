@@ -51,7 +51,7 @@ static void idle_insert(struct pool *pool, struct stack *stack)
 {
     struct stack *before = pool->idle_last;
 
-    /* Nearly always the last place: only the clock of another database host can go back. */
+    /* Nearly always the last place: only the clock of another database server can go back. */
     while (before && before->modified > stack->modified)
         before = before->idle_previous;
     stack->idle_previous = before;

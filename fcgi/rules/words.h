@@ -1,4 +1,4 @@
-/* words: the names of states, outcomes and verbs; the same in SQL, JSON and C. */
+/* words: the names of states, outcomes and purposes; the same in SQL, JSON and C. */
 #ifndef WORDS_H
 #define WORDS_H
 

@@ -35,7 +35,6 @@ static uint64_t uint64_at(const void *field)
     return *(const uint64_t *)field;
 }
 
-/* Whether the column's default says the same. */
 static bool is_default(const struct column *column, const void *field)
 {
     static const uint8_t no_lease_id[LEASE_ID_SIZE];

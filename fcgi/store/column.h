@@ -47,7 +47,7 @@ struct column_references {
     const struct map *manifests; /* by number */
 };
 
-/* Whether the column's default says the same as the object's field. */
+/* Whether the object's field equals the column's default, so that an INSERT may omit it. */
 bool column_is_default(const struct column *column, const void *object);
 /* The field as an SQL literal. */
 void column_write(struct buf *sql, const struct column *column, const void *object);

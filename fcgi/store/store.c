@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Where this program runs: no two living ones have the same socket. */
+/* Host name and socket: unique among running instances. */
 static void find_place(const char *socket, char *place, size_t size)
 {
     struct sockaddr_un address = {.sun_family = AF_UNSPEC};
@@ -110,8 +110,8 @@ enum database_status store_begin(struct store *store, const char *const names[],
 
     *begin = (struct store_begin){0};
     begin->rows = mem_zalloc((count + 1) * sizeof *begin->rows);
-    /* SKIP LOCKED: a project that another host is at doesn't hold up the others. SYSDATE: when the
-     * row was read, where UTC_TIMESTAMP says when the statement began. */
+    /* SKIP LOCKED: a project locked by another instance doesn't hold up the rest. SYSDATE: the time
+     * the row was read; UTC_TIMESTAMP would give the time the statement began. */
     buf_puts(sql, "START TRANSACTION;"
                   "SELECT project_id, version, name, " SQL_MICROSECONDS
                   "SYSDATE(6)) FROM project WHERE name IN ");
@@ -133,8 +133,8 @@ void store_begin_free(struct store_begin *begin)
 
 /* Purge */
 
-/* The oldest rows of a project that has some to forget. By a look at the oldest row of each
- * project: an EXISTS would be made a join, and read all that is to stay. */
+/* Deletes old rows of one project. Finds one that has some by looking at each project's oldest row:
+ * an EXISTS would be turned into a join that reads every row that stays. */
 static void add_purge(struct buf *sql, const char *table, const char *column, const char *index,
                       int days)
 {

@@ -38,7 +38,7 @@ DATABASE_MUST_CHECK enum database_status store_connect(struct store *store,
 
 void store_disconnect(struct store *store);
 
-/* Goes back to a better host of the list, if there is one. Whether it did. The
+/* Goes back to a better server of the list, if there is one. Whether it did. The
  * connection may be lost then. */
 bool store_fail_back(struct store *store);
 
@@ -56,7 +56,7 @@ struct store_begin {
     struct database_time now; /* read under the locks; none: nothing could be locked */
     struct store_row *rows;   /* those that could be locked */
     size_t count;
-    size_t busy_count; /* of the names, how many another host has locked */
+    size_t busy_count; /* how many of the names another instance has locked */
 };
 
 DATABASE_MUST_CHECK enum database_status store_begin(struct store *store, const char *const names[],
@@ -103,7 +103,7 @@ DATABASE_MUST_CHECK enum database_status store_was_committed(struct store *store
                                                              size_t count, bool *was_committed);
 void store_rollback(struct store *store);
 
-/* The versions of all projects, so that changes of other hosts are noticed, and the clock. Also
+/* The versions of all projects, so that changes of other instances are noticed, and the clock. Also
  * beats the instance's heart. The caller frees the list. */
 struct store_watch {
     struct store_row *rows;

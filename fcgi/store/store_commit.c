@@ -2,7 +2,7 @@
  * store_commit: how a batch ends. Writer's thread.
  *
  * A whole batch is one text, unless it grows very large; Galera gets its statements one by one. For
- * a stack that is borrowed, while no other host is alive:
+ * a stack that is borrowed, while no other instance is alive:
  *
  *     START TRANSACTION;
  *     UPDATE project SET version = version + 1, next_lease_no = 8
@@ -31,7 +31,7 @@
 /* How far a batch that didn't ask the database for the time may be from it. */
 #define CLOCK_TOLERANCE_US 500000
 
-/* Puts those that changed first; how many they are. */
+/* Moves the changed pools to the front; returns how many there are. */
 static size_t sort_out(struct pool *pools[], size_t count)
 {
     size_t changed = 0;
@@ -95,8 +95,8 @@ static void add_assumptions(struct buf *sql, int64_t now, struct pool *const unc
     }
 }
 
-/* Our row says which batch was committed last. It can't be NULL: unless the statement before has
- * found all the versions, this one fails, and with it the text. */
+/* Records the batch number in our row. It becomes NULL if the UPDATE did not find every version;
+ * the NOT NULL column then fails the whole text. */
 static void number_batch(struct buf *sql, const struct store *store, struct pool *const pools[],
                          size_t count, size_t changed)
 {
@@ -110,10 +110,9 @@ static void number_batch(struct buf *sql, const struct store *store, struct pool
     buf_free(&number);
 }
 
-/* The server may still be at the text whose answer was lost, or not even have begun with it, and on
- * a cluster we may come back to another node, whose locks don't wait for it. A change of our own to
- * the same versions settles it: once it is committed, that text is either there or will never be.
- */
+/* The lost statements may still be running, or not even have begun; on a cluster another node
+ * doesn't wait for their locks. So first commit a change to the same versions: after that the lost
+ * batch is either there or can never be. */
 static void prepare_settling(struct store *store, struct pool *const pools[], size_t count)
 {
     struct buf *sql = &store->settling;

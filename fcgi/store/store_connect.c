@@ -6,7 +6,7 @@
 #include "base/times.h"
 #include "database/sql.h"
 
-/* The server ends a writer's connection that was silent for so long, or a broken network would
+/* The server ends a writer's connection that was silent for this long, or a broken network would
  * leave a transaction there, with its locks, for hours. Ours is never silent: it watches
  * (writer.c). */
 #define IDLE_S 5

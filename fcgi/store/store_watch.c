@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-/* An instance that was silent for so long is dead. */
+/* An instance that was silent for this long is dead. */
 #define SILENCE_S 2
 
 /* But after an outage of the database all were silent: nobody is dead yet. */

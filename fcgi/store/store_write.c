@@ -49,8 +49,7 @@ struct writing {
     enum database_status status;
 };
 
-/* Rows of one statement, of all pools together: with many projects in a batch it is the number of
- * statements that costs. */
+/* One statement for the rows of all pools, because the number of statements is what costs. */
 struct statement {
     struct writing *writing;
     const struct table *table;
@@ -213,8 +212,8 @@ static void add_ended(struct buf *sql, const struct pool *pool, const char **sep
     *separator = " OR ";
 }
 
-/* By the key, whatever the optimizer thinks of a small table: to scan it would mean to pass what
- * isn't purged yet, and other hosts' locks. */
+/* Forced to the primary key: a table scan, which the optimizer prefers on small tables, would run
+ * into other instances' locks. */
 static void delete_ended(struct writing *writing)
 {
     static const char start[] = "DELETE lease FROM lease FORCE INDEX (PRIMARY) WHERE ";

@@ -6,7 +6,7 @@
 
 #include <assert.h>
 
-/* Beside the changes of pool.h. */
+/* In addition to the change flags in pool.h. */
 enum column_change {
     FIXED = 0,          /* never changes */
     REQUIRED = 1 << 30, /* the schema has no default: every INSERT must name it */
@@ -81,7 +81,7 @@ static const struct column lease_columns[] = {
     LEASE("lease_s", UINT32, lease_s, REQUIRED),
     LEASE("passed_over", UINT32, passed_over, LEASE_LIFE),
     LEASE("instance_id", NUMBER64, instance, LEASE_LIFE),
-    LEASE("wait_until", TIME, call_no, LEASE_LIFE),
+    LEASE("call_no", TIME, call_no, LEASE_LIFE),
     LEASE("place_until", TIME, place_until, LEASE_LIFE),
     LEASE("timed_out", BOOL, timed_out, LEASE_LIFE),
     LEASE_GRANT,

@@ -107,7 +107,7 @@ static enum database_status reconnect(struct batch *batch)
     }
 }
 
-/* With jitter, so that two hosts don't meet again and again. */
+/* With jitter, so that two instances don't meet again and again. */
 static void wait_a_little(int try)
 {
     unsigned char jitter = 0;
@@ -146,7 +146,7 @@ enum contact_status batch_run(struct office *office)
     count = gather(&batch);
     status = try_until_known(&batch);
     if (status == DATABASE_OK && batch.count == 0)
-        wait_a_little(0); /* another host is at all of them */
+        wait_a_little(0); /* another instance is at all of them */
     if (status == DATABASE_OK) {
         metrics_count_batch(count, times_monotonic_us() - started_us);
         batch_settle(&batch);

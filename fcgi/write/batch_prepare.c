@@ -17,7 +17,7 @@ static const struct store_row *find_row(const struct store_begin *begin, const c
     return NULL;
 }
 
-/* A parked client whose request is no longer what it was: another host or the administrator's
+/* A parked client whose request is no longer what it was: another instance or the administrator's
  * tool changed it. */
 static enum database_status reconcile_one(struct office *office, struct desk *desk, uint64_t number)
 {
@@ -135,7 +135,7 @@ static void dismiss(struct batch *batch, size_t at, bool may_be_busy)
 {
     struct desk *desk = batch->desks[at];
 
-    if (may_be_busy) { /* it is another host's turn */
+    if (may_be_busy) { /* it is another instance's turn */
         command_list_put_back(&batch->office->pending, &desk->commands);
         desk->deadline_ms = times_monotonic_ms() + 2;
         desks_note(&batch->office->desks, desk);

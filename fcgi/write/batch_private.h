@@ -13,7 +13,7 @@ struct batch {
 };
 
 /* batch_prepare: locks the rows of the desks' projects and brings their pools up to date, unless it
- * may be assumed that they are. Desks whose row is another host's at the moment, or that have none,
+ * may be assumed that they are. Desks whose row another instance has locked, or that have none,
  * leave the batch. */
 CONTACT_CHECKED enum database_status batch_prepare(struct batch *batch);
 /* The caller frees the list, not the names. */

@@ -100,8 +100,8 @@ void batch_give_up(struct batch *batch)
     batch->count = 0;
 }
 
-/* Its statements fail even alone. A caller is told; what we owe, as taking back a grant that nobody
- * heard of, is tried again until it works (the database's disk may be full). */
+/* The batch fails even alone. A client gets an error. Our own command (taking back an undelivered
+ * grant) is retried, since the disk may only be full. */
 static void refuse_alone(struct office *office, struct desk *desk)
 {
     const struct command *first = desk->commands.first;

@@ -26,8 +26,8 @@ bool contact_fail_back(struct office *office);
  * `together`: other instances are alive, and clients are parked here, so the next look should come
  * soon. */
 CONTACT_CHECKED enum contact_status contact_watch(struct office *office, bool *together);
-/* Who else is alive: read at every watch, and whenever a pool is read, since a program that it
- * names may be new. */
+/* Which other instances are alive: read at every watch, and whenever a pool is read, since it may
+ * name one that is new. */
 enum database_status contact_find_others(struct office *office);
 /* Forgets a little of what is older than the limits; `*more`: there is more to forget. */
 CONTACT_CHECKED enum contact_status contact_purge(struct office *office, int history_days,

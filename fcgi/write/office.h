@@ -29,8 +29,8 @@ struct office {
     uint32_t waiting_max;
 
     struct command_list pending; /* in the order of their arrival */
-    size_t alone; /* batches that have but one command or due desk: together those failed */
-    struct command_list later; /* our own that failed alone: nobody else would do them */
+    size_t alone; /* batches still to be run with one command or desk each: together they failed */
+    struct command_list later; /* our own that failed even alone; retried until they succeed */
     int64_t later_ms;          /* monotonic; when they are tried again */
 
     struct database_clock clock;

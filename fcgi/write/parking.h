@@ -18,9 +18,9 @@ struct parked {
     struct client client;
     struct map *lot;
     uint64_t number;     /* of the request */
-    int64_t call_no;     /* of the call: while the lease has it, this client is who waits */
+    int64_t call_no;     /* of the call; the client is current only while the lease has the same */
     int64_t deadline_ms; /* monotonic; when its wait is over even if the database is away */
-    struct desk *desk;   /* who keeps it */
+    struct desk *desk;   /* whose lot that is */
 };
 
 struct parking;
@@ -38,9 +38,10 @@ const struct parked *parking_get(const struct map *lot, uint64_t number);
 /* Takes the client out, to be answered or dropped by the caller. false: it isn't there. */
 bool parking_take(struct parking *parking, struct map *lot, uint64_t number, struct client *client);
 
-/* Waits for the waker, for hang-ups or for `timeout_ms`. Returns the next client that hung up
- * without waiting again while it has more; NULL: none (left). Its entry stays until taken. */
+/* Waits for the waker, for hang-ups or for `timeout_ms`. */
 void parking_wait(struct parking *parking, int64_t timeout_ms);
+/* The next client that has hung up; NULL: no more. Doesn't wait. The client stays parked until
+ * parking_take(). */
 const struct parked *parking_next_gone(struct parking *parking);
 
 #endif

@@ -114,7 +114,7 @@ static int64_t next_wait_ms(const struct writer *writer, int64_t now_ms)
     return at_ms > now_ms ? at_ms - now_ms : 0;
 }
 
-/* To avoid conflicts, not for safety, the hosts of a cluster should write to the same server: the
+/* To avoid conflicts, not for safety, all instances should write to the same server: the
  * first of their list that is well. A silent server holds us up, so the longer the last look took,
  * and the more often a server was left again, the later the next one. */
 static void fail_back(struct writer *writer)

@@ -127,7 +127,7 @@ backup_collect()
         '{format: 1, $schema, $database, $time}' >"$directory/backup.json"
 }
 
-# A database that holds half a backup is useless, and no source of a backup.
+# A half-restored database must be neither used nor backed up.
 refuse_unfinished_restore()
 {
     sql "SHOW TABLES LIKE 'unfinished\\_restore'"
@@ -195,7 +195,7 @@ restore_command()
     tell "Restored the backup of $(jq -r .time "$directory/backup.json")" --argjson schema "$newest"
 }
 
-# The database was empty when we began.
+# Drops all tables: they hold nothing but what an unfinished restore put there.
 empty_database()
 {
     open_database

@@ -54,7 +54,7 @@ keys_look_here()
     [[ ! -e ${config[keys_file]} ]] || keys_look <"${config[keys_file]}"
 }
 
-# For commands that go on with the keys that there are.
+# For commands that work without the lines that are not keys: names these.
 keys_tell_faults()
 {
     [[ -z $faults ]] || note "${config[keys_file]} has lines that are not keys: $faults"

@@ -33,7 +33,7 @@ nginx_group()
         IFS= read -r stat 2>/dev/null <"$directory/stat" || continue
         read -ra fields <<<"${stat##*) }"
         [[ ${fields[2]} == "$1" && ${fields[0]} != Z && $stat == *'(nginx) '* ]] || continue
-        # Numbers are used again: it is ours only if it writes to our log.
+        # Pids are reused: it is ours only if it writes to our log.
         [[ -z $(find "$directory/fd" -lname "$var/log/*" -print -quit 2>/dev/null) ]] || printf '%s\n' "${directory#/proc/}"
     done
 }

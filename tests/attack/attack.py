@@ -278,7 +278,7 @@ class Wire:
             return part
 
     def answers(self, seconds=1.0):
-        """All answers until the connection ends, or nothing comes for so long."""
+        """All answers until the connection ends, or nothing comes for this long."""
         found = []
         self.socket.settimeout(seconds)
         try:

@@ -25,7 +25,7 @@ class Caller:
         self.curl = peers.find("curl")
         self.answer = os.path.join(folder, "answer")
         self.body = os.path.join(folder, "body")
-        # From a file: a key doesn't belong into a command line.
+        # From a file: a key doesn't belong in a command line.
         self.header = loads.write_keys(instance, ["X-API-Key: " + key])
         self.authority = os.path.join(instance.var, "tls/ca.pem")
 
