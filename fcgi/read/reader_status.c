@@ -133,7 +133,7 @@ static void add_estimate_sql(struct buf *sql, const char *project)
     sql_text(sql, project);
 }
 
-/* Who waits */
+/* The queue */
 
 static const struct member queued[] = {
     {"requestNumber", MEMBER_NUMBER, "lease_no"},
@@ -241,18 +241,18 @@ static void visit(void *context, const struct database_row *row)
 enum reader_status reader_status_page(struct reader *reader, const char *project,
                                       struct json_writer *json)
 {
-    struct status_page status = {.page.json = json, .open_set = -1};
+    struct status_page page = {.page.json = json, .open_set = -1};
     struct buf *sql = reader_start_sql(reader, project);
-    enum reader_status outcome;
+    enum reader_status status;
 
     add_settings_sql(sql, project);
     add_stacks_sql(sql, project);
     add_estimate_sql(sql, project);
     add_queue_sql(sql, project);
     add_ended_sql(sql, project);
-    outcome = reader_run(reader, visit, &status.page);
-    open_arrays(&status, SET_COUNT);
-    figures_put(&status.figures, json, "last24Hours");
-    figures_free(&status.figures);
-    return outcome;
+    status = reader_run(reader, visit, &page.page);
+    open_arrays(&page, SET_COUNT);
+    figures_put(&page.figures, json, "last24Hours");
+    figures_free(&page.figures);
+    return status;
 }
