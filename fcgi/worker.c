@@ -63,7 +63,7 @@ static void handle(struct worker *worker, struct call *call)
         writer_submit(worker->writer, command);
     } else {
         gateway_send(worker->gateway, call->client, &response.headers, &response.body, true);
-        metrics_count_answer(response.status, times_monotonic_us() - started_us);
+        metrics_count_response(response.status, times_monotonic_us() - started_us);
     }
     response_free(&response);
 }

@@ -5,6 +5,7 @@
 #include "api/api_query.h"
 #include "api/fields.h"
 #include "base/buf.h"
+#include "base/mem.h"
 #include "base/metrics.h"
 
 #include <stdio.h>

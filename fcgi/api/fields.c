@@ -1,8 +1,8 @@
 /* fields: see fields.h. No state of its own; any thread. */
 #include "api/fields.h"
 
-#include "base/buf.h"
 #include "base/hex.h"
+#include "base/mem.h"
 #include "base/text.h"
 
 #include <stdarg.h>

@@ -2,8 +2,6 @@
 #ifndef BUF_H
 #define BUF_H
 
-#include "base/mem.h" /* for who includes this */
-
 #include <stddef.h>
 #include <stdint.h>
 

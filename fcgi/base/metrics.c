@@ -39,8 +39,8 @@ static const double lasting[] = {60,   300,  600,   1200,  1800,  3600,
                                  5400, 7200, 14400, 28800, 43200, 86400};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static uint64_t answers[600]; /* by status */
-static struct histogram answer_time = {.bounds = quick, .bound_count = BUCKETS_MAX};
+static uint64_t responses[600]; /* by status */
+static struct histogram response_time = {.bounds = quick, .bound_count = BUCKETS_MAX};
 static struct histogram commit_time = {.bounds = quick, .bound_count = BUCKETS_MAX};
 static uint64_t commands;
 static time_t started;
@@ -79,13 +79,13 @@ void metrics_name_ends(const char *const *names, size_t count)
     pthread_mutex_unlock(&lock);
 }
 
-void metrics_count_answer(int status, int64_t duration_us)
+void metrics_count_response(int status, int64_t duration_us)
 {
     pthread_mutex_lock(&lock);
     if (status >= 0 && status < 600)
-        answers[status]++;
+        responses[status]++;
     if (duration_us >= 0)
-        observe(&answer_time, to_seconds(duration_us));
+        observe(&response_time, to_seconds(duration_us));
     pthread_mutex_unlock(&lock);
 }
 
@@ -188,12 +188,12 @@ static void put_program(struct buf *out, bool is_ready)
                (long long)started);
     put_head(out, "answers_total", "counter", "Answers by HTTP status.");
     for (int status = 0; status < 600; status++)
-        if (answers[status] || status == 200 || status == 500 || status == 503) /* for alerts */
+        if (responses[status] || status == 200 || status == 500 || status == 503) /* for alerts */
             buf_printf(out, "stack_orchestrator_answers_total{status=\"%d\"} %llu\n", status,
-                       (unsigned long long)answers[status]);
+                       (unsigned long long)responses[status]);
     put_head(out, "answer_duration_seconds", "histogram",
              "Time from a request to its answer, without those that waited for a stack.");
-    put_histogram(out, "answer_duration_seconds", "", &answer_time);
+    put_histogram(out, "answer_duration_seconds", "", &response_time);
     put_head(out, "commit_duration_seconds", "histogram",
              "Time of one transaction, from its locks to its commit.");
     put_histogram(out, "commit_duration_seconds", "", &commit_time);

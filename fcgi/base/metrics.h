@@ -21,7 +21,7 @@ void metrics_start(void);
 void metrics_name_ends(const char *const *names, size_t count);
 
 /* A response. `duration_us` -1: its call waited for a stack, and doesn't count as slow. */
-void metrics_count_answer(int status, int64_t duration_us);
+void metrics_count_response(int status, int64_t duration_us);
 void metrics_count_batch(size_t commands, int64_t duration_us);
 void metrics_set_parked(size_t count);
 

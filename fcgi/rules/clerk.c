@@ -4,7 +4,7 @@
  */
 #include "rules/clerk.h"
 
-#include "base/buf.h"
+#include "base/mem.h"
 #include "base/times.h"
 #include "rules/clerk_due.h"
 #include "rules/clerk_private.h"

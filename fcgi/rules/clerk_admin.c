@@ -2,7 +2,7 @@
  */
 #include "rules/clerk_private.h"
 
-#include "base/buf.h"
+#include "base/mem.h"
 #include "base/times.h"
 
 #include <stdio.h>

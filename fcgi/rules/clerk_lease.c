@@ -6,7 +6,7 @@
 #include "rules/clerk_call.h"
 #include "rules/content.h"
 
-/* In constant time: the time of an answer must not tell how much of a guess was right. */
+/* In constant time, or it would tell how much of a guess was right. */
 static bool is_lease_id(const struct lease *lease, const struct command *command)
 {
     uint8_t difference = 0;

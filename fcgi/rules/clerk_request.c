@@ -1,7 +1,7 @@
 /* clerk_request: the verbs about a request: ask, ask again, cancel, hang up. Writer's thread. */
 #include "rules/clerk_private.h"
 
-#include "base/buf.h"
+#include "base/mem.h"
 #include "rules/clerk_call.h"
 #include "rules/clerk_due.h"
 

@@ -1,7 +1,7 @@
 /* command: commands and lists of them. */
 #include "rules/command.h"
 
-#include "base/buf.h"
+#include "base/mem.h"
 
 #include <stdlib.h>
 

@@ -40,9 +40,9 @@ enum verb {
 
 enum result_code {
     RESULT_DONE,
-    RESULT_NO_EFFECT, /* repeated release and the like: answered as if done */
+    RESULT_NO_EFFECT, /* a repeated release and the like: the response is as if done */
     RESULT_GRANTED,   /* `lease` is active */
-    RESULT_WAITING,   /* `lease` waits; no answer yet */
+    RESULT_WAITING,   /* `lease` waits; no response yet */
     RESULT_WAIT_OVER, /* no stack within the wait */
     RESULT_QUEUE_FULL,
     RESULT_NOT_NOW,  /* a refresh was refused */

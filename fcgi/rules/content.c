@@ -1,7 +1,7 @@
 /* content: several sorted manifests, walked side by side. */
 #include "rules/content.h"
 
-#include "base/buf.h"
+#include "base/mem.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,6 +2,7 @@
 #include "rules/health.h"
 
 #include "base/buf.h"
+#include "base/mem.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  */
 #include "rules/manifest.h"
 
-#include "base/buf.h"
+#include "base/mem.h"
 
 #include <stdlib.h>
 #include <string.h>

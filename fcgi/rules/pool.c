@@ -1,7 +1,7 @@
 /* pool: what one project is made of; its changes since the last commit. No SQL, no I/O. */
 #include "rules/pool.h"
 
-#include "base/buf.h"
+#include "base/mem.h"
 #include "base/times.h"
 #include "rules/pool_private.h"
 

@@ -196,7 +196,7 @@ void lease_free(struct lease *lease);
 
 /* Whether anything must be written. */
 bool pool_is_dirty(const struct pool *pool);
-/* After the commit, once the answers are out: forgets what changed, frees what ended. */
+/* After the commit, once the responses are sent: forgets what changed, frees what ended. */
 void pool_settle(struct pool *pool);
 
 /* Looking up; NULL: not there (a deleted stack isn't). */

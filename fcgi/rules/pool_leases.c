@@ -1,7 +1,7 @@
 /* pool_leases: the leases of a pool: its queue, grants and ends. Writer's thread. */
 #include "rules/pool_private.h"
 
-#include "base/buf.h"
+#include "base/mem.h"
 #include "base/times.h"
 #include "rules/content.h"
 

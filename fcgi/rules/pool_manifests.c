@@ -2,7 +2,7 @@
  * one reference to it, every stack or lease another. Writer's thread. */
 #include "rules/pool_private.h"
 
-#include "base/buf.h"
+#include "base/mem.h"
 
 /* Whether its row must be written or deleted is looked at once the batch is written. */
 static void touch(struct pool *pool, struct manifest *manifest)

@@ -1,7 +1,7 @@
 /* pool_stacks: the stacks of a pool; which are idle, and in what order. Writer's thread. */
 #include "rules/pool_private.h"
 
-#include "base/buf.h"
+#include "base/mem.h"
 #include "base/times.h"
 
 #include <stdlib.h>

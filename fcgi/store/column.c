@@ -1,6 +1,7 @@
 /* column: see column.h. */
 #include "store/column.h"
 
+#include "base/mem.h"
 #include "base/times.h"
 #include "database/database.h"
 #include "database/sql.h"

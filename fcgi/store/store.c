@@ -1,6 +1,7 @@
 /* store: the writer's transactions: how they begin, and what clears old rows away. */
 #include "store/store.h"
 
+#include "base/mem.h"
 #include "base/times.h"
 #include "database/sql.h"
 #include "store/store_private.h"

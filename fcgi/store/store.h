@@ -42,7 +42,7 @@ void store_disconnect(struct store *store);
  * connection may be lost then. */
 bool store_fail_back(struct store *store);
 
-/* Why the server that answered was refused; empty: none answered. After store_connect() failed. */
+/* After store_connect() failed: why the server was refused; empty: none could be reached. */
 const char *store_refusal(const struct store *store);
 
 /* A project's row: does what is remembered of it still hold? */

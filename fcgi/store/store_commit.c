@@ -147,7 +147,7 @@ static enum database_status write_and_commit(struct store *store, struct pool *c
     return status;
 }
 
-/* Nothing is to be written, but answers are about to be given from what is remembered. */
+/* Nothing is to be written, but responses are about to be made from what is remembered. */
 static enum database_status check_versions(struct store *store, struct pool *const pools[],
                                            size_t count)
 {

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/map.h"
+#include "base/mem.h"
 #include "base/times.h"
 #include "database/sql.h"
 #include "store/store_manifest.h"

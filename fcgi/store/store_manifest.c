@@ -2,6 +2,7 @@
 #include "store/store_manifest.h"
 
 #include "base/json.h"
+#include "base/mem.h"
 #include "database/sql.h"
 
 #include <stdlib.h>

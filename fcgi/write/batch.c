@@ -1,7 +1,7 @@
 /* batch: see batch.h. */
 #include "write/batch.h"
 
-#include "base/buf.h"
+#include "base/mem.h"
 #include "base/metrics.h"
 #include "base/times.h"
 #include "write/batch_private.h"
@@ -11,7 +11,7 @@
 #include <sys/random.h>
 
 #define TRIES_MAX   10
-#define RECONNECT_S 5   /* for an answer that is due: did the COMMIT happen? */
+#define RECONNECT_S 5   /* while responses are due: did the COMMIT happen? */
 #define BATCH_MAX   512 /* commands */
 
 static void add_desk(struct batch *batch, struct desk *desk)
@@ -100,7 +100,7 @@ static enum database_status reconnect(struct batch *batch)
             status = ask_fate(batch);
         if (status != DATABASE_LOST)
             return status;
-        /* With nothing in doubt nobody need wait for the answer. */
+        /* With nothing in doubt, nobody need wait for the database. */
         if (!batch->committing || times_monotonic_ms() > until_ms)
             return DATABASE_LOST;
         poll(NULL, 0, 100);

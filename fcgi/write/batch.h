@@ -14,8 +14,8 @@
 #include "write/contact.h"
 #include "write/office.h"
 
-/* Runs and answers what there is to do, up to the size of one batch. CONTACT_LOST: whoever was
- * owed an answer at once has it; the rest waits. */
+/* Runs what there is to do, up to the size of one batch, and sends the responses. CONTACT_LOST: the
+ * responses that were due at once are sent; the rest waits. */
 CONTACT_CHECKED enum contact_status batch_run(struct office *office);
 
 #endif

@@ -2,7 +2,7 @@
  */
 #include "write/batch_private.h"
 
-#include "base/buf.h"
+#include "base/mem.h"
 #include "base/times.h"
 
 #include <stdlib.h>

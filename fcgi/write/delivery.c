@@ -1,9 +1,9 @@
 /* delivery: see delivery.h. */
 #include "write/delivery.h"
 
-#include "base/buf.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/metrics.h"
 #include "base/times.h"
 
@@ -24,7 +24,7 @@ static bool send_response(struct delivery *delivery, struct client client,
     else
         gateway_drop(client);
     fault_point(waited ? "afterParkedAnswer" : "afterAnswer");
-    metrics_count_answer(response->status, duration_us);
+    metrics_count_response(response->status, duration_us);
     response_free(response);
     return sent;
 }
@@ -56,7 +56,7 @@ struct undelivered *delivery_next_undelivered(struct delivery *delivery)
     return first;
 }
 
-static void log_answer(const struct command *command, int status)
+static void log_response(const struct command *command, int status)
 {
     log_event(status >= 500 && command->result.code != RESULT_WAIT_OVER ? LOG_WARNING : LOG_DEBUG,
               "request=%s project=%s key=%s answered %d", command->trace, command->project,
@@ -73,7 +73,7 @@ void delivery_command(struct delivery *delivery, struct desk *desk, struct comma
         return;
     command->result.code = code;
     render_command(desk ? desk->pool : NULL, command, &response);
-    log_answer(command, response.status);
+    log_response(command, response.status);
     sent = send_response(delivery, command->client, &response,
                          times_monotonic_us() - command->arrived_us);
     /* A repeated request that finds its lease active has the grant from before. */
@@ -151,7 +151,7 @@ static void park(struct delivery *delivery, struct desk *desk, struct command *c
 }
 
 /* A request that made or repeated a lease: what that lease is after the batch. */
-static void answer_request(struct delivery *delivery, struct desk *desk, struct command *command)
+static void deliver_request(struct delivery *delivery, struct desk *desk, struct command *command)
 {
     const struct lease *lease = command->result.lease;
     enum result_code code = render_result_of(lease);
@@ -171,18 +171,18 @@ static void answer_request(struct delivery *delivery, struct desk *desk, struct 
     }
 }
 
-static void answer_command(struct delivery *delivery, struct desk *desk, struct command *command)
+static void deliver_command(struct delivery *delivery, struct desk *desk, struct command *command)
 {
     if (command->result.code == RESULT_WAITING)
-        answer_request(delivery, desk, command);
+        deliver_request(delivery, desk, command);
     else if (command->result.code == RESULT_GRANTED && !command->result.lease->stack)
         delivery_command(delivery, desk, command, RESULT_IN_DOUBT); /* taken back meanwhile */
     else
         delivery_command(delivery, desk, command, command->result.code);
 }
 
-/* Leases that changed without their own callers' doing. */
-static void answer_parked(struct delivery *delivery, struct desk *desk, const struct lease *lease)
+/* A lease that changed without its caller's doing. */
+static void deliver_parked(struct delivery *delivery, struct desk *desk, const struct lease *lease)
 {
     enum result_code code = render_result_of(lease);
 
@@ -200,11 +200,11 @@ void delivery_desk(struct delivery *delivery, struct desk *desk)
     struct command *command;
 
     for (const struct lease *at = pool->dirty_leases; at; at = at->next_dirty)
-        answer_parked(delivery, desk, at);
+        deliver_parked(delivery, desk, at);
     for (const struct lease *at = pool->ended_leases; at; at = at->next_dirty)
-        answer_parked(delivery, desk, at);
+        deliver_parked(delivery, desk, at);
     while ((command = command_list_pop(&desk->commands)) != NULL) {
-        answer_command(delivery, desk, command);
+        deliver_command(delivery, desk, command);
         command_free(command);
     }
 }

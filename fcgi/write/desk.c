@@ -1,7 +1,7 @@
 /* desk: see desk.h. */
 #include "write/desk.h"
 
-#include "base/buf.h"
+#include "base/mem.h"
 
 #include <stdlib.h>
 

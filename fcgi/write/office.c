@@ -1,7 +1,7 @@
 /* office: see office.h. */
 #include "write/office.h"
 
-#include "base/buf.h"
+#include "base/mem.h"
 #include "base/metrics.h"
 #include "base/times.h"
 

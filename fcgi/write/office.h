@@ -57,10 +57,10 @@ bool office_has_work(const struct office *office);
 /* When a desk is due by itself, monotonic. */
 int64_t office_deadline_ms(const struct office *office);
 
-/* With the database away: answers commands, and parked clients whose wait is over, with 503. What
+/* While the database is away: sends 503 to commands, and to parked clients whose wait is over. What
  * must be put right once it is back is remembered. */
 void office_refuse(struct office *office);
-/* Answers all parked clients with 503; from now on nobody is parked. */
+/* Sends 503 to all parked clients; from now on nobody is parked. */
 void office_drain(struct office *office);
 
 #endif

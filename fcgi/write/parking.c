@@ -1,7 +1,7 @@
 /* parking: see parking.h. */
 #include "write/parking.h"
 
-#include "base/buf.h"
+#include "base/mem.h"
 
 #include <stdlib.h>
 #include <sys/epoll.h>

@@ -35,7 +35,7 @@ size_t parking_count(const struct parking *parking);
 bool parking_put(struct parking *parking, const struct parked *client);
 const struct parked *parking_get(const struct map *lot, uint64_t number);
 
-/* Takes the client out, to be answered or dropped by the caller. false: it isn't there. */
+/* Takes the client out; the caller sends it a response or drops it. false: it isn't there. */
 bool parking_take(struct parking *parking, struct map *lot, uint64_t number, struct client *client);
 
 /* Waits for the waker, for hang-ups or for `timeout_ms`. */

@@ -6,16 +6,16 @@
  *     of it isn't remembered: lock their rows, load what moved on
  *     clerk: commands, what is due, grants, ends of waits      (memory only)
  *     write it all, commit                      (fails if what was remembered is out of date)
- *     answer everyone; park those who wait
+ *     send the responses; park those who wait
  *
  * A batch that the database refuses is thrown away, pools included, and run again from its
- * commands; nobody is answered before the commit is known to have happened. The thread owns the
+ * commands; no response is sent before the commit is known to have happened. The thread owns the
  * pools, the parked clients and its connection; other threads only append to the inbox.
  */
 #include "write/writer.h"
 
-#include "base/buf.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/notify.h"
 #include "base/times.h"
 #include "write/batch.h"

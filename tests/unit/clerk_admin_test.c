@@ -1,6 +1,8 @@
 /* clerk_admin: what administrators may do in which state, and that it is recorded. */
 #include "scene.h"
 
+#include "base/mem.h"
+
 /* A project with three stacks; the first is leased to `holder`. */
 static struct scene *scene_three(struct told *holder)
 {

@@ -4,6 +4,8 @@
  */
 #include "scene.h"
 
+#include "base/mem.h"
+
 /* waiting → active → released */
 static void test_request_mark_release(void **state)
 {

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "base/buf.h"
+#include "base/mem.h"
 #include "rules/content.h"
 
 #include <string.h>

@@ -2,6 +2,7 @@
  * match: who gets which stack. Each rule by example, then thousands of random pools against a
  * second, slow reading of the rules (match.h; design section 4).
  */
+#include "base/mem.h"
 #include "scene.h"
 
 #include "rules/match.h"

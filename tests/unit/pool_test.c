@@ -1,6 +1,8 @@
 /* pool: the containers by themselves; their moves are walked over in walk_test. */
 #include "scene.h"
 
+#include "base/mem.h"
+
 static void test_position_is_the_rank_among_all_who_wait(void **state)
 {
     struct chance chance = chance_new(60);

@@ -5,6 +5,7 @@
  *
  * When it fails it prints how to run the same walk again.
  */
+#include "base/mem.h"
 #include "copy_pool.h"
 #include "scene.h"
 
