@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "rules/pool.h"
+#include "rules/health.h"
 
 #include <stdio.h>
 #include <stdlib.h>

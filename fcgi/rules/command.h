@@ -15,7 +15,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LEASE_ID_SIZE 16
+#define LEASE_ID_SIZE    16
+#define STACK_NUMBER_MAX 100000
+#define PRIORITY_MIN     (-10)
+#define PRIORITY_MAX     10
 
 /* When you add one: the compiler asks for its row wherever verbs are told apart (-Werror=switch),
  * and for its route in `api`. See "Add a verb" in fcgi/README.md. */

@@ -23,10 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STACK_NUMBER_MAX 100000
-#define PRIORITY_MIN     (-10)
-#define PRIORITY_MAX     10
-#define PRIORITY_COUNT   (PRIORITY_MAX - PRIORITY_MIN + 1)
+#define PRIORITY_COUNT (PRIORITY_MAX - PRIORITY_MIN + 1)
 
 struct stack {
     uint32_t number;

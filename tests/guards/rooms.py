@@ -28,6 +28,8 @@ LIBRARIES = {
     "libfcgi": (r"fcgi|fastcgi", r"http/call\.c"),
     "yajl": (r"yajl/", r"base/json\.c"),
 }
+# The program's state is for the rooms that change it.
+RESERVED = {"rules/pool.h": {"rules", "store", "write"}}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)
 
 
@@ -90,6 +92,13 @@ def private_headers(tree):
         for name in tree.includes(path):
             if "/" in name and name.endswith("_private.h") and room(name) != room(path):
                 yield f"{path} includes {name}, which is private to its room"
+
+
+def reserved_headers(tree):
+    for path in sorted(tree.texts):
+        for name in tree.includes(path):
+            if room(path) not in RESERVED.get(name, {room(path)}):
+                yield f"{path} includes {name}, which is for {', '.join(sorted(RESERVED[name]))}"
 
 
 def libraries(tree):
@@ -166,6 +175,7 @@ RULES = (
     ("every room stands in the table of arrows", rooms),
     ("includes follow the arrows", arrows),
     ("private headers stay in their room", private_headers),
+    ("pools are for the rooms that change them", reserved_headers),
     ("each outside library has one user", libraries),
     ("fcgi/README.md shows the rooms and their modules", readme),
     ("no includes go round in a circle", include_circles),
