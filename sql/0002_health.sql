@@ -2,10 +2,10 @@
 -- Oldest program: schema 1.
 --
 -- A content (`manifest.units`) may hold units with an empty fingerprint: something of that name may run,
--- nobody knows what. A program for schema 1 takes them for other fingerprints, which is right.
+-- nobody knows what. A program for schema 1 takes that for one more fingerprint that differs, which is right.
 
 ALTER TABLE project
-  ADD COLUMN quarantine_after INT UNSIGNED NOT NULL DEFAULT 2 COMMENT 'a stack on which deploys of so many branches failed is quarantined; 0: never',
+  ADD COLUMN quarantine_after INT UNSIGNED NOT NULL DEFAULT 2 COMMENT 'a stack on which deploys of this many branches failed is quarantined; 0: never',
   ADD COLUMN settle_s         INT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'for how long nobody gets a stack whose deploy was cut off, seconds',
   ADD COLUMN max_held         INT UNSIGNED NULL COMMENT 'how many stacks jobs may hold at a time; NULL: half of max_stacks';
 
@@ -15,8 +15,8 @@ ALTER TABLE stack
   ADD COLUMN hold_lease_id   BINARY(16) NULL COMMENT 'secret of the lease that ended in the latest hold, which may end it',
   ADD COLUMN failed_deploys  INT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'deploys that failed or were cut off since deployed_at',
   ADD COLUMN failed_since    DATETIME(6) NULL COMMENT 'when the first of them did',
-  ADD COLUMN failed_branch   BINARY(255) NULL COMMENT 'branch of the latest that failed, and was not cut off',
-  ADD COLUMN unsettled_since DATETIME(6) NULL COMMENT 'when a deploy was cut off, so that the cloud may be at work still; NULL: it is at rest';
+  ADD COLUMN failed_branch   BINARY(255) NULL COMMENT 'branch of the latest that failed by itself',
+  ADD COLUMN unsettled_since DATETIME(6) NULL COMMENT 'when a deploy was cut off, so that the cloud may still be at work; NULL: it is at rest';
 
 ALTER TABLE lease
   ADD COLUMN whole       TINYINT UNSIGNED NOT NULL DEFAULT 0 COMMENT '1: its latest mark said that all of its units run',

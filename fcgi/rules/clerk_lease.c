@@ -33,8 +33,8 @@ static bool may_act(struct lease *lease, struct command *command)
     return true;
 }
 
-/* The lease that the caller may mark; NULL with the result set: none. A stack that nobody has may
- * be marked without a leaseId: *lease stays NULL then. */
+/* The stack that the caller may mark, and its lease; NULL with the result set: none. A stack that
+ * nobody has may be marked without a leaseId: *lease is NULL then. */
 static struct stack *find_marked(struct pool *pool, struct command *command, struct lease **lease)
 {
     struct stack *stack = pool_stack_named(pool, command->stack_name);
@@ -111,8 +111,8 @@ void clerk_mark_units(const struct clerk *clerk, struct pool *pool, struct comma
     pool_touch_lease(pool, lease);
 }
 
-/* Where the stack goes, and in whose name. What an administrator asked for stays; but broken is
- * broken. */
+/* Where the stack goes, and in whose name. What an administrator asked for stays, unless the job
+ * says that the stack is broken. */
 static void set_aside(struct pool *pool, struct stack *stack, const struct lease *lease,
                       const struct command *command)
 {

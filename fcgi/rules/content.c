@@ -47,7 +47,8 @@ static bool same(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-static size_t room(const struct walk *walks, size_t count)
+/* The most units that can come of them. */
+static size_t most_units(const struct walk *walks, size_t count)
 {
     size_t units = 1;
 
@@ -60,7 +61,7 @@ struct manifest *content_mark(const struct manifest *runs, const struct manifest
                               const struct manifest *removed)
 {
     struct walk walks[] = {{runs, 0}, {marks, 0}, {removed, 0}};
-    struct unit *units = mem_alloc(room(walks, 3) * sizeof *units);
+    struct unit *units = mem_alloc(most_units(walks, 3) * sizeof *units);
     struct manifest *content;
     size_t count = 0;
     const char *name;
@@ -82,7 +83,7 @@ struct manifest *content_forget(const struct manifest *runs, const struct manife
                                 const struct manifest *granted, bool distrust)
 {
     struct walk walks[] = {{runs, 0}, {needs, 0}, {granted, 0}};
-    struct unit *units = mem_alloc(room(walks, 3) * sizeof *units);
+    struct unit *units = mem_alloc(most_units(walks, 3) * sizeof *units);
     struct manifest *content;
     size_t count = 0;
     const char *name;

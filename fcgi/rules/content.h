@@ -24,7 +24,7 @@ struct manifest *content_mark(const struct manifest *runs, const struct manifest
 
 /* What is known to run once a lease ends that never said that all of its units run. Told to make
  * `granted` (what ran at its grant) into `needs`, it may have been at work on each unit in which
- * these differ: those become unknown, but for the ones it marked. With `distrust` the marks don't
+ * these differ: those become unknown, except the ones it marked. With `distrust` the marks don't
  * count either. The caller has one reference to the result. */
 struct manifest *content_forget(const struct manifest *runs, const struct manifest *needs,
                                 const struct manifest *granted, bool distrust);

@@ -43,14 +43,14 @@ void health_note_failure(struct health *health, const struct failure *failure);
 /* Times are in microseconds. */
 void health_note_cut_off(struct health *health, int64_t now);
 int64_t health_first_failure(const struct health *health); /* when; 0: none */
-/* No deploy has failed any more. Whether one had. */
+/* Forgets all failed deploys. Whether there were any. */
 bool health_forget_failures(struct health *health);
 
 /* Names the branches and their jobs, in 1,000 bytes at most. The caller frees it. */
 char *health_reason(const struct health *health);
 
-/* 0 is best. Stacks on which another branch's deploy failed last come after all healthy ones,
- * unsettled ones after settled ones. */
+/* How well a stack suits a branch; 0 is best. Stacks on which another branch's deploy failed last
+ * come after all healthy ones, unsettled ones after settled ones. */
 unsigned health_rank(const struct health *health, const char *branch);
 
 #endif

@@ -146,7 +146,7 @@ static size_t choose_request(const struct pool *pool, struct lease *const window
 
 /* Holds */
 
-/* The first in the line whom the branch's held stack is for. */
+/* The first request in the line that the branch's held stack is for. */
 static struct lease *find_resuming(const struct pool *pool, const char *branch)
 {
     struct lease *first = NULL;

@@ -11,7 +11,7 @@
  * 3. With fewer stacks than requests, a stack may go to whichever of the first MATCH_WINDOW it
  *    fits best, but nobody is passed over more than MATCH_PASSES times.
  * 4. A stack that a job holds is its branch's: before all this, the first request of that branch
- *    gets it, unless it doesn't want to.
+ *    gets it, unless it doesn't want it.
  */
 #ifndef MATCH_H
 #define MATCH_H

@@ -53,16 +53,16 @@ struct stack {
     struct stack *next_dirty;
 };
 
-/* What of a stack changes together, and is written together. */
+/* Columns of a stack that are written together. */
 enum stack_change {
     STACK_LIFE = 1,    /* state, next_state, fence, branch, lease, modified */
     STACK_CONTENT = 2, /* commit, content, deployed_at */
     STACK_ASIDE = 4,   /* hold_s, held_until, held_by_job, hold_lease_id */
     STACK_BIRTH = 8,   /* created; there may be no row yet */
-    STACK_HEALTH = 16, /* health, but for deployed_at; new failures: rows of another table */
+    STACK_HEALTH = 16, /* health, except deployed_at; new failures: rows of another table */
     STACK_ROW = 31,
     STACK_NOTE = 32,  /* owner, reason: a row of another table */
-    STACK_CURED = 64, /* failures that the database has are to be forgotten */
+    STACK_CURED = 64, /* the rows of its failures are to be deleted */
     STACK_ALL = 127
 };
 
@@ -103,7 +103,7 @@ struct lease {
     int64_t expires_at;
     int64_t deployed_at; /* 0: never */
     bool is_whole;       /* its latest mark said that all of its units run */
-    bool is_cut_off;     /* it ends while its deploy is at work */
+    bool is_cut_off;     /* it ends in the middle of its deploy */
     bool wont_resume;    /* it doesn't want what its branch holds */
     int64_t ended_at;
 
@@ -229,7 +229,7 @@ void pool_enqueue(struct pool *pool, struct lease *lease, struct manifest *units
 void pool_touch_lease(struct pool *pool, struct lease *lease);
 /* waiting → active: the stack is the lease's until it ends. */
 void pool_activate(struct pool *pool, struct lease *lease, struct stack *stack, bool is_new);
-/* Before a grant that nobody heard of is taken back: the stack's branch is what it was. */
+/* Before an undelivered grant is taken back: the stack's branch is what it was. */
 void pool_restore_branch(struct lease *lease);
 /* active → waiting, at its old place; the stack is free again and runs what it ran. */
 void pool_requeue(struct pool *pool, struct lease *lease);
@@ -237,13 +237,13 @@ void pool_requeue(struct pool *pool, struct lease *lease);
 void pool_end_lease(struct pool *pool, struct lease *lease, enum lease_state state,
                     enum outcome outcome);
 
-/* The stack runs something whole: what failed before counts no more. */
+/* The stack runs something whole: what failed before no longer counts. */
 void pool_note_deploy(struct pool *pool, struct stack *stack);
 /* The cloud is at rest: a deploy that was cut off is over. */
 void pool_note_rest(struct pool *pool, struct stack *stack);
-/* Somebody looked after it, or it is gone: neither failures nor unrest are remembered. */
+/* An administrator reinstated it, or it is deleted: forgets its failures and its unrest. */
 void pool_note_care(struct pool *pool, struct stack *stack);
-/* Whether the project's settings let it rest still: nobody gets it. */
+/* Whether it still rests after a deploy that was cut off (settle_s), so that nobody gets it. */
 bool pool_is_resting(const struct pool *pool, const struct stack *stack);
 
 /* Says that something is due at `time_us`. */

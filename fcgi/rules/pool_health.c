@@ -65,7 +65,7 @@ static void note_failure(struct pool *pool, const struct lease *lease)
     free(reason);
 }
 
-/* The job went in the middle of its deploy: nothing that the stack could help. */
+/* The job left in the middle of its deploy, which is not the stack's fault. */
 static void note_cut_off(struct pool *pool, struct stack *stack)
 {
     health_note_cut_off(&stack->health, pool->now);

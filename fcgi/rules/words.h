@@ -7,7 +7,7 @@
 enum stack_state {
     STACK_AVAILABLE,   /* may be granted */
     STACK_LEASED,      /* a job has it */
-    STACK_HELD,        /* kept by a person for post-mortem, until held_until */
+    STACK_HELD,        /* kept by a person or a job for a post-mortem, until held_until */
     STACK_QUARANTINED, /* broken; nobody gets it */
     STACK_DRAINING,    /* leased, and deleted once its job gives it back */
     STACK_DELETED,     /* its row stays for the fence */
@@ -29,10 +29,10 @@ enum outcome {
     OUTCOME_NONE,
     OUTCOME_SUCCESS,
     OUTCOME_FAILED,        /* the tests failed; the deployment was good */
-    OUTCOME_DEPLOY_FAILED, /* what the stack runs is unknown */
-    OUTCOME_NOT_DEPLOYED,  /* the stack still runs what it ran before */
-    OUTCOME_HOLD,
-    OUTCOME_QUARANTINE,
+    OUTCOME_DEPLOY_FAILED, /* what was to be deployed and isn't marked is unknown */
+    OUTCOME_NOT_DEPLOYED,  /* nothing was deployed: the stack runs what it ran before */
+    OUTCOME_HOLD,          /* keep the stack for the branch */
+    OUTCOME_QUARANTINE,    /* the stack is broken: nobody may get it */
 };
 
 enum purpose { PURPOSE_TEST, PURPOSE_REFRESH };

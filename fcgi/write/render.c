@@ -187,7 +187,8 @@ static struct error_text error_of(enum result_code code)
         return (struct error_text){503, "queueFull", "Too many requests are waiting already"};
     case RESULT_NOT_NOW:
         return (struct error_text){
-            503, "notNow", "A refresh is served only while two stacks are idle and nobody waits"};
+            503, "notNow",
+            "A refresh is served only while two stacks are available and nobody waits"};
     case RESULT_REPLACED:
         return (struct error_text){409, "replaced",
                                    "Another connection waits for this request now"};
