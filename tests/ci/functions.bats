@@ -65,16 +65,19 @@ setup()
 }
 
 @test "an outcome says what may have been deployed" {
-    said() # DEPLOY MARKED CHANGED JOB_STATUS
+    said() # DEPLOY MARKED CHANGED JOB_STATUS [FAILED_STEP]
     {
-        st_deploy=$1 st_marked=$2 st_changed=$3 st_units=2 st_changed_migrations=0 st_removed_names=''
+        st_deploy=$1 st_marked=$2 st_changed=$3 st_units=2 st_changed_migrations=0 st_removed_names='' st_failed=${5:-}
         outcome_for "$4"
     }
     [ "$(said none false 1 0)" = notDeployed ]
     [ "$(said none false 1 1)" = notDeployed ]
-    [ "$(said began false 1 0)" = success ]
-    [ "$(said began false 1 1)" = deployFailed ]
-    [ "$(said began true 1 1)" = failed ]
+    [ "$(said began false 1 0)" = deployFailed ] # it was cut off
+    [ "$(said ended false 1 0)" = success ]
+    [ "$(said ended false 1 1 deploy)" = deployFailed ]
+    [ "$(said ended false 1 1 migrate)" = deployFailed ]
+    [ "$(said ended false 1 1 exports)" = failed ]
+    [ "$(said ended true 1 1 test)" = failed ]
     # Who only requests may have deployed by a command of their own, unless nothing differs.
     [ "$(said unknown false 1 1)" = failed ]
     [ "$(said unknown false 0 1)" = notDeployed ]

@@ -36,7 +36,7 @@ setup()
 
 @test "wrong options are named, with a status of their own" {
     for arguments in '--nonsense 1' '--wait' '--wait soon' '--wait 25h' '--lease 4s' '--jobs 0' '--jobs 65' '--priority 11' \
-        '--on-failure explode' '--on-failure hold=1s' '--format xml' '--stage-var a-b' '--grace 2m' '--poll 0'; do
+        '--on-failure explode' '--on-failure hold=0s' '--on-success hold=721h' '--on-success quarantine' '--deploy-retries 11' '--settle-wait 25h' '--format xml' '--stage-var a-b' '--grace 2m' '--poll 0'; do
         # shellcheck disable=SC2086
         run "$ci_stack" run $arguments --test true
         [ "$status" = 64 ] || { echo "$arguments: $status $output"; return 1; }
