@@ -14,32 +14,32 @@
 
 enum role { ROLE_NONE, ROLE_VIEWER, ROLE_CI, ROLE_ADMIN };
 
-typedef void answer_function(const struct api *api, const struct call *call,
-                             struct response *response);
+typedef void respond_function(const struct api *api, const struct call *call,
+                              struct response *response);
 
 struct route {
     const char *path;
-    enum role role;          /* the least that may */
-    answer_function *answer; /* GET: answers by itself */
-    enum verb verb;          /* POST: makes a command */
+    enum role role;            /* the least that may */
+    respond_function *respond; /* GET: needs no command */
+    enum verb verb;            /* POST: makes a command */
     api_body *body;
 };
 
-static answer_function answer_list_stacks;
-static answer_function answer_status;
-static answer_function answer_history;
-static answer_function answer_actions;
-static answer_function answer_capacity;
-static answer_function answer_metrics;
-static answer_function answer_health;
-static answer_function answer_ready;
+static respond_function respond_list_stacks;
+static respond_function respond_status;
+static respond_function respond_history;
+static respond_function respond_actions;
+static respond_function respond_capacity;
+static respond_function respond_metrics;
+static respond_function respond_health;
+static respond_function respond_ready;
 
 static const struct route routes[] = {
     {"/requestStack", ROLE_CI, NULL, VERB_REQUEST, api_body_request},
     {"/setLastDeployedCommit", ROLE_CI, NULL, VERB_MARK, api_body_mark},
     {"/markUnits", ROLE_CI, NULL, VERB_MARK_UNITS, api_body_mark_units},
     {"/releaseStack", ROLE_CI, NULL, VERB_RELEASE, api_body_release},
-    {"/listStacks", ROLE_VIEWER, answer_list_stacks, 0, NULL},
+    {"/listStacks", ROLE_VIEWER, respond_list_stacks, 0, NULL},
     {"/deleteLastStack", ROLE_CI, NULL, VERB_DELETE_LAST, api_body_none},
     {"/extendLease", ROLE_CI, NULL, VERB_EXTEND, api_body_extend},
     {"/cancelRequest", ROLE_CI, NULL, VERB_CANCEL, api_body_cancel},
@@ -50,13 +50,13 @@ static const struct route routes[] = {
     {"/addStacks", ROLE_ADMIN, NULL, VERB_ADD_STACKS, api_body_add_stacks},
     {"/deleteStack", ROLE_ADMIN, NULL, VERB_DELETE_STACK, api_body_stack},
     {"/updateProject", ROLE_ADMIN, NULL, VERB_UPDATE_PROJECT, api_body_update_project},
-    {"/status", ROLE_VIEWER, answer_status, 0, NULL},
-    {"/history", ROLE_VIEWER, answer_history, 0, NULL},
-    {"/actions", ROLE_VIEWER, answer_actions, 0, NULL},
-    {"/capacity", ROLE_VIEWER, answer_capacity, 0, NULL},
-    {"/metrics", ROLE_VIEWER, answer_metrics, 0, NULL},
-    {"/healthz", ROLE_NONE, answer_health, 0, NULL},
-    {"/readyz", ROLE_NONE, answer_ready, 0, NULL},
+    {"/status", ROLE_VIEWER, respond_status, 0, NULL},
+    {"/history", ROLE_VIEWER, respond_history, 0, NULL},
+    {"/actions", ROLE_VIEWER, respond_actions, 0, NULL},
+    {"/capacity", ROLE_VIEWER, respond_capacity, 0, NULL},
+    {"/metrics", ROLE_VIEWER, respond_metrics, 0, NULL},
+    {"/healthz", ROLE_NONE, respond_health, 0, NULL},
+    {"/readyz", ROLE_NONE, respond_ready, 0, NULL},
 };
 
 static enum role role_of(const struct call *call)
@@ -84,7 +84,7 @@ bool api_reads(const struct call *call)
 {
     const struct route *route = find_route(call->path);
 
-    return route && route->answer && route->role > ROLE_NONE;
+    return route && route->respond && route->role > ROLE_NONE;
 }
 
 /* Whether this caller may call this route this way; if not, says so. */
@@ -101,10 +101,10 @@ static bool admit(const struct call *call, const struct route *route, struct res
         response_error(response, 401, "unauthorized", "A valid X-API-Key is required");
         return false;
     }
-    if (route->answer ? !is_get : strcmp(call->method, "POST") != 0) {
-        response_add_header(response, "Allow", route->answer ? "GET, HEAD" : "POST");
+    if (route->respond ? !is_get : strcmp(call->method, "POST") != 0) {
+        response_add_header(response, "Allow", route->respond ? "GET, HEAD" : "POST");
         response_error(response, 405, "methodNotAllowed", "%s is called with %s", route->path,
-                       route->answer ? "GET" : "POST");
+                       route->respond ? "GET" : "POST");
         return false;
     }
     if (role < route->role) {
@@ -166,15 +166,16 @@ struct command *api_handle(const struct api *api, const struct call *call,
 
     if (!admit(call, route, response))
         return NULL;
-    if (!route->answer)
+    if (!route->respond)
         return make_command(call, route, response);
-    route->answer(api, call, response);
+    route->respond(api, call, response);
     return NULL;
 }
 
 /* Answers that change nothing */
 
-static void answer_health(const struct api *api, const struct call *call, struct response *response)
+static void respond_health(const struct api *api, const struct call *call,
+                           struct response *response)
 {
     struct json_writer *json = response_open();
 
@@ -184,7 +185,7 @@ static void answer_health(const struct api *api, const struct call *call, struct
     response_close(response, 200, json);
 }
 
-static void answer_ready(const struct api *api, const struct call *call, struct response *response)
+static void respond_ready(const struct api *api, const struct call *call, struct response *response)
 {
     struct json_writer *json;
 
@@ -217,14 +218,15 @@ static void finish_reading(enum reader_status status, struct json_writer *json,
     response_error(response, 503, "databaseUnavailable", "The database is not available");
 }
 
-static void answer_list_stacks(const struct api *api, const struct call *call,
-                               struct response *response)
+static void respond_list_stacks(const struct api *api, const struct call *call,
+                                struct response *response)
 {
     struct json_writer *json = response_open();
     finish_reading(reader_list_stacks(api->reader, call->project, json), json, response);
 }
 
-static void answer_status(const struct api *api, const struct call *call, struct response *response)
+static void respond_status(const struct api *api, const struct call *call,
+                           struct response *response)
 {
     struct json_writer *json = response_open();
 
@@ -235,11 +237,11 @@ static void answer_status(const struct api *api, const struct call *call, struct
     finish_reading(reader_status_page(api->reader, call->project, json), json, response);
 }
 
-static void answer_filtered(const struct api *api, const struct call *call,
-                            struct response *response,
-                            enum reader_status (*read)(struct reader *reader, const char *project,
-                                                       const struct reader_filter *filter,
-                                                       struct json_writer *json))
+static void respond_filtered(const struct api *api, const struct call *call,
+                             struct response *response,
+                             enum reader_status (*read)(struct reader *reader, const char *project,
+                                                        const struct reader_filter *filter,
+                                                        struct json_writer *json))
 {
     struct fields fields = {.inside = ""};
     struct reader_filter filter;
@@ -254,14 +256,14 @@ static void answer_filtered(const struct api *api, const struct call *call,
     reader_filter_free(&filter);
 }
 
-static void answer_history(const struct api *api, const struct call *call,
-                           struct response *response)
+static void respond_history(const struct api *api, const struct call *call,
+                            struct response *response)
 {
-    answer_filtered(api, call, response, reader_history);
+    respond_filtered(api, call, response, reader_history);
 }
 
-static void answer_capacity(const struct api *api, const struct call *call,
-                            struct response *response)
+static void respond_capacity(const struct api *api, const struct call *call,
+                             struct response *response)
 {
     struct fields fields = {.inside = ""};
     struct json_writer *json;
@@ -277,8 +279,8 @@ static void answer_capacity(const struct api *api, const struct call *call,
 }
 
 /* The role `metrics` is that of nginx's loopback listener, and sees all projects. */
-static void answer_metrics(const struct api *api, const struct call *call,
-                           struct response *response)
+static void respond_metrics(const struct api *api, const struct call *call,
+                            struct response *response)
 {
     const char *project = strcmp(call->role, "metrics") == 0 ? NULL : call->project;
     struct buf text = {0};
@@ -290,8 +292,8 @@ static void answer_metrics(const struct api *api, const struct call *call,
     buf_free(&text);
 }
 
-static void answer_actions(const struct api *api, const struct call *call,
-                           struct response *response)
+static void respond_actions(const struct api *api, const struct call *call,
+                            struct response *response)
 {
-    answer_filtered(api, call, response, reader_actions);
+    respond_filtered(api, call, response, reader_actions);
 }
