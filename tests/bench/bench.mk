@@ -1,4 +1,4 @@
-# What the bench drives: load generators, one program a store, and a double of the program.
+# What the bench drives: load generators, one program per store, and a double of the program.
 BENCH := $(BUILD)/tests/bench
 HTTPS_TOOLS := $(BENCH)/load $(BENCH)/park
 PEERS := $(BENCH)/raw $(BENCH)/postgres $(BENCH)/redis $(BENCH)/etcd

@@ -1,5 +1,5 @@
 /* grpc: calls of one message each over HTTP/2 without TLS, and the little of protobuf that they
- * need. The only user of nghttp2. One thread a connection; ends the process when something goes
+ * need. The only user of nghttp2. One thread per connection; ends the process when something goes
  * wrong. */
 #ifndef GRPC_H
 #define GRPC_H

@@ -82,7 +82,7 @@ class Bench:
         self.await_queue(count, 300, 0.5)
 
     def times(self, rounds, size):
-        """Release times with those that wait now, in turns with plain ones; one summary a round."""
+        """Release times with those that wait now, in turns with plain ones; one summary per round."""
         made = {"release": [], "grant": [], "plain": []}
         for _ in range(rounds):
             times = {name: [] for name in made}

@@ -1,4 +1,4 @@
-/* peer: a pool of stacks in another store, without HTTP. One file a store implements this; peer.c
+/* peer: a pool of stacks in another store, without HTTP. One file per store implements this; peer.c
  * drives it with a thread for each client, and looks that no stack is lent twice at once.
  * What goes wrong ends the process, but for a lost race. */
 #ifndef PEER_H

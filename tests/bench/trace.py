@@ -1,7 +1,7 @@
 """CI histories: reading them, and building one from a git repository.
 
 A trace is JSON lines (gzipped or not). Line 1: {"repo", "units": [name], "jobs": count,
-"init": {"commit", "fingerprint"}}; then one line a job, by time: {"t": unix seconds, "branch",
+"init": {"commit", "fingerprint"}}; then one line per job, by time: {"t": unix seconds, "branch",
 "main", "commit", "fingerprint": [number for each unit; 0: the unit isn't there]}.
 """
 import fnmatch

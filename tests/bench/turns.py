@@ -41,7 +41,7 @@ def best(series, figure=pairs):
 
 
 def ratios(above, below, figure, figure_below=None):
-    """One ratio a round."""
+    """One ratio per round."""
     return [a / b for a, b in zip(values(above, figure), values(below, figure_below or figure))]
 
 

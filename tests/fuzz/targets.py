@@ -109,7 +109,7 @@ def write_results(totals):
                 for name in totals}
     left = sorted(os.listdir(os.path.join(BUILD, "findings")))
     lines = ["# Fuzzing so far", "",
-             "Made by `make fuzz` (clang's libFuzzer, ASan and UBSan, one process a target at a time);",
+             "Made by `make fuzz` (clang's libFuzzer, ASan and UBSan, one process per target);",
              "sums over all its runs. Each finding is an input `tests/fuzz/corpus/TARGET/finding-…` that",
              "`make test` runs.", "",
              "| target | executions | seconds | executions/s | edges reached | found and mended |",

@@ -26,7 +26,7 @@ lint-cppcheck:
 		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches --error-exitcode=1 --cppcheck-build-dir=build/lint/cppcheck \
 		-DVERSION='""' -Ifcgi $(SOURCES)
 
-# One stamp a file, so that only what changed is analysed again.
+# One stamp per file, so that only what changed is analysed again.
 lint-tidy: $(TIDY)
 lint-analyzer: $(ANALYZED)
 build/lint/fcgi/base/fault.tidy build/lint/fcgi/base/fault.analyzed: LANGUAGE += -DFAULTS
