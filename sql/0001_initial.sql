@@ -19,7 +19,7 @@ CREATE TABLE project (
   lease_s         INT UNSIGNED NOT NULL DEFAULT 3600 COMMENT 'lease time when the caller wishes none, seconds',
   max_lease_s     INT UNSIGNED NOT NULL DEFAULT 86400 COMMENT 'largest lease time, and lifetime with all extensions, seconds',
   wait_s          INT UNSIGNED NOT NULL DEFAULT 600 COMMENT 'how long a request waits when the caller wishes nothing, seconds',
-  next_lease_no   BIGINT UNSIGNED NOT NULL DEFAULT 1 COMMENT 'number of the next request',
+  next_lease_no   BIGINT UNSIGNED NOT NULL DEFAULT 1 COMMENT 'number of the next request, or of the next new content',
   version         BIGINT UNSIGNED NOT NULL DEFAULT 1 COMMENT 'rises with every change to the project or to anything in it; tells a program whether what it remembers still holds',
   created         DATETIME(6) NOT NULL COMMENT 'when it was created',
   modified        DATETIME(6) NOT NULL COMMENT 'when its settings last changed',
@@ -131,7 +131,7 @@ CREATE TABLE request_key (
 
 CREATE TABLE manifest (
   project_id  INT UNSIGNED NOT NULL COMMENT 'whose units',
-  manifest_no BIGINT UNSIGNED NOT NULL COMMENT 'number of the request that first brought it',
+  manifest_no BIGINT UNSIGNED NOT NULL COMMENT 'number of the request that first brought it; of a content, a number of its own from the same counter',
   units       MEDIUMTEXT NOT NULL COMMENT 'JSON object: unit name to fingerprint',
   PRIMARY KEY (project_id, manifest_no),
   CONSTRAINT manifest_of_project FOREIGN KEY (project_id) REFERENCES project (project_id) ON DELETE CASCADE

@@ -1,5 +1,6 @@
 /*
- * api: the routes. Checks who may what, turns bodies into commands, and answers what needs none.
+ * api: the routes. Checks the role, turns bodies into commands, and answers the calls that need
+ * none.
  */
 #ifndef API_H
 #define API_H

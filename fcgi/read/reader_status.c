@@ -1,4 +1,4 @@
-/* reader_status: the page that GET /status tells. Worker threads. */
+/* reader_status: the answer to GET /status. Worker threads. */
 #include "read/reader_private.h"
 
 #include "base/buf.h"

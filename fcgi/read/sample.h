@@ -1,4 +1,4 @@
-/* sample: durations, and what is told of them. */
+/* sample: durations, their mean and their percentiles. */
 #ifndef SAMPLE_H
 #define SAMPLE_H
 

@@ -164,7 +164,7 @@ void clerk_hang_up(const struct clerk *clerk, struct pool *pool, struct command 
     struct lease *lease = pool_lease(pool, hang_up->number);
 
     if (!lease || lease->call_no != hang_up->call_no)
-        return; /* another call came after the one that nobody hears of */
+        return; /* another call came after that of the client who is gone */
     if (lease->state == LEASE_ACTIVE)
         take_back(clerk, pool, lease);
     else if (lease->instance == clerk->instance)

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-/* What stands where a caller says nothing. */
+/* Fields that a caller left out. */
 static void set_defaults(struct command *command)
 {
     switch (command->verb) {

@@ -37,8 +37,8 @@ enum verb {
     VERB_ADD_STACKS,
     VERB_DELETE_STACK,
     VERB_UPDATE_PROJECT,
-    VERB_HANG_UP, /* the writer's own: nobody hears of a request, so its wait ends, or its grant
-                   * goes back. It has no name in the API. */
+    VERB_HANG_UP, /* the writer's own: a client is gone, so its wait ends, or its grant goes back.
+                   * It has no name in the API. */
 };
 
 enum result_code {
@@ -108,7 +108,7 @@ struct command_mark {
     bool as_marked; /* the content is what markUnits says; else all of the request's units run */
 };
 
-/* A unit without a fingerprint is about to be touched. */
+/* A unit without a fingerprint is about to be deployed or removed. */
 struct command_mark_units {
     struct manifest *units;   /* NULL: none */
     struct manifest *removed; /* names only; NULL: none */
@@ -162,7 +162,7 @@ struct command_update_project {
 
 struct command_hang_up {
     uint64_t number; /* of the request */
-    int64_t call_no; /* the call of which nobody hears; without effect if another came since */
+    int64_t call_no; /* of the call whose client is gone; without effect if another came since */
 };
 
 /* Points into the pool; good until the batch's responses are out. */

@@ -31,7 +31,7 @@ static const char *next_name(const struct walk *walks, size_t count)
     return least;
 }
 
-/* Its fingerprint there, and a step past it; NULL: no such unit. */
+/* Moves past the unit of that name and returns its fingerprint; NULL: it isn't there. */
 static const char *take(struct walk *walk, const char *name)
 {
     const struct unit *unit = walk_unit(walk);

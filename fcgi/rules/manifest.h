@@ -13,8 +13,9 @@ struct unit {
 
 /* Shared between stacks and leases and never changed; counted, not copied. */
 struct manifest {
-    uint64_t number;     /* names it in the store: number of the request that first brought it */
-    unsigned references; /* who must not see it freed */
+    /* Names it in the store: that of the request which brought it; a content has one of its own. */
+    uint64_t number;
+    unsigned references; /* how many point to it */
     unsigned uses;       /* stacks and live leases of its pool that refer to it */
     bool stored;         /* the database has its row */
     bool touched;        /* its pool looks at it again when the batch is written */

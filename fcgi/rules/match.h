@@ -25,7 +25,7 @@ struct match {
     struct lease *lease;
     struct stack *stack; /* NULL: the new one of number `number` */
     uint32_t number;
-    struct lease *passed[MATCH_WINDOW]; /* those before it in the line, who are passed over */
+    struct lease *passed[MATCH_WINDOW]; /* those before it in the line, which are passed over */
     size_t passed_count;
 };
 

@@ -84,7 +84,7 @@ struct lease {
     uint32_t passed_over;
     int64_t asked_at;
 
-    uint64_t instance; /* that holds the waiting connection; 0: nobody is connected */
+    uint64_t instance; /* the one that holds the waiting connection; 0: nobody is connected */
     int64_t wait_until;
     int64_t call_no; /* of the latest call about it: see clerk_call.h */
     int64_t place_until;

@@ -152,7 +152,7 @@ void pool_activate(struct pool *pool, struct lease *lease, struct stack *stack, 
     pool_move_stack(pool, stack, STACK_LEASED);
 }
 
-/* Where a stack goes when its job gives it back, unless the job itself says otherwise. */
+/* Moves a stack to its next state, now that its job has given it back. */
 static void return_stack(struct pool *pool, struct stack *stack)
 {
     enum stack_state state = stack->next_state;
@@ -266,7 +266,7 @@ uint32_t pool_position(const struct pool *pool, const struct lease *lease)
     return position;
 }
 
-/* Stacks that come back to the line. */
+/* Stacks that can be lent, now or once they are given back. */
 static uint32_t count_lendable(const struct pool *pool)
 {
     uint32_t count = 0;

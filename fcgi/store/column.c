@@ -196,7 +196,7 @@ void column_read(const struct column *column, const struct database_row *row, un
         *(struct stack **)field =
             pool_stack(references->pool, (uint32_t)database_row_uint(row, at, 0));
         break;
-    case COLUMN_LEASE: /* the lease's own row tells */
+    case COLUMN_LEASE: /* read from the lease's own row */
         break;
     case COLUMN_STACK_STATE:
     case COLUMN_NEXT_STATE:

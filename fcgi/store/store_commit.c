@@ -46,7 +46,7 @@ static size_t sort_out(struct pool *pools[], size_t count)
     return changed;
 }
 
-/* Those of the pools whose versions are still what is remembered. */
+/* WHERE: the rows of those pools whose versions are still the remembered ones. */
 static void add_versions(struct buf *sql, struct pool *const pools[], size_t count)
 {
     if (count == 1) { /* most often; the server has less to parse */

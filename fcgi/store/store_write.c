@@ -145,7 +145,7 @@ static void add_failure(struct buf *sql, const struct pool *pool, const struct s
     *separator = ",";
 }
 
-/* Those that are forgotten go first: a stack may fail again in the batch in which it was cured. */
+/* Deletions come first: a stack may fail again in the batch that cured it. */
 static void write_failures(struct writing *writing)
 {
     static const char start[] = "INSERT INTO stack_failure"

@@ -36,7 +36,7 @@ void table_insert(struct buf *sql, const struct table *table, const struct table
 void table_put(struct buf *sql, const struct table *table, const struct table_row rows[],
                size_t count, unsigned changes);
 
-/* One row that the table has: half the work of table_put(), which needs less for each of many. */
+/* One row that the table has: half the work of table_put(), which is cheaper per row for many. */
 void table_update(struct buf *sql, const struct table *table, const struct table_row *row,
                   unsigned changes);
 
