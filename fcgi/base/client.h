@@ -10,7 +10,7 @@
  * gateway_send() or gateway_drop() ends that. */
 struct client {
     int fd;
-    unsigned short request;
+    unsigned short request; /* FastCGI's number of it on this connection */
     bool keep;
 };
 
