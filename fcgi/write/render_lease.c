@@ -102,7 +102,7 @@ static void put_holder(struct json_writer *json, const struct pool *pool, const 
     json_close_object(json);
 }
 
-/* Who has the stacks, and why others can't be lent. */
+/* Which leases have the stacks, and why others can't be lent. */
 static void put_scarcity(struct json_writer *json, const struct pool *pool)
 {
     uint32_t held = 0;
@@ -138,7 +138,7 @@ void render_wait_over(const struct pool *pool, const struct lease *lease, struct
     json_put_integer(json, "requestNumber", (int64_t)lease->number);
     json_put_string(json, "requestId", lease->request_id);
     put_scarcity(json, pool);
-    /* Who has a requestId keeps the place by calling again at once. */
+    /* A caller with a requestId keeps its place by calling again at once. */
     response_retry_after(response, lease->request_id ? RETRY_SOON_S : retry_s);
     response_close_error(response, 503, json);
 }

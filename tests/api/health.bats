@@ -85,7 +85,7 @@ fail_deploy()
     expect 200 '.stackName == "test-1"' .unsettled
 }
 
-@test "settleSeconds: nobody gets an unsettled stack before; who waits gets it then" {
+@test "settleSeconds: nobody gets an unsettled stack before; whoever waits gets it then" {
     new_project --max-stacks 1
     post /updateProject '{"settleSeconds":2}'
     expect 200

@@ -27,7 +27,7 @@ struct parking *parking_new(int waker)
     return mem_zalloc(sizeof(struct parking));
 }
 
-/* Who is still parked belonged to a program that was killed. */
+/* Clients that are still parked belonged to an instance that was killed. */
 void parking_free(struct parking *parking)
 {
     for (size_t i = 0; i < PLACES; i++) {

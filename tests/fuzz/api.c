@@ -223,7 +223,7 @@ static struct pool *pool_of(const struct host *host)
     return desks_get(&host->office->desks, WORLD_PROJECT)->pool;
 }
 
-/* Who was told of a grant has it until it ends: it doesn't go back into the queue. */
+/* A request whose caller was told of its grant never goes back into the queue. */
 static void check_told(void)
 {
     for (size_t i = 0; i < day.told_count; i++) {
