@@ -56,6 +56,12 @@ fails_with()
     fails_with 'fcgi/rules/clerk*.c does not use colour of struct command_request'
 }
 
+@test "a setting that nobody reads or uses is a fault" {
+    sed -i 's/^struct config {/&\n    int colour;/' "$tree/fcgi/base/config.h"
+    fails_with 'fcgi/base/config.c does not read colour'
+    grep -qF 'nobody uses colour of struct config' <<<"$output"
+}
+
 @test "a column without a line in store/table.c is a fault" {
     printf "ALTER TABLE stack\n  ADD COLUMN colour INT NULL COMMENT 'x';\n" >"$tree/sql/0999_colour.sql"
     fails_with 'stack.colour has no line in fcgi/store/table.c'

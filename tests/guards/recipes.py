@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What the recipes of fcgi/README.md list, each place has: a verb's route, a call's field, a column, a metric.
-Prints TAP. The compiler and openapi.py ask for the rest of them.
+"""What the recipes of fcgi/README.md list, each place has: a verb's route, a call's field, a setting,
+a column, a metric. Prints TAP. The compiler and openapi.py ask for the rest of them.
 
 recipes.py [ROOT]: ROOT is the tree.
 """
@@ -106,6 +106,23 @@ def commands():
         yield "only %d fields of commands were found" % count
 
 
+# --- A setting ---
+
+def settings():
+    """house.bats compares the table of config.c with the man page, the sample files and orchestratorctl."""
+    fields = re.findall(r"^    [^/;]*?(\w+);", re.search(r"^struct config \{(.*?)^\};", read("fcgi/base/config.h"),
+                                                     re.M | re.S)[1], re.M)
+    table = read("fcgi/base/config.c")
+    users = read("fcgi/*.c") + read("fcgi/[!b]*/*.c")
+    if len(fields) < 10:
+        yield "settings were not found: %s" % fields
+    for field in fields:
+        if "AT(%s)" % field not in table:
+            yield "fcgi/base/config.c does not read %s" % field
+        if not re.search(r"\bconfig(->|\.)%s\b" % field, users):
+            yield "nobody uses %s of struct config" % field
+
+
 # --- A column ---
 
 def schema():
@@ -174,6 +191,7 @@ def metrics():
 def main():
     rules = (("the API reference and the tables of tests/attack have each call with its fields", calls),
              ("each field of a command has its default, is used by the clerk, and is freed", commands),
+             ("every setting is read and used", settings),
              ("every column of the schema is read or written, and no other", columns),
              ("every metric is counted somewhere and shown by scripts/monitoring, and no other", metrics))
     print("1..%d" % len(rules))

@@ -92,8 +92,7 @@ static void test_expiry_of_a_leased_stack_that_is_set_aside(void **state)
     scene_free(scene);
 }
 
-/* A job that wants to look at the stack does not overrule an administrator who says it is broken.
- */
+/* A job that wants to look at the stack does not overrule an administrator's quarantine. */
 static void test_quarantine_is_stronger_than_the_jobs_hold(void **state)
 {
     struct told holder;
