@@ -9,7 +9,7 @@
 
 #define REASON_MAX 1000
 
-void failure_free(struct failure *failure)
+static void failure_free(struct failure *failure)
 {
     free(failure->branch);
     free(failure->job_name);

@@ -36,7 +36,6 @@ void health_free(struct health *health); /* what it holds */
 
 /* For loading: takes over the failure's memory; the oldest comes first. */
 void health_add(struct health *health, struct failure *failure);
-void failure_free(struct failure *failure);
 
 /* Copies the texts. Only a branch's first failure is kept whole; the others count. */
 void health_note_failure(struct health *health, const struct failure *failure);

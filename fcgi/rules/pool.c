@@ -18,7 +18,7 @@ struct pool *pool_new(uint32_t id, const char *name)
     return pool;
 }
 
-void stack_free(struct stack *stack)
+static void stack_free(struct stack *stack)
 {
     free(stack->branch);
     free(stack->commit);

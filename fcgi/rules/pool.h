@@ -188,7 +188,6 @@ void pool_add_lease(struct pool *pool, struct lease *lease);
 void pool_add_manifest(struct pool *pool, struct manifest *manifest);
 void pool_sort_idle(struct pool *pool); /* once all stacks are there */
 
-void stack_free(struct stack *stack);
 void lease_free(struct lease *lease);
 
 /* Whether anything must be written. */
