@@ -66,7 +66,7 @@ static void mark_content(struct pool *pool, struct stack *stack, struct lease *l
     if (command->has_lease_id)
         pool_note_rest(pool, stack);
     if (lease->is_whole || (command->has_lease_id && lease->units && stack->content &&
-                            manifest_equal(lease->units, stack->content)))
+                            manifest_covers(stack->content, lease->units)))
         pool_note_deploy(pool, stack);
     lease->deployed_at = pool->now;
     clerk_call_note_heard(lease);

@@ -126,3 +126,18 @@ size_t manifest_distance(const struct manifest *needs, const struct manifest *ru
         manifest_compare(needs, runs, count_visit, &count);
     return count;
 }
+
+static void change_visit(void *context, enum manifest_difference kind, const char *name)
+{
+    bool *changed = context;
+    (void)name;
+    *changed |= kind == UNIT_CHANGED;
+}
+
+bool manifest_covers(const struct manifest *runs, const struct manifest *needs)
+{
+    bool changed = false;
+
+    manifest_compare(needs, runs, change_visit, &changed);
+    return !changed;
+}

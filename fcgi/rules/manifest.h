@@ -36,6 +36,9 @@ bool manifest_equal(const struct manifest *left, const struct manifest *right);
  * side differs. `runs` NULL: unknown, so every needed unit differs. */
 size_t manifest_distance(const struct manifest *needs, const struct manifest *runs);
 
+/* Whether every needed unit runs as it is needed, whatever else runs. `runs` NULL: unknown. */
+bool manifest_covers(const struct manifest *runs, const struct manifest *needs);
+
 /* Whether a unit of one name stands in both. */
 bool manifest_shares_names(const struct manifest *left, const struct manifest *right);
 

@@ -61,6 +61,23 @@ fail_deploy()
     expect 200 '.changedUnits == []' '.removedUnits == []' '.lastDeployedCommit == "c2"'
 }
 
+@test "a stack on which all that a job needs was deployed is well, though more runs there" {
+    new_project --max-stacks 1
+    take '{"units":{"a":"1","old":"1"}}'
+    mark
+    give '"outcome":"success"'
+    fail_deploy one
+    take '{"units":{"a":"1"}}'
+    expect 200 '.removedUnits == ["old"]'
+    units '"units":{"a":"1","old":null}'
+    post /setLastDeployedCommit "{\"stackName\":\"$STACK\",\"leaseId\":\"$LEASE\",\"lastDeployedCommit\":\"c2\",\"content\":\"asMarked\"}"
+    expect 200
+    give '"outcome":"success"'
+    sees /status '.stacks[0].failedDeploys == 0'
+    take '{"units":{"a":"1"}}'
+    expect 200 '.changedUnits == []' '.removedUnits == ["old"]'
+}
+
 @test "a lease that ends in the middle of a deploy leaves what it was told to change unknown, and the rest known" {
     new_project --max-stacks 1
     take '{"units":{"a":"1","b":"1"}}'

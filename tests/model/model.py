@@ -525,7 +525,8 @@ class Model:
             lease.is_whole = "leaseId" in body and body.get("content") != "asMarked"
             if "leaseId" in body:
                 stack.is_unsettled = False
-                if lease.is_whole or (lease.units is not None and stack.content == lease.units):
+                if lease.is_whole or (lease.units is not None and stack.content is not None
+                                      and lease.units.items() <= stack.content.items()):
                     self.deployed_well(stack)
         return message("Last commit of stack %s updated" % self.name(stack))
 

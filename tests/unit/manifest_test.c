@@ -141,6 +141,11 @@ static void test_empty_and_null(void **state)
     assert_int_equal(manifest_distance(empty, NULL), 0);
     assert_int_equal(manifest_distance(empty, one), 1);
     assert_int_equal(manifest_distance(one, empty), 1);
+    assert_true(manifest_covers(one, one));
+    assert_true(manifest_covers(one, empty));
+    assert_true(manifest_covers(NULL, empty));
+    assert_false(manifest_covers(empty, one));
+    assert_false(manifest_covers(NULL, one));
     assert_null(manifest_ref(NULL));
     manifest_unref(NULL);
     manifest_unref(empty);
