@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Completion of orchestratorctl for bash. Commands, verbs and options are what orchestratorctl itself says.
+# Completion of orchestratorctl and ci-stack for bash. Commands, verbs and options are what the two themselves say.
 
 # _orchestratorctl_names project|stack|key: as the command line so far (with its -c) finds them; nothing without root.
 _orchestratorctl_names()
@@ -66,3 +66,16 @@ _orchestratorctl()
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }
 complete -F _orchestratorctl orchestratorctl
+
+_ci_stack()
+{
+    local word=${COMP_WORDS[COMP_CWORD]} program=${COMP_WORDS[0]} words=''
+
+    if ((COMP_CWORD == 1)); then
+        words="$("$program" --help 2>/dev/null | sed -n 's/^  \([a-z]\{3,\}\)  .*/\1/p') --help"
+    elif [[ $word == -* ]]; then
+        words="$("$program" "${COMP_WORDS[1]}" --help 2>/dev/null | sed -n 's/^  \(--[a-z-]*\).*/\1/p') --help"
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+}
+complete -o bashdefault -o default -F _ci_stack ci-stack

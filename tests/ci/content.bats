@@ -181,7 +181,8 @@ cut_off() # SIGNAL: a deploy in its middle
     contains "not at rest within 1s"
     lacks DEPLOY
     [ "$(last_outcome)" = notDeployed ]
-    api GET /status | jq -e '.stacks[0].unsettled'
+    run "$ci_stack" status
+    contains "unsettled, failed deploys: 1"
 }
 
 @test "--settle cloudformation waits for this stack's own CloudFormation stacks" {

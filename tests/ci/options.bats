@@ -34,6 +34,21 @@ setup()
     [ "$status" = 0 ]
 }
 
+@test "bash completes commands, and the options of each" {
+    completed() # WORD...: what the last one may become
+    {
+        COMP_WORDS=("$ci_stack" "$@") COMP_CWORD=$# COMPREPLY=()
+        _ci_stack
+        echo "${COMPREPLY[*]}"
+    }
+    # shellcheck source=scripts/completion.bash
+    . "$ROOT/scripts/completion.bash"
+    [ "$(completed re)" = "request release refresh" ]
+    [ "$(completed run --settle)" = "--settle --settle-wait" ]
+    [ "$(completed release --end)" = --end-hold ]
+    [ -z "$(completed run scri)" ] # files, by bash itself
+}
+
 @test "wrong options are named, with a status of their own" {
     for arguments in '--nonsense 1' '--wait' '--wait soon' '--wait 25h' '--lease 4s' '--jobs 0' '--jobs 65' '--priority 11' \
         '--on-failure explode' '--on-failure hold=0s' '--on-success hold=721h' '--on-success quarantine' '--deploy-retries 11' '--settle-wait 25h' '--format xml' '--stage-var a-b' '--grace 2m' '--poll 0'; do
