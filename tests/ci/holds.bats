@@ -108,3 +108,15 @@ setup() { new_app; }
     contains "at the project's maximum"
     contains "the lease of test-1 is lost (it ended at the project's maximum)"
 }
+
+@test "step by step, release of a lease that ended at the project's maximum says so" {
+    new_project 1
+    api POST /updateProject '{"leaseSeconds": 6, "maxLeaseSeconds": 6}'
+    CI_STACK_GRACE=1s "$ci_stack" request --lease 5s --keep $$
+    await 30 nobody_leases
+    run "$ci_stack" release
+    [ "$status" = 0 ]
+    contains "no longer ours"
+    contains "it ended at the project's maximum"
+    [ ! -e .ci-stack-state.json.log ]
+}

@@ -87,7 +87,7 @@ cancel_a_deploy()
 {
     echo 8 >"$CLOUD/seconds" # of this one change
     start_job run "${options[@]}" --branch one --state cancelled --test true
-    await 30 grep -q users-test-1 "$CLOUD/changes"
+    await 120 grep -q users-test-1 "$CLOUD/changes"
     rm "$CLOUD/seconds"
     kill -TERM "$job"
     end_job
