@@ -19,7 +19,8 @@ ALTER TABLE stack
   ADD COLUMN unsettled_since DATETIME(6) NULL COMMENT 'when a deploy was cut off, so that the cloud may still be at work; NULL: it is at rest';
 
 ALTER TABLE lease
-  ADD COLUMN whole       TINYINT UNSIGNED NOT NULL DEFAULT 0 COMMENT '1: its latest mark said that all of its units run',
+  ADD COLUMN marked      TINYINT UNSIGNED NOT NULL DEFAULT 0 COMMENT '1: its latest mark was setLastDeployedCommit with its leaseId',
+  ADD COLUMN whole       TINYINT UNSIGNED NOT NULL DEFAULT 0 COMMENT '1: and said that all of its units run',
   ADD COLUMN wont_resume TINYINT UNSIGNED NOT NULL DEFAULT 0 COMMENT '1: it does not want the stack that its branch holds';
 
 CREATE TABLE stack_failure (

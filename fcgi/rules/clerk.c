@@ -152,7 +152,7 @@ void clerk_grant_refresh(const struct clerk *clerk, struct pool *pool, struct co
         clerk_request(clerk, pool, command);
         return;
     }
-    stack = match_refresh(pool, request->units);
+    stack = match_refresh(pool, request->units, request->branch);
     if (!stack)
         return;
     command->result.lease = clerk_request_enqueue(&nobody, pool, command);
@@ -222,7 +222,7 @@ static void find_deadline(const struct clerk *clerk, struct pool *pool)
         if (at && at->state == STACK_HELD)
             pool_due_at(pool, at->held_until);
         else if (at && pool_is_resting(pool, at))
-            pool_due_at(pool, at->health.unsettled_since + pool->settle_s * TIMES_SECOND);
+            pool_due_at(pool, pool_rest_end(pool, at));
     }
 }
 

@@ -218,6 +218,7 @@ void clerk_update_project(const struct clerk *clerk, struct pool *pool, struct c
     if (change->has_max_held)
         pool->max_held = change->max_held;
     pool->settings_dirty = true;
+    pool_due_at(pool, pool->now); /* another settle_s, another end of a rest */
     snprintf(detail, sizeof detail,
              "prefix=%s maxStacks=%u leaseSeconds=%u maxLeaseSeconds=%u waitSeconds=%u"
              " quarantineAfter=%u settleSeconds=%u maxHeld=%lld",

@@ -58,6 +58,7 @@ static void mark_content(struct pool *pool, struct stack *stack, struct lease *l
 {
     bool as_marked = command->as.mark.as_marked;
 
+    lease->is_marked = command->has_lease_id;
     lease->is_whole = command->has_lease_id && !as_marked;
     if (!command->has_lease_id)
         pool_set_content(pool, stack, NULL);
@@ -106,7 +107,7 @@ void clerk_mark_units(const struct clerk *clerk, struct pool *pool, struct comma
         return;
     }
     pool_set_new_content(pool, stack, content);
-    lease->is_whole = false;
+    lease->is_marked = lease->is_whole = false;
     clerk_call_note_heard(lease);
     pool_touch_lease(pool, lease);
 }

@@ -103,3 +103,19 @@ struct manifest *content_forget(const struct manifest *runs, const struct manife
     free(units);
     return content;
 }
+
+bool content_is_in_work(const struct manifest *runs, const struct manifest *needs,
+                        const struct manifest *granted)
+{
+    struct walk walks[] = {{runs, 0}, {needs, 0}, {granted, 0}};
+    bool in_work = false;
+    const char *name;
+
+    while (!in_work && (name = next_name(walks, 3)) != NULL) {
+        const char *now = take(&walks[0], name);
+        const char *need = take(&walks[1], name);
+        const char *before = take(&walks[2], name);
+        in_work = same(now, before) ? !same(need, before) : same(now, UNIT_UNKNOWN);
+    }
+    return in_work;
+}

@@ -29,4 +29,9 @@ struct manifest *content_mark(const struct manifest *runs, const struct manifest
 struct manifest *content_forget(const struct manifest *runs, const struct manifest *needs,
                                 const struct manifest *granted, bool distrust);
 
+/* Whether a job that says no more may be in the middle of its deploy: a unit that it was told to
+ * change or remove is as it was, or it said of one that it was about to touch it. */
+bool content_is_in_work(const struct manifest *runs, const struct manifest *needs,
+                        const struct manifest *granted);
+
 #endif

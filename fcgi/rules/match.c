@@ -1,6 +1,7 @@
 /* match: see match.h for the rule. */
 #include "rules/match.h"
 
+#include <limits.h>
 #include <string.h>
 
 /* The idle stack that fits a request best. */
@@ -109,16 +110,22 @@ static struct choice choose_stack(const struct pool *pool, const struct lease *l
 
 /* Which request */
 
-/* Stacks there are for the line, counted up to MATCH_WINDOW. */
+/* Idle ones that may be granted, counted up to `most`. */
+static uint32_t count_free(const struct pool *pool, uint32_t most)
+{
+    uint32_t count = 0;
+
+    for (const struct stack *at = pool->idle_first; at && count < most; at = at->idle_next)
+        count += is_free(pool, at);
+    return count;
+}
+
+/* Stacks there are for the line. */
 static uint32_t supply(const struct pool *pool)
 {
-    uint32_t idle = 0;
-
     if (pool->stack_count + pool->reserved_new < pool->max_stacks)
         return UINT32_MAX; /* there are stacks to create: no shortage that affinity must settle */
-    for (const struct stack *at = pool->idle_first; at && idle < MATCH_WINDOW; at = at->idle_next)
-        idle += is_free(pool, at);
-    return idle;
+    return count_free(pool, MATCH_WINDOW);
 }
 
 /* Which request of the window is chosen when there are fewer stacks than requests. */
@@ -212,21 +219,43 @@ static size_t far_enough(size_t most)
     return most < 5 ? most : most - most / 5 * 2;
 }
 
-struct stack *match_refresh(const struct pool *pool, const struct manifest *units)
+static bool suits(const struct pool *pool, const struct stack *stack, const char *branch,
+                  unsigned rank)
 {
+    return is_free(pool, stack) && health_rank(&stack->health, branch) == rank;
+}
+
+/* How well the best of them suits the branch. */
+static unsigned best_rank(const struct pool *pool, const char *branch)
+{
+    unsigned best = UINT_MAX;
+
+    for (const struct stack *at = pool->idle_first; at; at = at->idle_next) {
+        unsigned rank = health_rank(&at->health, branch);
+        if (is_free(pool, at) && rank < best)
+            best = rank;
+    }
+    return best;
+}
+
+struct stack *match_refresh(const struct pool *pool, const struct manifest *units,
+                            const char *branch)
+{
+    unsigned rank = best_rank(pool, branch);
     struct lease *window[MATCH_WINDOW];
-    struct stack *at;
+    struct stack *best = NULL;
     size_t most = 0;
 
-    if (pool->idle_count < 2 || head_of_line(pool, window) > 0)
+    if (count_free(pool, 2) < 2 || head_of_line(pool, window) > 0)
         return NULL;
-    for (at = pool->idle_first; at && units; at = at->idle_next) {
+    for (const struct stack *at = pool->idle_first; at && units; at = at->idle_next) {
         size_t distance = manifest_distance(units, at->content);
-        if (distance > most)
+        if (suits(pool, at, branch, rank) && distance > most)
             most = distance;
     }
-    for (at = pool->idle_first; at && units; at = at->idle_next)
-        if (manifest_distance(units, at->content) >= far_enough(most))
-            return at;
-    return pool->idle_first;
+    for (struct stack *at = pool->idle_first; at && !best; at = at->idle_next)
+        if (suits(pool, at, branch, rank) &&
+            (!units || manifest_distance(units, at->content) >= far_enough(most)))
+            best = at;
+    return best;
 }

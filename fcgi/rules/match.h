@@ -33,9 +33,11 @@ struct match {
  * once `reserved` is set on both sides because another instance must carry it out. */
 bool match_next(const struct pool *pool, struct match *match);
 
-/* The stack for a scheduled refresh: the idle one furthest from `units` (NULL: idle longest). Where
- * that is far, one that is nearly as far and idle for longer is better: nobody comes back for it.
- * NULL: not now, since fewer than two are idle or somebody waits. */
-struct stack *match_refresh(const struct pool *pool, const struct manifest *units);
+/* The stack for a scheduled refresh: of the idle ones that suit the branch best (health_rank()),
+ * the one furthest from `units` (NULL: idle longest). Where that is far, one that is nearly as far
+ * and idle for longer is better: nobody comes back for it. NULL: not now, since fewer than two can
+ * be lent or somebody waits. */
+struct stack *match_refresh(const struct pool *pool, const struct manifest *units,
+                            const char *branch);
 
 #endif

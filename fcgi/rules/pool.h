@@ -102,7 +102,8 @@ struct lease {
     int64_t renewed_at;             /* when its end was last set, as far as this instance knows */
     int64_t expires_at;
     int64_t deployed_at; /* 0: never */
-    bool is_whole;       /* its latest mark said that all of its units run */
+    bool is_marked;      /* its latest mark was setLastDeployedCommit: its deploy is over */
+    bool is_whole;       /* and said that all of its units run */
     bool is_cut_off;     /* it ends in the middle of its deploy */
     bool wont_resume;    /* it doesn't want what its branch holds */
     int64_t ended_at;
@@ -210,6 +211,8 @@ void pool_move_stack(struct pool *pool, struct stack *stack, enum stack_state st
 bool pool_may_hold(const struct pool *pool);
 /* The leased stack will be held for the branch of its job, whose leaseId may end the hold. */
 void pool_hold_for_job(struct pool *pool, struct stack *stack);
+/* Its next job has it: the leaseId that ended in the hold is good for nothing more. */
+void pool_forget_holder(struct pool *pool, struct stack *stack);
 /* The lowest number that no stack has; 0: there are max_stacks already. */
 uint32_t pool_free_number(const struct pool *pool);
 /* A new, available stack of that number; an old row of the number lends its fence. */
@@ -244,6 +247,7 @@ void pool_note_rest(struct pool *pool, struct stack *stack);
 void pool_note_care(struct pool *pool, struct stack *stack);
 /* Whether it still rests after a deploy that was cut off (settle_s), so that nobody gets it. */
 bool pool_is_resting(const struct pool *pool, const struct stack *stack);
+int64_t pool_rest_end(const struct pool *pool, const struct stack *stack); /* of an unsettled one */
 
 /* Says that something is due at `time_us`. */
 void pool_due_at(struct pool *pool, int64_t time_us);

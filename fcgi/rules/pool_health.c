@@ -6,22 +6,13 @@
 
 #include <stdlib.h>
 
-/* Whether the lease's deploy may be at work still: the job marked neither all of its units nor each
- * that it was told to change or remove. */
+/* Whether the lease's deploy may be at work still. */
 static bool is_deploying(const struct lease *lease)
 {
-    const struct manifest *content = lease->stack->content;
-    struct manifest *after;
-    bool same;
-
     if (!lease->units)
         return !lease->deployed_at;
-    if (lease->is_whole)
-        return false;
-    after = content_forget(content, lease->units, lease->stack_content, false);
-    same = content ? manifest_equal(after, content) : after->count == 0;
-    manifest_unref(after);
-    return !same;
+    return !lease->is_marked &&
+           content_is_in_work(lease->stack->content, lease->units, lease->stack_content);
 }
 
 /* Deploys of enough branches failed here while another stack was deployed well, and the pool can
@@ -69,7 +60,7 @@ static void note_failure(struct pool *pool, const struct lease *lease)
 static void note_cut_off(struct pool *pool, struct stack *stack)
 {
     health_note_cut_off(&stack->health, pool->now);
-    pool_due_at(pool, pool->now + pool->settle_s * TIMES_SECOND);
+    pool_due_at(pool, pool_rest_end(pool, stack));
     pool_touch_stack(pool, stack, STACK_HEALTH);
 }
 

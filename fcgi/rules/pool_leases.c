@@ -141,12 +141,12 @@ void pool_activate(struct pool *pool, struct lease *lease, struct stack *stack, 
     lease->renewed_at = pool->now;
     lease->expires_at = pool->now + lease->lease_s * TIMES_SECOND;
     lease->deployed_at = 0;
-    lease->is_whole = false;
+    lease->is_marked = lease->is_whole = false;
     pool_touch_lease(pool, lease);
     pool_due_at(pool, lease->expires_at);
 
     stack->lease = lease;
-    memset(stack->hold_lease_id, 0, sizeof stack->hold_lease_id);
+    pool_forget_holder(pool, stack);
     mem_replace(&lease->previous_branch, stack->branch);
     mem_replace(&stack->branch, lease->branch);
     pool_move_stack(pool, stack, STACK_LEASED);
@@ -189,6 +189,21 @@ void pool_requeue(struct pool *pool, struct lease *lease)
     pool_touch_lease(pool, lease);
 }
 
+/* More units than a content may have: then nothing is known. */
+static void forget_unmarked(struct pool *pool, const struct lease *lease)
+{
+    struct stack *stack = lease->stack;
+    struct manifest *content =
+        content_forget(stack->content, lease->units, lease->stack_content, lease->is_whole);
+
+    if (content->count <= CONTENT_UNITS_MAX) {
+        pool_set_new_content(pool, stack, content);
+    } else {
+        manifest_unref(content);
+        pool_set_content(pool, stack, NULL);
+    }
+}
+
 /* What the stack is known to run once its lease ends. */
 static void settle_content(struct pool *pool, const struct lease *lease, enum outcome outcome)
 {
@@ -199,10 +214,8 @@ static void settle_content(struct pool *pool, const struct lease *lease, enum ou
         return;
     if (!lease->units)
         pool_set_content(pool, stack, NULL);
-    else if (failed || !lease->is_whole)
-        pool_set_new_content(
-            pool, stack,
-            content_forget(stack->content, lease->units, lease->stack_content, lease->is_whole));
+    else if (failed || !lease->is_marked)
+        forget_unmarked(pool, lease);
 }
 
 static void forget_lease(struct pool *pool, struct lease *lease)

@@ -117,6 +117,10 @@ void pool_add_stack(struct pool *pool, struct stack *stack)
         pool->stack_count++;
     if (stack->state == STACK_HELD)
         pool_due_at(pool, stack->held_until);
+    if (pool_is_resting(pool, stack))
+        pool_due_at(pool, pool_rest_end(pool, stack));
+    if (stack->state != STACK_HELD)
+        stack->held_by_job = false; /* a program of schema 1 ended the hold */
     pool->job_holds += stack->held_by_job;
     if (stack->content) {
         stack->content->uses++;
@@ -147,6 +151,16 @@ void pool_hold_for_job(struct pool *pool, struct stack *stack)
     set_job_hold(pool, stack, true);
 }
 
+void pool_forget_holder(struct pool *pool, struct stack *stack)
+{
+    static const uint8_t nobodys[LEASE_ID_SIZE];
+
+    if (memcmp(stack->hold_lease_id, nobodys, LEASE_ID_SIZE) == 0)
+        return;
+    memset(stack->hold_lease_id, 0, LEASE_ID_SIZE);
+    pool_touch_stack(pool, stack, STACK_ASIDE);
+}
+
 void pool_note_deploy(struct pool *pool, struct stack *stack)
 {
     if (health_forget_failures(&stack->health))
@@ -170,11 +184,14 @@ void pool_note_care(struct pool *pool, struct stack *stack)
     pool_note_rest(pool, stack);
 }
 
+int64_t pool_rest_end(const struct pool *pool, const struct stack *stack)
+{
+    return stack->health.unsettled_since + pool->settle_s * TIMES_SECOND;
+}
+
 bool pool_is_resting(const struct pool *pool, const struct stack *stack)
 {
-    int64_t since = stack->health.unsettled_since;
-
-    return since && since + pool->settle_s * TIMES_SECOND > pool->now;
+    return stack->health.unsettled_since && pool_rest_end(pool, stack) > pool->now;
 }
 
 void pool_move_stack(struct pool *pool, struct stack *stack, enum stack_state state)

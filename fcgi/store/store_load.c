@@ -160,7 +160,8 @@ static void add_load_sql(struct buf *sql, uint32_t project)
     table_select(sql, &table_stack_note, project);
     buf_printf(sql,
                "SELECT stack_no, lease_no, branch, job_name, job_url, " SQL_MICROSECONDS
-               "failed_at) FROM stack_failure WHERE project_id = %u ORDER BY stack_no, lease_no;",
+               "failed_at) FROM stack_failure WHERE project_id = %u ORDER BY stack_no, failed_at, "
+               "lease_no;",
                project);
     table_select(sql, &table_lease, project);
     buf_printf(sql,

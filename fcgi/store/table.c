@@ -85,6 +85,7 @@ static const struct column lease_columns[] = {
     LEASE("place_until", TIME, place_until, LEASE_LIFE),
     LEASE("timed_out", BOOL, timed_out, LEASE_LIFE),
     LEASE_GRANT,
+    LEASE("marked", BOOL, is_marked, LEASE_LIFE),
     LEASE("whole", BOOL, is_whole, LEASE_LIFE),
     LEASE("wont_resume", BOOL, wont_resume, FIXED),
     LEASE("protected", BOOL, is_protected, LEASE_LIFE),
@@ -109,7 +110,7 @@ const struct table table_history = {"history", COLUMNS(history_columns)};
 
 /* Writing */
 
-#define COLUMNS_MAX 32
+#define COLUMNS_MAX 40
 
 /* Columns of one statement. */
 struct choice {

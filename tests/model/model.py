@@ -125,7 +125,8 @@ class Lease:
         self.removed = None
         self.stack_commit = None
         self.is_marked = False  # setLastDeployedCommit was called
-        self.is_whole = False  # its latest mark said that all of its units run
+        self.is_done = False  # with the leaseId, and nothing was marked since
+        self.is_whole = False  # and it said that all of its units run
         self.resume = request.get("resume", True)
         self.stack_content = None  # what the stack ran at the grant
 
@@ -272,14 +273,14 @@ class Model:
         return None
 
     def refresh(self, body):
-        """The idle stack furthest from the request's units; on a tie the one idle longest."""
+        """Of the soundest idle stacks the one furthest from the request's units; on a tie the one idle longest."""
         available = self.available()
         if len(available) < 2 or any(r.connection for r in self.queue):
             return Answer(503, "notNow")
-        units = body.get("units")
-        best = max(available, key=lambda s: (distance(units, s.content) if units is not None
-                                             else 0, -s.order))
         request = self.ask(body)
+        best = max(self.soundest(request, available),
+                   key=lambda s: (distance(request.units, s.content) if request.units is not None
+                                  else 0, -s.order))
         self.activate(request, best, False)
         return self.granted(request)
 
@@ -370,9 +371,12 @@ class Model:
         """Healthy ones before those on which another branch's deploy failed, then settled ones."""
         return stack.failed_branch not in (None, request.branch), stack.is_unsettled
 
-    def best(self, request, available):
+    def soundest(self, request, available):
         first = min(self.rank(request, s) for s in available)
-        available = [s for s in available if self.rank(request, s) == first]
+        return [s for s in available if self.rank(request, s) == first]
+
+    def best(self, request, available):
+        available = self.soundest(request, available)
         if request.units is not None:
             return min(available, key=lambda s: (distance(request.units, s.content), s.order))
         same = [s for s in available if s.branch == request.branch]
@@ -417,12 +421,14 @@ class Model:
 
     @staticmethod
     def is_deploying(lease):
-        """Whether it may be in the middle of a deploy: it was told units that it hasn't marked."""
+        """Whether it may be in the middle of a deploy: of the units that it was told, or that it touched, one
+        isn't marked."""
         if lease.units is None:
             return not lease.is_marked
-        content = lease.stack.content
-        return not lease.is_whole and content_after(
-            lease.units, lease.stack_content, content, False) != (content or {})
+        now, before = lease.stack.content or {}, lease.stack_content or {}
+        return not lease.is_done and (
+            any(now.get(u) == before.get(u) != lease.units.get(u) for u in {*lease.units, *before}) or
+            any(now[u] == "" != before.get(u) for u in now))
 
     def end(self, lease, state, outcome=None, interrupted=False, holds=False):
         stack = lease.stack
@@ -434,7 +440,7 @@ class Model:
         stack.past.append(lease)
         if lease.units is None and outcome != "notDeployed":
             stack.content = None
-        elif outcome == "deployFailed" or (not lease.is_whole and outcome != "notDeployed"):
+        elif outcome == "deployFailed" or (not lease.is_done and outcome != "notDeployed"):
             stack.content = content_after(lease.units, lease.stack_content, stack.content,
                                           lease.is_whole)
         wish = stack.next_state
@@ -522,7 +528,8 @@ class Model:
             stack.content = lease.units
         if lease:
             lease.is_marked = True
-            lease.is_whole = "leaseId" in body and body.get("content") != "asMarked"
+            lease.is_done = "leaseId" in body
+            lease.is_whole = lease.is_done and body.get("content") != "asMarked"
             if "leaseId" in body:
                 stack.is_unsettled = False
                 if lease.is_whole or (lease.units is not None and stack.content is not None
@@ -542,7 +549,7 @@ class Model:
         for unit in body.get("removed", []):
             content.pop(unit, None)
         stack.content = content
-        stack.lease.is_whole = False
+        stack.lease.is_done = stack.lease.is_whole = False
         return message("Units of stack %s marked" % self.name(stack))
 
     def do_releaseStack(self, body):

@@ -103,6 +103,7 @@ static inline void copy_lease(struct pool *pool, struct map *manifests, const st
                            .renewed_at = lease->granted_at,
                            .expires_at = lease->expires_at,
                            .deployed_at = lease->deployed_at,
+                           .is_marked = lease->is_marked,
                            .is_whole = lease->is_whole,
                            .wont_resume = lease->wont_resume};
     memcpy(copy->lease_id, lease->lease_id, LEASE_ID_SIZE);
@@ -124,6 +125,9 @@ static inline void copy_rows(struct pool *pool, const struct pool *old)
     pool->lease_s = old->lease_s;
     pool->max_lease_s = old->max_lease_s;
     pool->wait_s = old->wait_s;
+    pool->quarantine_after = old->quarantine_after;
+    pool->settle_s = old->settle_s;
+    pool->max_held = old->max_held;
     pool->next_lease_number = old->next_lease_number;
     pool->mean_hold_s = old->mean_hold_s;
     for (size_t i = 1; i < old->stacks_size; i++)
