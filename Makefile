@@ -18,6 +18,14 @@ export SAN BUILD DATABASE_CNF
 # How the program, its units and the programs of other tests are built; how the lint is run.
 include fcgi/build.mk $(wildcard tests/*/*.mk)
 
+# After `sudo make` a plain user can't write there.
+ifneq ($(filter-out help run stop,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(shell [ ! -d build ] || [ -w build ] || echo closed),)
+owner := $(shell stat -c %U build)
+$(error build/ belongs to $(owner): run this as $(owner), or remove it as $(owner) (rm -r build))
+endif
+endif
+
 # Targets are names of tasks, unless they have a dot or a slash.
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(wildcard Makefile fcgi/*.mk tests/*/*.mk)) FORCE
 .DELETE_ON_ERROR:

@@ -55,6 +55,34 @@ time.sleep(60)' "$port" 3>&-
     run env PATH="$BATS_TEST_TMPDIR/bin:$PATH" make --silent -C "$ROOT" run VAR="$instance with space" PORT=0
     [ "$status" -ne 0 ]
     [[ ${lines[0]} == *'only letters, digits'*'may stand in the path' ]]
+    run make --silent -C "$ROOT" run VAR=README.md PORT=0
+    [ "$status" -ne 0 ]
+    [[ ${lines[0]} == *'README.md is not a directory' ]]
+    run make --silent -C "$ROOT" run VAR="$instance" PORT=abc
+    [ "$status" -ne 0 ]
+    [ "${lines[0]}" = 'local: port abc: it must be a number up to 65535' ]
+    ((${#lines[@]} == 2))
+}
+
+@test "make stop says so where there is nothing to stop" {
+    run make --silent -C "$ROOT" stop VAR="$instance"
+    [ "$status" = 0 ]
+    [ "$output" = "local: nothing to stop: $instance holds no instance (VAR=DIR names another)" ]
+}
+
+@test "after another user's make there is one clear sentence, too" {
+    local plain=() owner
+    [ "$(id -u)" != 0 ] || plain=(setpriv --inh-caps=-all --bounding-set=-all)
+    owner=$(id -un)
+    mkdir -p "$BATS_TEST_TMPDIR"/{build,fcgi}
+    cp "$ROOT/Makefile" "$BATS_TEST_TMPDIR"
+    cp "$ROOT/fcgi/build.mk" "$BATS_TEST_TMPDIR/fcgi"
+    chmod 555 "$BATS_TEST_TMPDIR/build"
+    run "${plain[@]}" make --silent -C "$BATS_TEST_TMPDIR" test
+    [ "$status" = 2 ]
+    [[ $output == *"build/ belongs to $owner: run this as $owner, or remove it as $owner (rm -r build).  Stop." ]]
+    ((${#lines[@]} == 1))
+    "${plain[@]}" make --silent -C "$BATS_TEST_TMPDIR" help
 }
 
 @test "after another user's run there is one clear sentence, for start and stop alike" {
@@ -68,7 +96,7 @@ time.sleep(60)' "$port" 3>&-
     for action in check start stop; do
         run "$ROOT/scripts/local" "$action" --var "$directory"
         [ "$status" = 1 ]
-        [[ $output == "local: $directory belongs to $owner: run this as $owner, or remove it as $owner (make stop; rm -r $directory)" ]]
+        [[ $output == "local: $directory belongs to $owner: run this as $owner, or remove it as $owner (make stop VAR=$directory; rm -r $directory)" ]]
     done
     rm -rf "$instance"
 }

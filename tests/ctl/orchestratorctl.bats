@@ -395,6 +395,7 @@ empty_shop()
     [ "$status" -eq 1 ]
     run "$ROOT/scripts/orchestratorctl" -c "$BATS_TEST_TMPDIR/missing" project list
     [ "$status" -eq 1 ]
+    [[ $output == "orchestratorctl: there is no $BATS_TEST_TMPDIR/missing: -c names another"* ]]
 }
 
 @test "a database that is down is named, and nothing happens" {
@@ -421,7 +422,9 @@ empty_shop()
         [ "$status" -eq 0 ]
         [[ $output == Usage:* ]]
     done
-    for words in '' 'nonsense' 'project' 'project settings' 'key nonsense' 'project list x' 'key list x' 'key revoke' \
+    [ "$(ctl help)" = "$(ctl --help)" ]
+    [ "$(ctl help key rotate)" = "$(ctl key --help)" ]
+    for words in '' 'nonsense' 'help nonsense' 'project' 'project settings' 'key nonsense' 'project list x' 'key list x' 'key revoke' \
         'key revoke a b' '--nonsense' 'migrate x' 'database drop'; do
         # shellcheck disable=SC2086
         run ctl $words

@@ -135,7 +135,7 @@ wait_until_ready()
 
 @test "who isn't root is told so, whatever the command" {
     local command
-    for command in status 'project list' 'key list' 'setup --host stacks.test' "backup /tmp/backup"; do
+    for command in status 'project list' 'key list' 'setup --host stacks.test' "backup /tmp/backup" '-c /root/nothing.conf status'; do
         # shellcheck disable=SC2086
         run inside setpriv --reuid www-data --regid www-data --clear-groups orchestratorctl $command
         echo "$output"
