@@ -79,6 +79,18 @@ deploys_one_by_one=(--deploy-unit 'echo "DEPLOY {}"')
     jq -e '.changedUnits == []' <<<"$output"
 }
 
+@test "step by step: with --no-mark, what was deployed is known only after ci-stack mark" {
+    local mark
+    for mark in false true; do
+        "$ci_stack" request "${units[@]}"
+        "$ci_stack" deploy --no-mark "${deploys_one_by_one[@]}"
+        if "$mark"; then "$ci_stack" mark; fi
+        "$ci_stack" release
+        run "$ci_stack" run "${units[@]}" --deploy 'exit 1' # which units it would deploy
+        if "$mark"; then contains "nothing changed"; else contains "3 of 3 units"; fi
+    done
+}
+
 @test "a unit that the commit no longer has: told each time while it is left in the cloud, then removed once" {
     "$ci_stack" run "${units[@]}" "${deploys_one_by_one[@]}"
     git rm -qr services/mail
