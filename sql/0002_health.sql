@@ -3,11 +3,15 @@
 --
 -- A content (`manifest.units`) may hold units with an empty fingerprint: something of that name may run,
 -- nobody knows what. A program for schema 1 takes that for one more fingerprint that differs, which is right.
+--
+-- ALGORITHM=COPY writes the rows anew. Servers otherwise add columns without touching them, and a row gets
+-- longer when it next changes.
 
 ALTER TABLE project
   ADD COLUMN quarantine_after INT UNSIGNED NOT NULL DEFAULT 2 COMMENT 'a stack on which deploys of this many branches failed is quarantined; 0: never',
   ADD COLUMN settle_s         INT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'for how long nobody gets a stack whose deploy was cut off, seconds',
-  ADD COLUMN max_held         INT UNSIGNED NULL COMMENT 'how many stacks jobs may hold at a time; NULL: half of max_stacks';
+  ADD COLUMN max_held         INT UNSIGNED NULL COMMENT 'how many stacks jobs may hold at a time; NULL: half of max_stacks',
+  ALGORITHM=COPY;
 
 ALTER TABLE stack
   ADD COLUMN deployed_at     DATETIME(6) NULL COMMENT 'when a job last said that all of its units run; NULL: never',
@@ -16,12 +20,14 @@ ALTER TABLE stack
   ADD COLUMN failed_deploys  INT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'deploys that failed or were cut off since deployed_at',
   ADD COLUMN failed_since    DATETIME(6) NULL COMMENT 'when the first of them did',
   ADD COLUMN failed_branch   BINARY(255) NULL COMMENT 'branch of the latest that failed by itself',
-  ADD COLUMN unsettled_since DATETIME(6) NULL COMMENT 'when a deploy was cut off, so that the cloud may still be at work; NULL: it is at rest';
+  ADD COLUMN unsettled_since DATETIME(6) NULL COMMENT 'when a deploy was cut off, so that the cloud may still be at work; NULL: it is at rest',
+  ALGORITHM=COPY;
 
 ALTER TABLE lease
   ADD COLUMN marked      TINYINT UNSIGNED NOT NULL DEFAULT 0 COMMENT '1: its latest mark was setLastDeployedCommit with its leaseId',
   ADD COLUMN whole       TINYINT UNSIGNED NOT NULL DEFAULT 0 COMMENT '1: and said that all of its units run',
-  ADD COLUMN wont_resume TINYINT UNSIGNED NOT NULL DEFAULT 0 COMMENT '1: it does not want the stack that its branch holds';
+  ADD COLUMN wont_resume TINYINT UNSIGNED NOT NULL DEFAULT 0 COMMENT '1: it does not want the stack that its branch holds',
+  ALGORITHM=COPY;
 
 CREATE TABLE stack_failure (
   project_id INT UNSIGNED NOT NULL COMMENT 'whose stack',
