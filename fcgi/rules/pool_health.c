@@ -60,7 +60,6 @@ static void note_failure(struct pool *pool, const struct lease *lease)
 static void note_cut_off(struct pool *pool, struct stack *stack)
 {
     health_note_cut_off(&stack->health, pool->now);
-    pool_due_at(pool, pool_rest_end(pool, stack));
     pool_touch_stack(pool, stack, STACK_HEALTH);
 }
 

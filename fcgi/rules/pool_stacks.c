@@ -109,6 +109,13 @@ static void make_room(struct pool *pool, uint32_t number)
     pool->stacks_size = size;
 }
 
+/* Somebody may wait for it then. */
+static void await_rest(struct pool *pool, const struct stack *stack)
+{
+    if (pool_is_resting(pool, stack))
+        pool_due_at(pool, pool_rest_end(pool, stack));
+}
+
 void pool_add_stack(struct pool *pool, struct stack *stack)
 {
     make_room(pool, stack->number);
@@ -117,8 +124,7 @@ void pool_add_stack(struct pool *pool, struct stack *stack)
         pool->stack_count++;
     if (stack->state == STACK_HELD)
         pool_due_at(pool, stack->held_until);
-    if (pool_is_resting(pool, stack))
-        pool_due_at(pool, pool_rest_end(pool, stack));
+    await_rest(pool, stack);
     if (stack->state != STACK_HELD)
         stack->held_by_job = false; /* a program of schema 1 ended the hold */
     pool->job_holds += stack->held_by_job;
@@ -204,8 +210,10 @@ void pool_move_stack(struct pool *pool, struct stack *stack, enum stack_state st
         pool->stack_count += state == STACK_DELETED ? -1u : 1u;
     stack->state = state;
     stack->modified = pool->now;
-    if (state == STACK_AVAILABLE)
+    if (state == STACK_AVAILABLE) {
         idle_insert(pool, stack);
+        await_rest(pool, stack);
+    }
     if (state != STACK_LEASED && state != STACK_DRAINING)
         stack->next_state = STACK_AVAILABLE;
     if (state == STACK_HELD && !stack->held_until) {

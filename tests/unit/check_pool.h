@@ -6,6 +6,7 @@
 
 #include "base/times.h"
 #include "rules/clerk.h"
+#include "rules/content.h"
 #include "rules/pool.h"
 
 #include <string.h>
@@ -53,7 +54,13 @@ static inline void check_stack(const struct pool *pool, const struct stack *stac
     } else if (stack->state == STACK_HELD) {
         assert_true(stack->held_until > 0);
     }
+    if (stack->held_by_job)
+        assert_int_equal(stack->state == STACK_HELD || stack->next_state == STACK_HELD, true);
+    if (stack->content)
+        assert_true(stack->content->count <= CONTENT_UNITS_MAX);
     if (stack->state == STACK_DELETED) {
+        assert_int_equal(stack->health.failed_deploys, 0);
+        assert_int_equal(stack->health.unsettled_since, 0);
         assert_null(stack->content);
         assert_null(pool_stack(pool, number));
     } else {
@@ -65,6 +72,7 @@ static inline void check_stack(const struct pool *pool, const struct stack *stac
 static inline void check_stacks(const struct pool *pool, struct uses *uses)
 {
     uint32_t count = 0;
+    uint32_t job_holds = 0;
     uint32_t available = 0;
     uint32_t idle = 0;
     const struct stack *before = NULL;
@@ -78,8 +86,10 @@ static inline void check_stacks(const struct pool *pool, struct uses *uses)
         count_use(uses, stack->content);
         count += stack->state != STACK_DELETED;
         available += stack->state == STACK_AVAILABLE;
+        job_holds += stack->held_by_job;
     }
     assert_int_equal(pool->stack_count, count);
+    assert_int_equal(pool->job_holds, job_holds);
     for (const struct stack *at = pool->idle_first; at; before = at, at = at->idle_next) {
         assert_int_equal(at->state, STACK_AVAILABLE);
         assert_ptr_equal(at->idle_previous, before);
@@ -238,9 +248,13 @@ static inline void check_deadline(const struct clerk *clerk, const struct pool *
 
     for (size_t at = 0; (lease = map_next(&pool->leases, &at)) != NULL;)
         assert_true(pool->deadline <= lease_is_due(clerk, pool, lease));
-    for (size_t i = 0; i < pool->stacks_size; i++)
-        if (pool->stacks[i] && pool->stacks[i]->state == STACK_HELD)
-            assert_true(pool->deadline <= pool->stacks[i]->held_until);
+    for (size_t i = 0; i < pool->stacks_size; i++) {
+        const struct stack *stack = pool->stacks[i];
+        if (stack && stack->state == STACK_HELD)
+            assert_true(pool->deadline <= stack->held_until);
+        if (stack && stack->state == STACK_AVAILABLE && pool_is_resting(pool, stack))
+            assert_true(pool->deadline <= pool_rest_end(pool, stack));
+    }
 }
 
 static inline void check_pool(const struct clerk *clerk, const struct pool *pool, bool settled)

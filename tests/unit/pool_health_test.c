@@ -223,6 +223,27 @@ static void test_the_end_of_a_rest_is_due_once_the_setting_changes(void **state)
     scene_free(scene);
 }
 
+static void test_the_end_of_a_rest_is_due_once_a_hold_ends(void **state)
+{
+    struct scene *scene = scene_new(1);
+    struct told told = scene_run(scene, ask("main", NULL, "a=1"));
+    struct command *command = give_back("test-1", &told, OUTCOME_HOLD);
+
+    (void)state;
+    scene->pool->settle_s = 60;
+    command->as.release.interrupted = true;
+    command->as.release.hold_s = 1000;
+    scene_run(scene, command);
+    scene_pass(scene, 10);
+    pool_due_at(scene->pool, scene->pool->now);
+    scene_finish(scene); /* what is due is looked up anew */
+    command = on(VERB_REINSTATE, "test-1", &told);
+    command->by_admin = false;
+    assert_int_equal(scene_run(scene, command).result, RESULT_DONE);
+    wait_for_rest(scene, 50);
+    scene_free(scene);
+}
+
 static void test_nobody_gets_a_stack_that_rests_for_a_refresh(void **state)
 {
     struct scene *scene = scene_new(3);
@@ -248,4 +269,5 @@ UNIT_MAIN(cmocka_unit_test(test_a_job_that_falls_silent_is_deploying_until_all_i
           cmocka_unit_test(test_what_is_unknown_does_not_grow_without_end),
           cmocka_unit_test(test_the_end_of_a_rest_is_due_after_a_restart),
           cmocka_unit_test(test_the_end_of_a_rest_is_due_once_the_setting_changes),
+          cmocka_unit_test(test_the_end_of_a_rest_is_due_once_a_hold_ends),
           cmocka_unit_test(test_nobody_gets_a_stack_that_rests_for_a_refresh))

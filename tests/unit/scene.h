@@ -177,8 +177,9 @@ static inline uint64_t row_digest(const struct stack *stack, unsigned change)
     else if (change == STACK_BIRTH)
         buf_printf(&text, "%lld", (long long)stack->created);
     else if (change == STACK_ASIDE)
-        buf_printf(&text, "%u %lld %d", stack->hold_s, (long long)stack->held_until,
-                   stack->held_by_job);
+        buf_printf(&text, "%u %lld %d %llx", stack->hold_s, (long long)stack->held_until,
+                   stack->held_by_job,
+                   (unsigned long long)mem_hash(stack->hold_lease_id, LEASE_ID_SIZE));
     else if (change == STACK_HEALTH)
         buf_printf(&text, "%u %lld %s %lld", stack->health.failed_deploys,
                    (long long)stack->health.failed_since,

@@ -131,6 +131,7 @@ static struct command *any_request(struct walk *walk)
     request->lease_s = maybe(walk, 30) ? -1 : 1 + (int)below(walk, 900);
     request->priority = maybe(walk, 60) ? 0 : PRIORITY_MIN + (int)below(walk, PRIORITY_COUNT);
     request->supersede = maybe(walk, 5);
+    request->wont_resume = maybe(walk, 20);
     request->purpose = chance_percent(&of_id, 8) ? PURPOSE_REFRESH : PURPOSE_TEST;
     if (request->supersede)
         walk->causes.superseded = true;
@@ -197,6 +198,10 @@ static struct command *any_update(struct walk *walk)
     change->lease_s = maybe(walk, 30) ? 1 + (int)below(walk, 600) : -1;
     change->max_lease_s = maybe(walk, 30) ? 100 + (int)below(walk, 900) : -1;
     change->wait_s = maybe(walk, 30) ? (int)below(walk, 300) : -1;
+    change->quarantine_after = maybe(walk, 30) ? (int)below(walk, 4) : -1;
+    change->settle_s = maybe(walk, 30) ? (int)below(walk, 60) : -1;
+    change->has_max_held = maybe(walk, 30);
+    change->max_held = (int)below(walk, 4) - 1;
     change->has_initial_commit = maybe(walk, 10);
     change->prefix = maybe(walk, 10) ? mem_strdup("other-") : NULL;
     return command;
@@ -213,10 +218,17 @@ static struct command *any_command(struct walk *walk)
     if (dice < 62) {
         command = on_any_stack(walk, VERB_RELEASE, &number);
         command->as.release.outcome = maybe(walk, 60) ? OUTCOME_NONE : (enum outcome)below(walk, 7);
+        command->as.release.interrupted = maybe(walk, 20);
         walk->causes.released[number] = true;
-    } else if (dice < 73) {
+    } else if (dice < 67) {
         command = on_any_stack(walk, VERB_MARK, &number);
         command->as.mark.commit = mem_strdup(maybe(walk, 50) ? "c1" : "c2");
+        command->as.mark.as_marked = maybe(walk, 40);
+    } else if (dice < 73) {
+        command = on_any_stack(walk, VERB_MARK_UNITS, &number);
+        command->has_lease_id = true; /* api asks for it */
+        command->as.mark_units.units = units(maybe(walk, 30) ? "a= b=" : any_units(walk));
+        command->as.mark_units.removed = units(maybe(walk, 30) ? "e= f=" : NULL);
     } else if (dice < 79) {
         command = on_any_stack(walk, VERB_EXTEND, &number);
         walk->causes.extended[number] = true;
@@ -232,6 +244,7 @@ static struct command *any_command(struct walk *walk)
         walk->causes.revoked[number] = true;
     } else if (dice < 96) {
         command = on_any_stack(walk, VERB_REINSTATE, &number);
+        command->by_admin = maybe(walk, 50);
     } else if (dice < 97) {
         command = on_any_stack(walk, VERB_DELETE_STACK, &number);
     } else if (dice < 98) {
@@ -383,14 +396,17 @@ static void check_told(const struct walk *walk, const struct command *command,
         assert_true(told->position > 0 && command->result.lease->estimate_s > 0);
 }
 
-/* No stack stays idle while somebody of ours waits, but for those due to other hosts' callers. */
+/* No stack stays idle while somebody of ours waits, but for those that rest, and those due to other
+ * hosts' callers. */
 static void check_nobody_starves(const struct walk *walk)
 {
     const struct pool *pool = walk->scene->pool;
-    uint32_t stacks = pool->idle_count;
+    uint32_t stacks = 0;
     uint32_t ours = 0;
     uint32_t theirs = 0;
 
+    for (const struct stack *at = pool->idle_first; at; at = at->idle_next)
+        stacks += !pool_is_resting(pool, at);
     if (pool->stack_count < pool->max_stacks)
         stacks += pool->max_stacks - pool->stack_count;
     for (int i = 0; i < PRIORITY_COUNT; i++) {
