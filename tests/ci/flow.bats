@@ -307,7 +307,7 @@ setup() { new_app; }
     new_project 1
     ORCHESTRATOR_KEY=$(printf 'f%.0s' {1..64}) run "$ci_stack" run --test true
     [ "$status" = 77 ]
-    contains unauthorized
+    contains "HTTP 401 unauthorized: Header X-API-Key is missing or names no key"
     ORCHESTRATOR_CACERT='' run "$ci_stack" run --test true
     [ "$status" = 75 ]
     contains certificate

@@ -99,6 +99,15 @@ setup() { new_app; }
     [ "$status" = 0 ]
 }
 
+@test "where no job has a stack, nothing is said of when one comes back" {
+    new_project 1
+    "$ci_stack" run --test true
+    api POST /holdStack '{"stackName": "test-1"}'
+    run "$ci_stack" run --wait 0 --test true
+    [ "$status" = 69 ]
+    [ "${lines[0]}" = 'ci-stack: waiting for a stack: place 1; 1 held' ]
+}
+
 @test "a lease that ends at the project's maximum says so, and its step ends first" {
     new_project 1
     api POST /updateProject '{"leaseSeconds": 10, "maxLeaseSeconds": 10}'
