@@ -79,7 +79,7 @@ check_servers()
 {
     local address port name certificates path url answer any=''
 
-    while IFS=$'\t' read -r address port name certificates path; do
+    while IFS=$'\t' read -r address port name certificates path _; do
         any=1
         [[ $name =~ ^[A-Za-z0-9.-]*[A-Za-z0-9]$ ]] || continue # a pattern can't be called
         url=https://$name:$port${path#-}/readyz

@@ -93,7 +93,7 @@ status_command()
     for answer in "${pages[@]}"; do
         # shellcheck disable=SC2016 # jq's variables
         jq -r "$jq_words"'
-            "\nPROJECT \(.project.name): \(.stacks | length) of at most \(.project.maxStacks) stacks (\(counts)), \(.queue | length) waiting"' <<<"$answer"
+            "\nPROJECT \(.project.name): \(.stacks | length) of at most \(.project.maxStacks) stacks\(if .stacks == [] then "" else " (\(counts))" end), \(.queue | length) waiting"' <<<"$answer"
         stack_table
         [[ $(jq '.queue | length' <<<"$answer") == 0 ]] || { printf '\n' && queue_table; }
         jq -r "$jq_words"'
@@ -171,7 +171,7 @@ capacity_command()
     # shellcheck disable=SC2016 # jq's variables
     jq -r "$jq_words"'
         "\(.jobs) jobs in \(.days) days; the busiest hour had \(.busiestHour.jobs); a stack is held for \(.meanHoldSeconds | span) on average.",
-        if .recommended then "For a wait of at most \(.target.p95WaitSeconds | span) for 95 % of the jobs: \(.recommended) stacks (now \(.current)).\n"
+        if .recommended then "For a wait of at most \(.target.p95WaitSeconds | span) for 95 % of the jobs: \(.recommended) stack\(if .recommended == 1 then "" else "s" end) (now \(.current)).\n"
         else "Too little is recorded for a recommendation (now \(.current) stacks)." end' <<<"$answer"
     jq -r "$jq_words"'
         select(.stacks | length > 0) | ["STACKS", "MEAN WAIT", "P95 WAIT", "IN USE"],

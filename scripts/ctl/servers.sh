@@ -76,8 +76,8 @@ nginx_directives()
         }'
 }
 
-# Each `server { }` that serves us: address, port, first name, certificates (with spaces between them), path; tabs
-# between them, and - for nothing. Takes `directives`, or else nginx's present ones.
+# Each `server { }` that serves us: address, port, first name, certificates (with spaces between them), path, all names;
+# tabs between them, and - for nothing. Takes `directives`, or else nginx's present ones.
 our_servers()
 {
     local directives=${directives:-}
@@ -90,7 +90,7 @@ our_servers()
             server = $1
             address = "127.0.0.1"
             port = 443
-            name = certificates = path = "-"
+            name = names = certificates = path = "-"
             is_ours = listens = tls = 0
         }
         $2 == "listen" && (!listens || $3 ~ / ssl( |$)/ && !tls) {
@@ -105,12 +105,12 @@ our_servers()
             if (address ~ /^(\*|0\.0\.0\.0)$/) address = "127.0.0.1"
             if (address == "[::]") address = "[::1]"
         }
-        $2 == "server_name" && name == "-" { name = $3; sub(/ .*/, "", name) }
+        $2 == "server_name" && name == "-" { name = names = $3; sub(/ .*/, "", name) }
         $2 == "ssl_certificate" { certificates = (certificates == "-" ? "" : certificates " ") $3 }
         $2 == "include" && $3 == ours { is_ours = 1 }
         $2 == "below" { is_ours = 1; path = $3 }
         END { tell() }
-        function tell() { if (is_ours) printf "%s\t%s\t%s\t%s\t%s\n", address, port, name, certificates, path }' <<<"$directives"
+        function tell() { if (is_ours) printf "%s\t%s\t%s\t%s\t%s\t%s\n", address, port, name, certificates, path, names }' <<<"$directives"
 }
 
 # call_readyz https://HOST:PORT/PATH ADDRESS: prints 200, or why not. Whether its certificate is good is another question.

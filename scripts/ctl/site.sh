@@ -24,7 +24,10 @@ nginx_remember()
     rm -rf "$scratch/nginx-files"
     mkdir "$scratch/nginx-files"
     for file in "$site" $enabled "$snippet" "$around"; do
-        [[ ! -e $file && ! -L $file ]] || cp -a --parents "$file" "$scratch/nginx-files"
+        [[ -e $file || -L $file ]] || continue
+        # Not with --parents: cp of Debian 12 fails then, unless it is called in /.
+        mkdir -p "$scratch/nginx-files${file%/*}"
+        cp -a "$file" "$scratch/nginx-files$file"
     done
 }
 
@@ -203,9 +206,10 @@ setup_path()
 # Fails unless the service answers at https://$1/readyz on this machine in the end.
 wait_for_site()
 {
-    local host=$1 status='' owner address port name certificates deadline=$((SECONDS + 15))
+    local host=$1 status='' owner address port deadline=$((SECONDS + 15))
 
-    IFS=$'\t' read -r address port name certificates < <(our_servers | awk -F '\t' -v host="$host" '$3 == host { print; exit }') || return 0
+    IFS=$'\t' read -r address port _ < <(our_servers | awk -F '\t' -v host="$host" 'index(" " $6 " ", " " host " ") { print; exit }') ||
+        die "https://$host/ is not served: nginx does not read ${enabled:-$site}; ${config[nginx_config]} must include it in its http { }"
     while true; do
         status=$(call_readyz "https://$host:$port/readyz" "$address")
         [[ $status != 200 ]] || return 0

@@ -99,6 +99,17 @@ teardown_file()
     [[ ${lines[0]} == 'orchestratorctl: --host https://stacks.example.org: a name alone, like stacks.example.org' ]]
 }
 
+@test "setup fails where nginx does not read its site, again and again" {
+    cd "$BATS_TEST_TMPDIR"
+    for _ in 1 2; do
+        run ctl setup --host stacks.example.org --admin "$VAR/etc/admin.cnf"
+        echo "$output"
+        [ "$status" -eq 1 ]
+        [[ ${lines[-1]} == "orchestratorctl: https://stacks.example.org/ is not served: nginx does not read $VAR/etc/conf.d/stack-orchestrator.conf; $VAR/etc/nginx.conf must include it in its http { }" ]]
+    done
+    rm -r "$VAR/etc/conf.d"
+}
+
 @test "an update changes what it names, and the version" {
     ctl project create changing --same-prefix --initial-commit old
     local before

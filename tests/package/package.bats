@@ -80,7 +80,7 @@ inside()
 
     leader=$(pgrep -P "$(<"$work/nspawn.pid")" | head -n 1)
     [ -n "$leader" ] && nsenter -t "$leader" -m -u -i -n -p -r -w -- \
-        env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive "$@"
+        env -i -C /root PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive "$@"
 }
 
 install_package()
