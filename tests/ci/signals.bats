@@ -262,6 +262,9 @@ cancel_in() # STEP SIGNAL STATUS OUTCOME
     kill -KILL "$(jq .keeper.pid -r two)" "$job"
     end_job
     await 10 nothing_runs
+    "$ci_stack" release --state two # as a last step does; it removes the files of the killed one
+    nothing_is_left two
+    [ "$(waiting)" = 0 ]
     "$ci_stack" release --state one
     run timeout 20 "$ci_stack" run --state three --test true
     [ "$status" = 0 ]

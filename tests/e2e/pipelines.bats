@@ -151,6 +151,7 @@ nothing_wrong() { run ! grep -E 'OVERLAP|STALE|ENV' "$CLOUD/events"; }
     : >"$CLOUD/events"
     push one services/orders
     touch "$CLOUD/pause-deploy"
+    export TMPDIR=$BATS_TEST_TMPDIR # what is left there dies with the machine
     pipeline one
     await 60 test -s "$CLOUD/paused-deploy"
     rm "$CLOUD/pause-deploy"
