@@ -113,6 +113,17 @@ deploys_one_by_one=(--deploy-unit 'echo "DEPLOY {}"')
     [ "$(api GET /listStacks | jq -r '.stacks[0].lastDeployedCommit')" = "$(git rev-parse HEAD)" ]
 }
 
+@test "a unit that was left in the cloud still runs there: a branch that has it deploys nothing" {
+    "$ci_stack" run "${units[@]}" "${deploys_one_by_one[@]}"
+    git rm -qr services/mail
+    commit_all 'no mail'
+    "$ci_stack" run "${units[@]}" "${deploys_one_by_one[@]}"
+    git checkout -q HEAD~1
+    run "$ci_stack" run "${units[@]}" "${deploys_one_by_one[@]}"
+    contains "nothing changed"
+    lacks DEPLOY
+}
+
 @test "a removal that failed is tried again by the next push, and nothing else is" {
     "$ci_stack" run "${units[@]}" "${deploys_one_by_one[@]}"
     git rm -qr services/mail
