@@ -80,26 +80,12 @@ void clerk_quarantine(const struct clerk *clerk, struct pool *pool, struct comma
     set_aside(pool, command, STACK_QUARANTINED);
 }
 
-/* In constant time, as for leases. */
-static bool is_hold_of(const struct stack *stack, const struct command *command)
-{
-    static const uint8_t nobodys[LEASE_ID_SIZE];
-    uint8_t difference = 0;
-    uint8_t bits = 0;
-
-    for (size_t i = 0; i < LEASE_ID_SIZE; i++) {
-        difference |= stack->hold_lease_id[i] ^ command->lease_id[i];
-        bits |= stack->hold_lease_id[i] ^ nobodys[i];
-    }
-    return difference == 0 && bits != 0;
-}
-
 /* A job ends its own hold. */
 static void end_hold(struct pool *pool, struct stack *stack, struct command *command)
 {
     if (!command->has_lease_id)
         command->result.code = RESULT_LEASE_ID_REQUIRED;
-    else if (!is_hold_of(stack, command))
+    else if (!clerk_is_hold_of(stack, command))
         command->result.code = RESULT_WRONG_LEASE_ID;
     else if (stack->state == STACK_HELD && stack->held_by_job)
         pool_move_stack(pool, stack, STACK_AVAILABLE);

@@ -16,6 +16,20 @@ static bool is_lease_id(const struct lease *lease, const struct command *command
     return difference == 0;
 }
 
+/* In constant time, as is_lease_id(). */
+bool clerk_is_hold_of(const struct stack *stack, const struct command *command)
+{
+    static const uint8_t nobodys[LEASE_ID_SIZE];
+    uint8_t difference = 0;
+    uint8_t bits = 0;
+
+    for (size_t i = 0; i < LEASE_ID_SIZE; i++) {
+        difference |= stack->hold_lease_id[i] ^ command->lease_id[i];
+        bits |= stack->hold_lease_id[i] ^ nobodys[i];
+    }
+    return difference == 0 && bits != 0;
+}
+
 /* Whether the caller may act on the stack's lease. Sets the result if not. */
 static bool may_act(struct lease *lease, struct command *command)
 {
@@ -143,6 +157,7 @@ void clerk_release(const struct clerk *clerk, struct pool *pool, struct command 
         command->result.code = RESULT_NO_STACK;
     } else if (!lease) {
         command->result.code = RESULT_NO_EFFECT;
+        command->result.is_held = stack->held_by_job && clerk_is_hold_of(stack, command);
     } else if (may_act(lease, command)) {
         set_aside(pool, stack, lease, command);
         lease->is_cut_off = command->as.release.interrupted;

@@ -27,6 +27,9 @@ clerk_verb clerk_add_stacks;
 clerk_verb clerk_delete_stack;
 clerk_verb clerk_update_project;
 
+/* Whether the command's leaseId is that which ended in the stack's latest hold. */
+bool clerk_is_hold_of(const struct stack *stack, const struct command *command);
+
 #define CLERK_HOLD_S 7200 /* how long a hold lasts that names no end */
 
 /* A lease for that request at the end of the queue. */

@@ -260,6 +260,7 @@ struct stack *pool_create_stack(struct pool *pool, uint32_t number)
     pool_set_commit(pool, stack, NULL);
     pool_set_content(pool, stack, NULL);
     stack->health.deployed_at = 0;
+    pool_note_care(pool, stack); /* a program of schema 1 may have deleted it */
     pool_move_stack(pool, stack, STACK_AVAILABLE);
     return stack;
 }

@@ -66,13 +66,13 @@ static void render_released(const struct pool *pool, const struct command *comma
     struct json_writer *json;
     char text[256];
 
-    if (command->as.release.outcome != OUTCOME_HOLD || command->result.code == RESULT_NO_EFFECT) {
+    if (command->as.release.outcome != OUTCOME_HOLD) {
         response_message(response, "Stack %s released", name);
         return;
     }
     json = response_open();
     snprintf(text, sizeof text, "Stack %s released", name);
-    if (!command->result.is_held && !pool_may_hold(pool))
+    if (command->result.code == RESULT_DONE && !command->result.is_held && !pool_may_hold(pool))
         snprintf(text, sizeof text, "Stack %s released, not held: jobs hold %u stacks already",
                  name, pool->job_holds);
     json_put_string(json, "message", text);

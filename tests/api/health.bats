@@ -178,6 +178,20 @@ fail_deploy()
     expect 200 '.stackName == "test-1"'
 }
 
+@test "a hold that is released again, since its answer was lost, is still said to be held; once resumed it is over" {
+    new_project --max-stacks 2
+    take '{"branch":"fix"}'
+    give '"outcome":"hold","reason":"look"'
+    expect 200 .held
+    give '"outcome":"hold","reason":"look"'
+    expect 200 .held
+    take '{"branch":"fix"}'
+    sees /status '.stacks[0] | .state == "leased" and has("hold") == false'
+    give '"outcome":"success"'
+    give '"outcome":"hold"'
+    expect 200 '.held | not'
+}
+
 @test "resume: false leaves the hold, and the holder may end it" {
     new_project --max-stacks 2
     new_key ci

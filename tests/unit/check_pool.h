@@ -51,6 +51,9 @@ static inline void check_stack(const struct pool *pool, const struct stack *stac
     if (stack->state == STACK_AVAILABLE || stack->state == STACK_DELETED) {
         assert_null(stack->owner);
         assert_null(stack->reason);
+    } else if (stack->state == STACK_LEASED && stack->next_state == STACK_AVAILABLE) {
+        assert_null(stack->owner); /* of a hold that is over */
+        assert_null(stack->reason);
     } else if (stack->state == STACK_HELD) {
         assert_true(stack->held_until > 0);
     }
