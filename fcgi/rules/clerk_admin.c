@@ -89,8 +89,9 @@ static void end_hold(struct pool *pool, struct stack *stack, struct command *com
         command->result.code = RESULT_WRONG_LEASE_ID;
     else if (stack->state == STACK_HELD && stack->held_by_job)
         pool_move_stack(pool, stack, STACK_AVAILABLE);
-    else
-        command->result.code = RESULT_NO_EFFECT;
+    else /* an administrator's word counts more */
+        command->result.code =
+            stack->state == STACK_AVAILABLE ? RESULT_NO_EFFECT : RESULT_INVALID_STATE;
 }
 
 void clerk_reinstate(const struct clerk *clerk, struct pool *pool, struct command *command)

@@ -209,6 +209,25 @@ fail_deploy()
     is_in_state test-1 available
     post /reinstateStack "{\"stackName\":\"test-1\",\"leaseId\":\"$held\"}" # again
     expect 200
+    take '{"branch":"other"}'
+    [[ $STACK == test-1 ]]
+    post /reinstateStack "{\"stackName\":\"test-1\",\"leaseId\":\"$held\"}"
+    expect_error 410 leaseLost
+}
+
+@test "a hold or quarantine by an administrator is not the job's to end" {
+    new_project --max-stacks 1
+    new_key ci
+    take
+    give '"outcome":"hold"'
+    for verb in hold quarantine; do
+        as admin
+        post "/${verb}Stack" '{"stackName":"test-1"}'
+        expect 200
+        as ci
+        post /reinstateStack "{\"stackName\":\"test-1\",\"leaseId\":\"$LEASE\"}"
+        expect_error 409 invalidState
+    done
 }
 
 # A job gives its stack back with the outcome hold.

@@ -674,6 +674,8 @@ class Model:
             stack.state = "available"
             stack.is_job_hold = False
             stack.order = self.tick()
+        elif stack.state != "available":
+            return Answer(409, "invalidState", state=stack.state)  # an administrator's word counts more
         return message("Stack %s reinstated" % self.name(stack))
 
     def do_revokeLease(self, body):
