@@ -379,10 +379,16 @@ def errors_of_leases(world):
 
 
 def errors_of_holds(world):
-    with_own_hold(world)
+    own = with_own_hold(world)
     world.expect("leaseIdRequired", "POST", "/reinstateStack", {"stackName": "test-1"}, role="ci")
     world.expect("wrongLeaseId", "POST", "/reinstateStack",
                  {"stackName": "test-1", "leaseId": secrets.token_hex(16)}, role="ci")
+    ended = {"stackName": "test-1", "leaseId": own["leaseId"]}
+    world.expect(200, "POST", "/holdStack", {"stackName": "test-1"})
+    world.expect("invalidState", "POST", "/reinstateStack", ended, role="ci")
+    world.expect(200, "POST", "/reinstateStack", {"stackName": "test-1"})
+    world.lease()
+    world.expect("leaseLost", "POST", "/reinstateStack", ended, role="ci")
     world.clean()
     world.post("/updateProject", {"maxHeld": 0})
     world.lease()
