@@ -129,6 +129,32 @@ fail_deploy()
     sees /status '.stacks[1] | .state == "available" and .failedDeploys == 0'
 }
 
+@test "a restart keeps the order of failures, though the first one's request came last" {
+    new_project --max-stacks 2
+    post /updateProject '{"quarantineAfter":3}'
+    expect 200
+    take '{"branch":"good"}' # test-1
+    good=$LEASE
+    take '{"branch":"before"}' # test-2
+    later second POST /requestStack '{"branch":"second","priority":-10}'
+    eventually waiting 1
+    later first POST /requestStack '{"branch":"first"}'
+    eventually waiting 2
+    give '"outcome":"notDeployed"'
+    answer_of first
+    lease_from_answer
+    give '"outcome":"deployFailed"'
+    post /setLastDeployedCommit "{\"stackName\":\"test-1\",\"leaseId\":\"$good\",\"lastDeployedCommit\":\"c\"}"
+    expect 200
+    answer_of second
+    lease_from_answer
+    give '"outcome":"deployFailed"'
+    local_instance restart program
+    eventually is_ready
+    fail_deploy third
+    is_in_state test-2 quarantined
+}
+
 @test "leases that fall silent never speak against a stack: whatever their branches, it stays in the pool" {
     new_project --max-stacks 2
     take '{"branch":"good"}' # test-1
