@@ -152,7 +152,7 @@ void clerk_grant_refresh(const struct clerk *clerk, struct pool *pool, struct co
         clerk_request(clerk, pool, command);
         return;
     }
-    stack = match_refresh(pool, request->units, request->branch);
+    stack = match_refresh(pool, request->units, request->branch, &command->result.is_fresh);
     if (!stack)
         return;
     command->result.lease = clerk_request_enqueue(&nobody, pool, command);

@@ -174,6 +174,7 @@ struct result {
     uint32_t count;    /* RESULT_DONE of VERB_ADD_STACKS: how many, */
     uint32_t *added;   /* and their numbers; owned by the command */
     bool is_held;      /* VERB_RELEASE: the stack is held now */
+    bool is_fresh;     /* RESULT_NOT_NOW: enough stacks run its units */
     bool is_at_most;   /* VERB_EXTEND: the lease ends with the project's maximum */
 };
 

@@ -127,6 +127,26 @@ size_t manifest_distance(const struct manifest *needs, const struct manifest *ru
     return count;
 }
 
+const char *manifest_find(const struct manifest *manifest, const char *name, size_t hint)
+{
+    size_t from = 0;
+    size_t to = manifest->count;
+
+    if (hint < manifest->count && strcmp(manifest->units[hint].name, name) == 0)
+        return manifest->units[hint].fingerprint;
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        int order = strcmp(manifest->units[middle].name, name);
+        if (order == 0)
+            return manifest->units[middle].fingerprint;
+        if (order < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return NULL;
+}
+
 static void change_visit(void *context, enum manifest_difference kind, const char *name)
 {
     bool *changed = context;

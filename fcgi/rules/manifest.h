@@ -36,6 +36,9 @@ bool manifest_equal(const struct manifest *left, const struct manifest *right);
  * side differs. `runs` NULL: unknown, so every needed unit differs. */
 size_t manifest_distance(const struct manifest *needs, const struct manifest *runs);
 
+/* The fingerprint of a unit, NULL: it isn't there. `hint`: where it may stand. */
+const char *manifest_find(const struct manifest *manifest, const char *name, size_t hint);
+
 /* Whether every needed unit runs as it is needed, whatever else runs. `runs` NULL: unknown. */
 bool manifest_covers(const struct manifest *runs, const struct manifest *needs);
 

@@ -1,18 +1,21 @@
 /* match: see match.h for the rule. */
 #include "rules/match.h"
 
+#include "rules/activity.h"
+#include "rules/price.h"
+#include "rules/reach.h"
+
 #include <limits.h>
+#include <math.h>
 #include <string.h>
 
 /* The idle stack that fits a request best. */
 struct choice {
     struct stack *stack; /* NULL: none is idle */
     unsigned rank;       /* 0: it is well; see health_rank() */
-    size_t cost;         /* units to deploy, or COST_UNKNOWN */
+    uint32_t units;      /* to deploy */
+    double cost; /* those, less what a busy stack would cost; infinite: no units are named */
 };
-
-/* Cost of a request without units: unknown, so it never overtakes. */
-#define COST_UNKNOWN SIZE_MAX
 
 /* The line */
 
@@ -65,7 +68,7 @@ static bool is_free(const struct pool *pool, const struct stack *stack)
 
 static struct choice choose_by_branch(const struct pool *pool, const char *branch)
 {
-    struct choice choice = {NULL, 0, COST_UNKNOWN};
+    struct choice choice = {.cost = INFINITY};
     bool chosen_is_own = false;
 
     for (struct stack *at = pool->idle_first; at; at = at->idle_next) {
@@ -82,28 +85,33 @@ static struct choice choose_by_branch(const struct pool *pool, const char *branc
     return choice;
 }
 
-/* Neighbours in the idle list often run the same: don't compare what was just compared. */
-static struct choice choose_by_units(const struct pool *pool, const struct lease *lease)
+static struct choice choose_by_units(const struct pool *pool, struct lease *lease)
 {
-    struct choice choice = {NULL, 0, COST_UNKNOWN};
-    const struct manifest *compared = NULL;
-    size_t distance = COST_UNKNOWN;
+    struct choice choice = {.cost = INFINITY};
+    struct price_list list;
+    double least = INFINITY;
 
-    for (struct stack *at = pool->idle_first; at && (choice.cost > 0 || choice.rank > 0);
-         at = at->idle_next) {
+    price_begin(&list, pool, lease);
+    for (struct stack *at = pool->idle_first; at; at = at->idle_next) {
         unsigned rank = health_rank(&at->health, lease->branch);
-        if (!is_free(pool, at))
+        double price;
+        if (!is_free(pool, at) || (choice.stack && rank > choice.rank))
             continue;
-        if (distance == COST_UNKNOWN || at->content != compared)
-            distance = manifest_distance(lease->units, at->content);
-        compared = at->content;
-        if (!choice.stack || rank < choice.rank || (rank == choice.rank && distance < choice.cost))
-            choice = (struct choice){at, rank, distance};
+        price = price_of(&list, at);
+        if (!choice.stack || rank < choice.rank || price < least) {
+            choice.stack = at;
+            choice.rank = rank;
+            least = price;
+        }
+    }
+    if (choice.stack) {
+        choice.units = price_units(&list, choice.stack);
+        choice.cost = choice.units - price_mean_busy(&list, pool);
     }
     return choice;
 }
 
-static struct choice choose_stack(const struct pool *pool, const struct lease *lease)
+static struct choice choose_stack(const struct pool *pool, struct lease *lease)
 {
     return lease->units ? choose_by_units(pool, lease) : choose_by_branch(pool, lease->branch);
 }
@@ -135,7 +143,7 @@ static size_t choose_request(const struct pool *pool, struct lease *const window
     size_t chosen = 0;
 
     *choice = choose_stack(pool, window[0]);
-    for (size_t i = 1; i < count && choice->cost > 0; i++) {
+    for (size_t i = 1; i < count; i++) {
         struct choice other;
 
         if (window[i - 1]->passed_over >= MATCH_PASSES)
@@ -143,7 +151,7 @@ static size_t choose_request(const struct pool *pool, struct lease *const window
         if (!window[i]->units)
             continue;
         other = choose_by_units(pool, window[i]);
-        if (other.cost < choice->cost && other.cost < window[i]->units->count) {
+        if (other.cost < choice->cost && other.units < window[i]->units->count) {
             chosen = i;
             *choice = other;
         }
@@ -212,13 +220,6 @@ bool match_next(const struct pool *pool, struct match *match)
 
 /* Refresh */
 
-/* How many units a stack must differ by to count as far: all of `most` below 5, else about 60 % of
- * it. Tuned by replaying real histories. */
-static size_t far_enough(size_t most)
-{
-    return most < 5 ? most : most - most / 5 * 2;
-}
-
 static bool suits(const struct pool *pool, const struct stack *stack, const char *branch,
                   unsigned rank)
 {
@@ -238,24 +239,62 @@ static unsigned best_rank(const struct pool *pool, const char *branch)
     return best;
 }
 
-struct stack *match_refresh(const struct pool *pool, const struct manifest *units,
-                            const char *branch)
+/* Of those the stack furthest from `units` that no job had while as many grants were made as there
+ * are other stacks: the branches of the rest may come back soon. */
+static struct stack *furthest(const struct pool *pool, const char *branch, struct reach *reach,
+                              bool only_unknown)
 {
     unsigned rank = best_rank(pool, branch);
+    struct stack *found = NULL;
+    uint32_t most = 0;
+
+    for (struct stack *at = pool->idle_first; at; at = at->idle_next) {
+        uint32_t distance = reach_distance(reach, at->number, at->content);
+        if (only_unknown && at->content)
+            continue;
+        if (distance > most && suits(pool, at, branch, rank) &&
+            !activity_was_granted(pool->activity, at->number, pool->stack_count - 1)) {
+            found = at;
+            most = distance;
+        }
+    }
+    return found;
+}
+
+static struct stack *idle_longest(const struct pool *pool, const char *branch)
+{
+    unsigned rank = best_rank(pool, branch);
+    struct stack *at = pool->idle_first;
+
+    while (at && !suits(pool, at, branch, rank))
+        at = at->idle_next;
+    return at;
+}
+
+/* Enough for the jobs that branch off main. */
+static bool has_fresh(const struct pool *pool, struct reach *reach)
+{
+    uint32_t fresh = 0;
+
+    for (struct stack *at = pool->idle_first; at; at = at->idle_next)
+        fresh += is_free(pool, at) && reach_distance(reach, at->number, at->content) == 0;
+    return fresh >= MATCH_FRESH;
+}
+
+struct stack *match_refresh(const struct pool *pool, struct manifest *units, const char *branch,
+                            bool *is_fresh)
+{
     struct lease *window[MATCH_WINDOW];
-    struct stack *best = NULL;
-    size_t most = 0;
+    struct stack *found;
+    struct reach *reach;
 
     if (count_free(pool, 2) < 2 || head_of_line(pool, window) > 0)
         return NULL;
-    for (const struct stack *at = pool->idle_first; at && units; at = at->idle_next) {
-        size_t distance = manifest_distance(units, at->content);
-        if (suits(pool, at, branch, rank) && distance > most)
-            most = distance;
-    }
-    for (struct stack *at = pool->idle_first; at && !best; at = at->idle_next)
-        if (suits(pool, at, branch, rank) &&
-            (!units || manifest_distance(units, at->content) >= far_enough(most)))
-            best = at;
-    return best;
+    if (!units)
+        return idle_longest(pool, branch);
+    reach = reach_new(units);
+    *is_fresh = has_fresh(pool, reach);
+    found = furthest(pool, branch, reach, *is_fresh);
+    reach_free(reach);
+    return found;
 }

@@ -4,12 +4,13 @@
  * 1. Requests stand in line by rank (priority, and one step more for every minute waited), then
  *    by number. One that nobody is connected for is passed over without counting.
  * 2. As long as there are stacks for all, each takes in turn the stack that fits it best: with
- *    units the one with the fewest that differ, then the one idle longest; without units the one
- *    of the lowest number last used by its branch, else the one idle longest. Stacks that are not
+ *    units the cheapest in the long run (see price.h), then the one idle longest; without units the
+ * one of the lowest number last used by its branch, else the one idle longest. Stacks that are not
  *    well (see health_rank()) come after all others, and after a new one. With none idle, a new
  *    one.
- * 3. With fewer stacks than requests, a stack may go to whichever of the first MATCH_WINDOW it
- *    fits best, but nobody is passed over more than MATCH_PASSES times.
+ * 3. With fewer stacks than requests, a stack may go to whichever of the first MATCH_WINDOW has to
+ *    deploy least on it, compared with what the busy stacks would cost that request. But nobody is
+ * passed over more than MATCH_PASSES times.
  * 4. A stack that a job holds is its branch's: before all this, the first request of that branch
  *    gets it, unless it doesn't want it.
  */
@@ -20,6 +21,7 @@
 
 #define MATCH_WINDOW 5
 #define MATCH_PASSES 5
+#define MATCH_FRESH  2
 
 struct match {
     struct lease *lease;
@@ -34,10 +36,10 @@ struct match {
 bool match_next(const struct pool *pool, struct match *match);
 
 /* The stack for a scheduled refresh: of the idle ones that suit the branch best (health_rank()),
- * the one furthest from `units` (NULL: idle longest). Where that is far, one that is nearly as far
- * and idle for longer is better: nobody comes back for it. NULL: not now, since fewer than two can
- * be lent or somebody waits. */
-struct stack *match_refresh(const struct pool *pool, const struct manifest *units,
-                            const char *branch);
+ * the one furthest from `units` (NULL: idle longest) that no job had lately. NULL: not now, since
+ * fewer than two can be lent, somebody waits, or MATCH_FRESH of them run `units` already and of the
+ * others it is known what they run. */
+struct stack *match_refresh(const struct pool *pool, struct manifest *units, const char *branch,
+                            bool *is_fresh);
 
 #endif

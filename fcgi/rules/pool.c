@@ -3,9 +3,12 @@
 
 #include "base/mem.h"
 #include "base/times.h"
+#include "rules/activity.h"
 #include "rules/pool_private.h"
+#include "rules/reach.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct pool *pool_new(uint32_t id, const char *name)
 {
@@ -15,7 +18,15 @@ struct pool *pool_new(uint32_t id, const char *name)
     pool->name = mem_strdup(name);
     pool->deadline = TIMES_NEVER;
     pool->max_held = -1;
+    pool->activity = activity_new();
     return pool;
+}
+
+bool pool_is_main(const struct pool *pool, const char *branch)
+{
+    if (pool->main_branch)
+        return strcmp(branch, pool->main_branch) == 0;
+    return strcmp(branch, "main") == 0 || strcmp(branch, "master") == 0;
 }
 
 static void stack_free(struct stack *stack)
@@ -38,6 +49,7 @@ void lease_free(struct lease *lease)
         free(texts[i]);
     manifest_unref(lease->units);
     manifest_unref(lease->stack_content);
+    reach_free(lease->reach);
     free(lease);
 }
 
@@ -91,6 +103,8 @@ void pool_free(struct pool *pool)
     free(pool->name);
     free(pool->prefix);
     free(pool->initial_commit);
+    free(pool->main_branch);
+    activity_free(pool->activity);
     free(pool);
 }
 

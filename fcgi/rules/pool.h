@@ -23,6 +23,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct activity;
+struct reach;
+
 #define PRIORITY_COUNT (PRIORITY_MAX - PRIORITY_MIN + 1)
 
 struct stack {
@@ -75,6 +78,7 @@ struct lease {
     char *branch;
     char *commit;
     struct manifest *units; /* NULL: the caller named none */
+    struct reach *reach;    /* of its units, while it waits; NULL: nobody needed it yet */
     enum purpose purpose;
     char *job_url;
     char *job_name;
@@ -139,6 +143,7 @@ struct pool {
     char *name;
     char *prefix;
     char *initial_commit;
+    char *main_branch; /* NULL: main, or master */
     uint32_t max_stacks;
     uint32_t lease_s;
     uint32_t max_lease_s;
@@ -149,6 +154,7 @@ struct pool {
     uint64_t version;
     uint64_t next_lease_number;
     double mean_hold_s; /* of the latest leases; 0: none yet */
+    struct activity *activity;
 
     struct stack **stacks; /* by number; [0] is unused; deleted ones too */
     size_t stacks_size;
@@ -205,6 +211,12 @@ struct lease *pool_request(const struct pool *pool, const char *request_id);
 struct lease *pool_ended_request(const struct pool *pool, const char *request_id);
 struct stack *pool_last_stack(const struct pool *pool);
 
+/* What the stack runs, or will run once its job has deployed. */
+const struct manifest *pool_will_run(const struct stack *stack);
+
+/* A new reach of these units; what is known of `base` (NULL: nothing) is counted on. */
+struct reach *pool_reach(const struct pool *pool, struct manifest *units, const struct reach *base);
+
 /* The one place where stacks change their state: keeps the idle list and the counts right. */
 void pool_move_stack(struct pool *pool, struct stack *stack, enum stack_state state);
 /* Whether one more job may hold its stack. */
@@ -254,6 +266,9 @@ void pool_due_at(struct pool *pool, int64_t time_us);
 /* Remembers what an administrator did. */
 void pool_record(struct pool *pool, const struct command *command, uint32_t stack_number,
                  const char *detail);
+
+/* Whether that is the main branch: of that setting, else main or master. */
+bool pool_is_main(const struct pool *pool, const char *branch);
 
 /* Place in the queue from 1, by the order in which stacks are granted. */
 uint32_t pool_position(const struct pool *pool, const struct lease *lease);

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/times.h"
+#include "rules/activity.h"
 #include "rules/content.h"
 
 #include <string.h>
@@ -108,6 +109,8 @@ void pool_enqueue(struct pool *pool, struct lease *lease, struct manifest *units
     lease->asked_at = pool->now;
     lease->changed_units = -1;
     lease->units = pool_use_manifest(pool, pool_intern_manifest(pool, units, lease->number));
+    if (lease->units && lease->purpose == PURPOSE_TEST && pool_is_main(pool, lease->branch))
+        activity_note_main(pool->activity, pool_reach(pool, lease->units, pool->activity->main));
     index_lease(pool, lease);
     queue_insert(pool, lease);
     pool_touch_lease(pool, lease);
@@ -121,8 +124,28 @@ static void new_lease_id(uint8_t lease_id[LEASE_ID_SIZE])
         ;
 }
 
+static void note_grant(struct pool *pool, struct lease *lease, const struct stack *stack)
+{
+    const char *branch = pool_is_main(pool, lease->branch) ? NULL : lease->branch;
+    struct reach *reach;
+    uint32_t cost;
+
+    if (!lease->units)
+        return;
+    reach = lease->reach ? lease->reach : reach_new(lease->units);
+    cost = reach_distance(reach, stack->number, stack->content);
+    lease->reach = NULL;
+    if (lease->purpose == PURPOSE_TEST) {
+        activity_note_grant(pool->activity, branch, reach, stack->number, cost);
+    } else {
+        activity_note_refresh(pool->activity, cost);
+        reach_free(reach);
+    }
+}
+
 void pool_activate(struct pool *pool, struct lease *lease, struct stack *stack, bool is_new)
 {
+    note_grant(pool, lease, stack);
     queue_remove(pool, lease);
     lease->state = LEASE_ACTIVE;
     lease->instance = 0;

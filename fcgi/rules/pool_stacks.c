@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/times.h"
+#include "rules/reach.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,25 @@ void pool_touch_stack(struct pool *pool, struct stack *stack, unsigned changes)
     if (changes & ~stack->changed & STACK_NOTE)
         stack->note_number++;
     stack->changed |= changes;
+}
+
+const struct manifest *pool_will_run(const struct stack *stack)
+{
+    const struct manifest *units = stack->lease ? stack->lease->units : NULL;
+
+    return units ? units : stack->content;
+}
+
+struct reach *pool_reach(const struct pool *pool, struct manifest *units, const struct reach *base)
+{
+    struct reach *reach = reach_new(units);
+    struct reach_path *path = base ? reach_path_new(base->content, units) : NULL;
+
+    for (uint32_t i = 1; i < pool->stacks_size && path; i++)
+        if (pool->stacks[i])
+            reach_follow(reach, base, path, i, pool_will_run(pool->stacks[i]));
+    reach_path_free(path);
+    return reach;
 }
 
 static void idle_insert(struct pool *pool, struct stack *stack)

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/times.h"
+#include "rules/activity.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,15 @@ static enum database_status reconcile(struct office *office, struct desk *desk)
     return status;
 }
 
+/* Another project has its name now. */
+static void forget_project(struct office *office, struct desk *desk)
+{
+    delivery_no_parked(&office->delivery, desk);
+    desk_forget(desk);
+    activity_free(desk->activity);
+    desk->activity = NULL;
+}
+
 /* Makes the remembered pool what the database has, under the row lock. */
 static enum database_status refresh_pool(struct office *office, struct desk *desk,
                                          const struct store_row *row, int64_t now)
@@ -67,14 +77,14 @@ static enum database_status refresh_pool(struct office *office, struct desk *des
     enum database_status status = DATABASE_OK;
 
     if (desk->pool && desk->pool->id != row->id)
-        delivery_no_parked(&office->delivery, desk); /* another project of the same name */
-    if (desk->pool && (desk->pool->id != row->id || desk->pool->version != row->version))
+        forget_project(office, desk);
+    if (desk->pool && desk->pool->version != row->version)
         desk_forget(desk);
     if (desk->pool) {
         desk->pool->now = now;
         return DATABASE_OK;
     }
-    desk->pool = pool_new(row->id, row->name);
+    desk_open(desk, row->id);
     desk->pool->version = row->version;
     desk->pool->now = now;
     status = store_load(office->store, desk->pool);

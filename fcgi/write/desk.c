@@ -2,6 +2,7 @@
 #include "write/desk.h"
 
 #include "base/mem.h"
+#include "rules/activity.h"
 
 #include <stdlib.h>
 
@@ -78,6 +79,7 @@ void desks_free(struct desks *desks)
 
     for (size_t at = 0; (desk = desks_next(desks, &at)) != NULL;) {
         pool_free(desk->pool);
+        activity_free(desk->activity);
         map_free(&desk->lot);
         free(desk->name);
         free(desk);
@@ -88,8 +90,23 @@ void desks_free(struct desks *desks)
 
 void desk_forget(struct desk *desk)
 {
+    if (desk->pool) {
+        activity_free(desk->activity);
+        desk->activity = desk->pool->activity;
+        desk->pool->activity = NULL;
+    }
     pool_free(desk->pool);
     desk->pool = NULL;
+}
+
+void desk_open(struct desk *desk, uint32_t id)
+{
+    desk->pool = pool_new(id, desk->name);
+    if (!desk->activity)
+        return;
+    activity_free(desk->pool->activity);
+    desk->pool->activity = desk->activity;
+    desk->activity = NULL;
 }
 
 uint64_t *desk_parked_numbers(const struct desk *desk, size_t *count)

@@ -18,6 +18,7 @@
 struct desk {
     char *name;
     struct pool *pool;            /* NULL: must be loaded */
+    struct activity *activity;    /* of the pool that was forgotten; or NULL */
     struct map lot;               /* parked clients by request number */
     struct command_list commands; /* of the batch at work */
     int64_t deadline_ms;          /* monotonic */
@@ -45,7 +46,8 @@ struct desk *desks_next_due(struct desks *desks);
 /* A parked client whose wait is over by our own clock. */
 const struct parked *desks_next_over(const struct desks *desks, int64_t now_ms);
 
-void desk_forget(struct desk *desk); /* its pool */
+void desk_forget(struct desk *desk);            /* its pool, but not what was active */
+void desk_open(struct desk *desk, uint32_t id); /* a pool to be loaded */
 /* The caller frees the result. */
 uint64_t *desk_parked_numbers(const struct desk *desk, size_t *count);
 

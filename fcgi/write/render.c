@@ -186,9 +186,9 @@ static struct error_text error_of(enum result_code code)
     case RESULT_QUEUE_FULL:
         return (struct error_text){503, "queueFull", "Too many requests are waiting already"};
     case RESULT_NOT_NOW:
-        return (struct error_text){
-            503, "notNow",
-            "A refresh is served only while two stacks are available and nobody waits"};
+        return (struct error_text){503, "notNow",
+                                   "A refresh is served only while two stacks are available, "
+                                   "nobody waits, and one of them needs it"};
     case RESULT_REPLACED:
         return (struct error_text){409, "replaced",
                                    "Another connection waits for this request now"};
@@ -248,10 +248,20 @@ static struct error_text error_of(enum result_code code)
     return (struct error_text){500, "internal", "Unexpected result"};
 }
 
+static void render_not_now(const struct command *command, struct response *response)
+{
+    struct error_text error = error_of(RESULT_NOT_NOW);
+    struct json_writer *json = response_open_error(error.code, error.message);
+
+    response_retry_after(response, RETRY_MAX_S);
+    json_put_bool(json, "fresh", command->result.is_fresh);
+    response_close_error(response, error.status, json);
+}
+
 static void render_error(enum result_code code, struct response *response)
 {
     struct error_text error = error_of(code);
-    bool crowded = code == RESULT_NOT_NOW || code == RESULT_QUEUE_FULL;
+    bool crowded = code == RESULT_QUEUE_FULL;
 
     if (error.status == 503)
         response_retry_after(response, crowded ? RETRY_MAX_S : RETRY_SOON_S);
@@ -283,6 +293,9 @@ void render_command(const struct pool *pool, const struct command *command,
         break;
     case RESULT_INVALID_STATE:
         render_invalid_state(command, response);
+        break;
+    case RESULT_NOT_NOW:
+        render_not_now(command, response);
         break;
     case RESULT_NO_MORE_STACK:
         response_message(response, "No more stack");

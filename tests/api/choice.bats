@@ -80,12 +80,10 @@ granted()
 }
 
 @test "on a tie the one idle longest is chosen" {
-    furnish '{"a":"1","x":"1"}' '{"a":"1","x":"2"}' '{"a":"1","x":"3"}'
-    take '{"units":{"a":"1","x":"0"}}'
-    [[ $STACK == test-1 ]]
-    give '"outcome":"notDeployed"'
-    for name in test-2 test-3 test-1; do
-        take '{"units":{"a":"1","x":"0"}}'
+    # Main has asked for nothing, and the branch that displaces none of the others is the last one.
+    furnish '{"a":"1","x":"1"}' '{"a":"1","x":"1"}' '{"a":"1","x":"1"}'
+    for name in test-1 test-2 test-3 test-1; do
+        take '{"branch":"b4","units":{"a":"1","x":"0"}}'
         [[ $STACK == "$name" ]]
         give '"outcome":"notDeployed"'
     done
@@ -268,14 +266,38 @@ granted()
 }
 
 @test "a refresh gets the idle stack that is furthest from its units" {
-    furnish '{"a":"1","b":"1"}' '{"a":"0","b":"0"}' '{"a":"1","b":"0"}'
+    furnish '{"a":"0","b":"0"}' '{"a":"1","b":"0"}' '{"a":"1","b":"1"}'
     take '{"purpose":"refresh","units":{"a":"1","b":"1"}}'
-    expect 200 '.stackName == "test-2"' '.changedUnits | sort == ["a","b"]'
-    sees /status '.stacks[1].lease.purpose == "refresh"'
+    expect 200 '.stackName == "test-1"' '.changedUnits | sort == ["a","b"]'
+    sees /status '.stacks[0].lease.purpose == "refresh"'
     mark refreshed
     give '"outcome":"success"'
-    take '{"purpose":"refresh","units":{"a":"1","b":"1"}}'
-    [[ $STACK == test-3 ]]
+    # Two run that now.
+    post /requestStack '{"purpose":"refresh","units":{"a":"1","b":"1"}}'
+    expect_error 503 notNow .error.fresh
+}
+
+@test "a refresh leaves alone what jobs had while the other stacks were granted" {
+    furnish '{"a":"1"}' '{"a":"2"}' '{"a":"3"}'
+    take '{"branch":"b1","units":{"a":"1"}}'
+    [[ $STACK == test-1 ]]
+    give '"outcome":"success"'
+    take '{"purpose":"refresh","units":{"a":"4"}}'
+    [[ $STACK == test-2 ]]
+}
+
+@test "a stack that is far from main is taken before one that is near, where both cost the job as much" {
+    new_project --max-stacks 2
+    take '{"branch":"main","units":{"a":"1","b":"1","c":"1"}}' # test-1
+    mark
+    first=$LEASE
+    take '{"branch":"other","units":{"a":"9","b":"9","c":"1"}}' # test-2 is far from main
+    mark
+    give '"outcome":"success"'
+    post /releaseStack "{\"stackName\":\"test-1\",\"leaseId\":\"$first\",\"outcome\":\"success\"}"
+    expect 200
+    take '{"branch":"other","units":{"a":"5","b":"5","c":"1"}}' # two units differ on both
+    [[ $STACK == test-2 ]]
 }
 
 @test "a refresh is refused while fewer than 2 stacks are available: 503 notNow" {

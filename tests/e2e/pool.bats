@@ -14,7 +14,7 @@ setup() { new_app; }
     api POST /addStacks '{"count": 3}'
     run "$ci_stack" refresh "${units[@]}" --deploy 'echo "deploy $STACK_NAME"' --count 10
     [ "$status" = 0 ]
-    contains "run this commit already"
+    contains "enough stacks run this commit already"
     contains "3 refreshed"
     change services/mail
     run "$ci_stack" refresh "${units[@]}" --deploy 'echo "deploy $STACK_NAME" $STACK_CHANGED_UNITS'

@@ -5,8 +5,12 @@ It knows no SQL, and of time only `now`, which its user sets. One command runs a
 the comment says what is expected.
 """
 
+from activity import Activity
+
 WINDOW = 5  # of those in front, who may get a freed stack
 PASSES = 5  # how often one may be passed over
+FRESH = 2  # stacks that run main: enough
+MAIN = ("main", "master")
 SOUND = (False, False)  # the rank of a stack that is healthy and settled
 
 
@@ -167,6 +171,8 @@ class Model:
         self.quarantine_after = 2
         self.max_held = None  # half of the stacks, at least one
         self.stacks = {}
+        self.activity = Activity(distance)
+        self.granted_at = {}  # by number of the stack: the latest grant to a job with units
         self.fences = {}
         self.live = {}  # waiting and active requests by requestId
         self.ended = {}  # the latest ended one of a requestId
@@ -245,6 +251,8 @@ class Model:
         request = self.ask(body)
         request.connection = connection
         self.queue.append(request)
+        if request.units is not None and request.branch in MAIN:
+            self.activity.main_asks(request.units)
         if body.get("supersede"):
             for other in [r for r in self.queue if r.branch == request.branch and
                           r is not request]:
@@ -273,16 +281,31 @@ class Model:
         return None
 
     def refresh(self, body):
-        """Of the soundest idle stacks the one furthest from the request's units; on a tie the one idle longest."""
+        """Of the soundest idle stacks the one furthest from the request's units that no job had lately; on a
+        tie the one idle longest."""
         available = self.available()
         if len(available) < 2 or any(r.connection for r in self.queue):
-            return Answer(503, "notNow")
+            return Answer(503, "notNow", fresh=False)
+        branch, units = body.get("branch") or "main", body.get("units")
+        fresh = units is not None and [distance(units, s.content) for s in available].count(0)
+        available = self.soundest(branch, available)
+        best = available[0]
+        if units is not None:
+            best = self.furthest(units, [s for s in available if fresh < FRESH or s.content is None])
+        if not best:
+            return Answer(503, "notNow", fresh=fresh >= FRESH)
         request = self.ask(body)
-        best = max(self.soundest(request, available),
-                   key=lambda s: (distance(request.units, s.content) if request.units is not None
-                                  else 0, -s.order))
         self.activate(request, best, False)
         return self.granted(request)
+
+    def furthest(self, units, available):
+        behind = {s.number: distance(units, s.content) for s in available}
+        lately = self.activity.grants - len(self.stacks) + 1
+        quiet = [s for s in available if behind[s.number] and (
+            s.number not in self.granted_at or self.granted_at[s.number] <= lately)]
+        if not quiet:
+            return None
+        return max(quiet, key=lambda s: (behind[s.number], -s.order))
 
     def wait_is_over(self, request):
         """The wait on the open connection ends without a stack."""
@@ -349,7 +372,7 @@ class Model:
             for passed in line[:chosen]:
                 passed.passed_over += 1
             best = self.best(request, available) if available else None
-            if number is not None and (best is None or self.rank(request, best) > SOUND):
+            if number is not None and (best is None or self.rank(request.branch, best) > SOUND):
                 best = None
             self.grant_to(request, best or self.create(number), best is None)
 
@@ -367,21 +390,32 @@ class Model:
                 self.grant_to(request, held[0], False)
 
     @staticmethod
-    def rank(request, stack):
+    def rank(branch, stack):
         """Healthy ones before those on which another branch's deploy failed, then settled ones."""
-        return stack.failed_branch not in (None, request.branch), stack.is_unsettled
+        return stack.failed_branch not in (None, branch), stack.is_unsettled
 
-    def soundest(self, request, available):
-        first = min(self.rank(request, s) for s in available)
-        return [s for s in available if self.rank(request, s) == first]
+    def soundest(self, branch, available):
+        first = min(self.rank(branch, s) for s in available)
+        return [s for s in available if self.rank(branch, s) == first]
 
     def best(self, request, available):
-        available = self.soundest(request, available)
-        if request.units is not None:
-            return min(available, key=lambda s: (distance(request.units, s.content), s.order))
+        prices = self.prices(request, available) if request.units is not None else None
+        available = self.soundest(request.branch, available)
+        if prices:
+            return min(available, key=lambda s: (prices[s.number], s.order))
         same = [s for s in available if s.branch == request.branch]
         # Of several that the branch used, the original took the first of its list.
         return min(same, key=lambda s: s.number) if same else available[0]
+
+    def prices(self, request, available):
+        runs = {number: self.will_run(stack) for number, stack in sorted(self.stacks.items())
+                if stack.state not in ("draining", "quarantined")}
+        idle = [stack.number for stack in available]
+        return dict(zip(idle, self.activity.prices(request.branch, request.units, idle, runs)))
+
+    @staticmethod
+    def will_run(stack):
+        return stack.lease.units if stack.lease and stack.lease.units is not None else stack.content
 
     def choose(self, line, available):
         """Who gets a stack when there are too few. One without units fits nothing in particular,
@@ -389,18 +423,26 @@ class Model:
         def cost(request):
             if request.units is None:
                 return float("inf")
-            return distance(request.units, self.best(request, available).content)
+            busy = [distance(request.units, self.will_run(stack)) for stack in self.stacks.values()
+                    if stack.state == "leased"]
+            return (distance(request.units, self.best(request, available).content) -
+                    (sum(busy) / len(busy) if busy else 0))
+
+        def fits_in_part(request):
+            units = distance(request.units, self.best(request, available).content)
+            return units < len(request.units)
 
         chosen = 0
         for i in range(1, len(line)):
             if line[i - 1].passed_over >= PASSES:
                 break
-            if line[i].units is not None and cost(line[i]) < min(cost(line[chosen]),
-                                                                 len(line[i].units)):
+            if (line[i].units is not None and cost(line[i]) < cost(line[chosen]) and
+                    fits_in_part(line[i])):
                 chosen = i
         return chosen
 
     def activate(self, request, stack, is_new):
+        self.note_grant(request, stack)
         stack.fence += 1
         stack.state = "leased"
         stack.branch = request.branch
@@ -418,6 +460,16 @@ class Model:
         request.expires_at = self.now + request.seconds
         if request.units is not None:
             request.changed, request.removed = difference(request.units, stack.content)
+
+    def note_grant(self, request, stack):
+        if request.units is None:
+            return
+        cost = distance(request.units, stack.content)
+        if request.purpose == "refresh":
+            self.activity.refreshed += cost
+            return
+        self.activity.granted(request.branch, request.branch in MAIN, request.units, cost)
+        self.granted_at[stack.number] = self.activity.grants
 
     @staticmethod
     def is_deploying(lease):

@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include "base/times.h"
+#include "rules/activity.h"
 #include "rules/clerk.h"
 #include "rules/content.h"
 #include "rules/pool.h"
@@ -195,6 +196,19 @@ static inline void check_changes(const struct pool *pool)
     }
 }
 
+static inline unsigned reaches_of(const struct pool *pool, const struct manifest *manifest)
+{
+    const struct activity *activity = pool->activity;
+    unsigned count = activity->main && activity->main->content == manifest;
+    const struct lease *lease;
+
+    for (size_t i = 0; i < activity->branch_count; i++)
+        count += activity->branches[i].reach->content == manifest;
+    for (size_t at = 0; (lease = map_next(&pool->leases, &at)) != NULL;)
+        count += lease->reach && lease->reach->content == manifest;
+    return count;
+}
+
 /* `settled`: nothing is to be written, and nobody outside holds a manifest of the pool. */
 static inline void check_manifests(const struct pool *pool, const struct uses *uses, bool settled)
 {
@@ -207,7 +221,7 @@ static inline void check_manifests(const struct pool *pool, const struct uses *u
         assert_ptr_equal(map_get(&pool->manifests, manifest->hash), manifest);
         assert_true(manifest->stored || manifest->touched);
         if (settled)
-            assert_int_equal(manifest->references, manifest->uses + 1);
+            assert_int_equal(manifest->references, manifest->uses + 1 + reaches_of(pool, manifest));
         else
             assert_true(manifest->references > manifest->uses);
     }

@@ -5,7 +5,10 @@
 #include "base/mem.h"
 #include "scene.h"
 
+#include "rules/activity.h"
 #include "rules/match.h"
+
+#include <math.h>
 
 #define LINE_MOST 64
 
@@ -52,21 +55,100 @@ static size_t whole_line(const struct pool *pool, struct lease *line[LINE_MOST])
     return count;
 }
 
+static const struct manifest *will_run(const struct stack *stack)
+{
+    return stack->lease && stack->lease->units ? stack->lease->units : stack->content;
+}
+
+/* What the branch loses if the job gets `stack`: nothing unless it is the one that fits it best. */
+static double loss(const struct pool *pool, const struct active_branch *branch,
+                   const struct lease *lease, const struct stack *stack)
+{
+    double mine = (double)differing(branch->reach->content, will_run(stack));
+    double other = (double)differing(branch->reach->content, lease->units);
+
+    if (branch->is_merged || strcmp(branch->name, lease->branch) == 0)
+        return 0;
+    for (size_t i = 1; i < pool->stacks_size; i++) {
+        const struct stack *at = pool->stacks[i];
+        double its;
+        if (!at || at == stack || at->state == STACK_QUARANTINED)
+            continue;
+        its = (double)differing(branch->reach->content, will_run(at));
+        if (its < mine || (its == mine && at->number < stack->number))
+            return 0;
+        other = its < other ? its : other;
+    }
+    if (other <= mine)
+        return 0;
+    return .5 * exp(-(double)(pool->activity->grants - branch->grant) / 8) * (other - mine);
+}
+
+/* From main; no more than three idle stacks may be nearer to it than what counts. */
+static double stale(const struct pool *pool, const struct stack *stack)
+{
+    const struct manifest *main = pool->activity->main->content;
+    double mine = (double)differing(main, will_run(stack));
+    double fourth = INFINITY;
+
+    for (const struct stack *at = pool->idle_first; at; at = at->idle_next) {
+        double its = (double)differing(main, will_run(at));
+        unsigned nearer = 0;
+        unsigned as_near = 0;
+        for (const struct stack *other = pool->idle_first; other; other = other->idle_next) {
+            double theirs = (double)differing(main, will_run(other));
+            nearer += theirs < its;
+            as_near += theirs <= its;
+        }
+        if (nearer <= 3 && as_near >= 4)
+            fourth = its;
+    }
+    return mine < fourth ? mine : fourth;
+}
+
+static double price(const struct pool *pool, const struct lease *lease, const struct stack *stack)
+{
+    const struct activity *activity = pool->activity;
+    double price = (double)differing(lease->units, will_run(stack));
+    double lost = 0;
+
+    if (activity->main)
+        price -= .6 * stale(pool, stack); /* nobody refreshes here */
+    for (size_t i = 0; i < activity->branch_count; i++)
+        lost += loss(pool, &activity->branches[i], lease, stack);
+    return price + lost;
+}
+
+/* Less than on a mean stack that others have. */
+static double gain(const struct pool *pool, const struct lease *lease, const struct stack *stack)
+{
+    double sum = 0;
+    unsigned count = 0;
+
+    for (size_t i = 1; i < pool->stacks_size; i++) {
+        if (pool->stacks[i] && pool->stacks[i]->lease) {
+            sum += (double)differing(lease->units, will_run(pool->stacks[i]));
+            count++;
+        }
+    }
+    return (double)differing(lease->units, will_run(stack)) - (count ? sum / count : 0);
+}
+
 /* Longer idle; of two of the same instant the one before in the list. */
-static struct stack *best_for(const struct pool *pool, const struct lease *lease, size_t *cost)
+static struct stack *best_for(const struct pool *pool, const struct lease *lease, double *cost)
 {
     struct stack *best = NULL;
     bool best_is_own = false;
+    double least = INFINITY;
 
-    *cost = SIZE_MAX;
     for (struct stack *at = pool->idle_first; at; at = at->idle_next) {
         if (at->reserved)
             continue;
         if (lease->units) {
-            size_t distance = differing(lease->units, at->content);
-            if (!best || distance < *cost) {
+            double its = price(pool, lease, at);
+            if (!best || its < least) {
                 best = at;
-                *cost = distance;
+                least = its;
             }
         } else {
             bool is_own = at->branch && strcmp(at->branch, lease->branch) == 0;
@@ -77,6 +159,7 @@ static struct stack *best_for(const struct pool *pool, const struct lease *lease
             }
         }
     }
+    *cost = best && lease->units ? gain(pool, lease, best) : INFINITY;
     return best;
 }
 
@@ -93,7 +176,7 @@ static bool expect_next(const struct pool *pool, struct expected *expected)
     size_t window = count < 5 ? count : 5;
     size_t idle = 0;
     bool may_create = pool->stack_count + pool->reserved_new < pool->max_stacks;
-    size_t cost;
+    double cost;
 
     for (const struct stack *at = pool->idle_first; at; at = at->idle_next)
         idle += !at->reserved;
@@ -104,12 +187,13 @@ static bool expect_next(const struct pool *pool, struct expected *expected)
     if (may_create || idle >= window)
         return true; /* no shortage among those who are looked at */
     for (size_t i = 1; i < window; i++) {
-        size_t other_cost;
+        double other_cost;
         struct stack *other = best_for(pool, line[i], &other_cost);
 
         if (line[i - 1]->passed_over >= 5)
             break; /* neither the one behind nor anyone later may pass it */
-        if (line[i]->units && other_cost < cost && other_cost < line[i]->units->count) {
+        if (line[i]->units && other && other_cost < cost &&
+            differing(line[i]->units, will_run(other)) < line[i]->units->count) {
             *expected = (struct expected){.lease = line[i], .stack = other, .passed = i};
             cost = other_cost;
         }
@@ -575,45 +659,63 @@ static void test_new_stacks_are_reserved_too(void **state)
     scene_free(scene);
 }
 
+static void expect_refresh(struct scene *scene, const char *needs, uint32_t number)
+{
+    struct told told = scene_run(scene, ask_refresh(NULL, needs));
+
+    assert_int_equal(told.result, number ? RESULT_GRANTED : RESULT_NOT_NOW);
+    if (number)
+        assert_int_equal(told.stack, number);
+}
+
 static void test_refresh(void **state)
 {
-    const char *const contents[] = {"a=1 b=1 c=1", "a=2 b=2 c=2", "a=2 b=1 c=1"};
-    struct scene *scene = scene_with(contents, 3);
-    struct told told;
+    const char *const contents[] = {"a=2 b=2 c=2", "a=1 b=2 c=1", "a=1 b=1 c=1", "a=2 b=2 c=1"};
+    struct scene *scene = scene_with(contents, 4);
 
     (void)state;
-    told = scene_run(scene, ask_refresh(NULL, "a=1 b=1 c=1"));
-    assert_int_equal(told.result, RESULT_GRANTED);
-    assert_int_equal(told.stack, 2); /* the furthest */
-    told = scene_run(scene, ask_refresh("r", "a=1 b=1 c=1"));
-    assert_int_equal(told.result, RESULT_GRANTED);
-    assert_int_equal(told.stack, 3);
-    told = scene_run(scene, ask_refresh("r2", "a=1 b=1 c=1"));
-    assert_int_equal(told.result, RESULT_NOT_NOW); /* one idle stack is left for the others */
+    expect_refresh(scene, "a=1 b=1 c=1", 1); /* the furthest */
+    expect_refresh(scene, "a=1 b=1 c=1", 0); /* jobs had the others lately */
     assert_int_equal(scene->pool->waiting_count, 0);
-    assert_int_equal(stack_of(scene, 1)->state, STACK_AVAILABLE);
     scene_free(scene);
 }
 
-static void test_refresh_takes_only_what_nobody_wants(void **state)
+static void test_refresh_takes_only_what_no_job_had_lately(void **state)
 {
-    const char *const contents[] = {"a=1", "a=2", "a=3"};
+    const char *const contents[] = {"a=2 b=2", "a=1 b=2", "a=1 b=3"};
     struct scene *scene = scene_with(contents, 3);
+    struct told told = scene_run(scene, ask("feature", NULL, "a=2 b=2"));
+
+    (void)state;
+    assert_int_equal(told.stack, 1);
+    scene_run(scene, give_back("test-1", &told, OUTCOME_NOT_DEPLOYED));
+    expect_refresh(scene, "a=1 b=1", 2); /* 1 is further, but its branch may come back soon */
+    scene_free(scene);
+}
+
+static void test_two_fresh_stacks_are_enough(void **state)
+{
+    const char *const contents[] = {"a=2", "a=1", "a=1"};
+    struct scene *scene = scene_with(contents, 3);
+
+    (void)state;
+    expect_refresh(scene, "a=1", 0);
+    pool_set_content(scene->pool, stack_of(scene, 1), NULL);
+    expect_refresh(scene, "a=1", 1); /* of one that is unknown every job must deploy all */
+    scene_free(scene);
+}
+
+static void test_refresh_comes_after_jobs(void **state)
+{
+    const char *const contents[] = {"a=3", "a=2"};
+    struct scene *scene = scene_with(contents, 2);
     size_t refresh = scene_add(scene, ask_refresh(NULL, "a=1"));
-    size_t test = scene_add(scene, ask("main", NULL, "a=3"));
+    size_t test = scene_add(scene, ask("main", NULL, "a=2"));
 
     (void)state;
     scene_finish(scene);
-    assert_int_equal(scene->told[test].stack, 3);
-    assert_int_equal(scene->told[refresh].stack, 2);
-    scene_free(scene);
-
-    scene = scene_with(contents, 2);
-    refresh = scene_add(scene, ask_refresh(NULL, "a=1")); /* first, and still after the test */
-    test = scene_add(scene, ask("main", NULL, "a=2"));
-    scene_finish(scene);
     assert_int_equal(scene->told[test].stack, 2);
-    assert_int_equal(scene->told[refresh].result, RESULT_NOT_NOW);
+    assert_int_equal(scene->told[refresh].result, RESULT_NOT_NOW); /* one is left for jobs */
     scene_free(scene);
 }
 
@@ -628,6 +730,7 @@ UNIT_MAIN(cmocka_unit_test(test_fewest_units_differ),
           cmocka_unit_test(test_who_is_not_connected_is_passed_over_without_counting),
           cmocka_unit_test(test_living_instances_reserve),
           cmocka_unit_test(test_new_stacks_are_reserved_too), cmocka_unit_test(test_refresh),
-          cmocka_unit_test(test_refresh_takes_only_what_nobody_wants),
-          cmocka_unit_test(test_random_pools),
+          cmocka_unit_test(test_refresh_takes_only_what_no_job_had_lately),
+          cmocka_unit_test(test_two_fresh_stacks_are_enough),
+          cmocka_unit_test(test_refresh_comes_after_jobs), cmocka_unit_test(test_random_pools),
           cmocka_unit_test(test_nobody_is_passed_over_more_than_5_times))

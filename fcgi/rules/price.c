@@ -1,0 +1,138 @@
+/* price: see price.h. */
+#include "rules/price.h"
+
+#include <math.h>
+#include <string.h>
+
+#define CREDIT      .6 /* of a unit, while nobody refreshes stacks */
+#define CHARGE      .5 /* of a unit */
+#define CHARGE_FADE 8  /* grants after which a branch counts for a third */
+#define FAR_PLACE   4  /* of the stacks nearest to main: how far the rest may count */
+
+static uint32_t differing(struct reach *reach, const struct stack *stack)
+{
+    return reach_distance(reach, stack->number, pool_will_run(stack));
+}
+
+static struct reach *reach_of(const struct pool *pool, struct lease *lease)
+{
+    struct reach *main = pool->activity->main;
+
+    if (main && main->content == lease->units)
+        return main;
+    if (!lease->reach)
+        lease->reach = pool_reach(pool, lease->units, activity_near(pool->activity, lease->branch));
+    return lease->reach;
+}
+
+static double credit_of(const struct activity *activity)
+{
+    if (!activity->main)
+        return 0;
+    if (activity->job_work > 0)
+        return CREDIT * fmax(0, 1 - activity->refreshed / activity->job_work);
+    return activity->refreshed > 0 ? 0 : CREDIT;
+}
+
+/* The distance of the FAR_PLACE-th nearest idle stack: without this bound every job would go to the
+ * stack that is furthest. */
+static double far_from_main(const struct pool *pool, struct reach *main)
+{
+    uint32_t nearest[FAR_PLACE];
+    size_t count = 0;
+
+    for (struct stack *at = pool->idle_first; at; at = at->idle_next) {
+        uint32_t behind = differing(main, at);
+        size_t place = count < FAR_PLACE ? count : FAR_PLACE - 1;
+        if (count == FAR_PLACE && behind >= nearest[place])
+            continue;
+        for (; place > 0 && nearest[place - 1] > behind; place--)
+            nearest[place] = nearest[place - 1];
+        nearest[place] = behind;
+        if (count < FAR_PLACE)
+            count++;
+    }
+    return count < FAR_PLACE ? (double)INFINITY : nearest[FAR_PLACE - 1];
+}
+
+/* Whether jobs may come back for it. */
+static bool stays(const struct stack *stack)
+{
+    return stack && stack->state != STACK_DELETED && stack->state != STACK_DRAINING &&
+           stack->state != STACK_QUARANTINED;
+}
+
+/* What the branch has to deploy more if the stack that fits it best goes to the job. */
+static void add_charge(struct price_list *list, const struct pool *pool,
+                       const struct active_branch *branch)
+{
+    double age = (double)(pool->activity->grants - branch->grant);
+    const struct stack *best = NULL;
+    double least = INFINITY;
+    double second = (double)manifest_distance(branch->reach->content, list->job->content);
+
+    for (size_t i = 1; i < pool->stacks_size; i++) {
+        uint32_t units;
+        if (!stays(pool->stacks[i]))
+            continue;
+        units = differing(branch->reach, pool->stacks[i]);
+        if (units < least) {
+            second = fmin(second, least);
+            least = units;
+            best = pool->stacks[i];
+        } else {
+            second = fmin(second, units);
+        }
+    }
+    if (second > least)
+        list->charges[list->charge_count++] =
+            (struct price_charge){best, CHARGE * exp(-age / CHARGE_FADE) * (second - least)};
+}
+
+void price_begin(struct price_list *list, const struct pool *pool, struct lease *lease)
+{
+    struct activity *activity = pool->activity;
+
+    *list = (struct price_list){.job = reach_of(pool, lease), .main = activity->main};
+    list->credit = credit_of(activity);
+    if (activity->main)
+        list->far = far_from_main(pool, activity->main);
+    for (size_t i = 0; i < activity->branch_count; i++) {
+        const struct active_branch *at = &activity->branches[i];
+        if (!at->is_merged && strcmp(at->name, lease->branch) != 0)
+            add_charge(list, pool, at);
+    }
+}
+
+double price_of(const struct price_list *list, const struct stack *stack)
+{
+    double price = differing(list->job, stack);
+    double charge = 0;
+
+    if (list->main)
+        price -= list->credit * fmin(differing(list->main, stack), list->far);
+    for (size_t i = 0; i < list->charge_count; i++)
+        if (list->charges[i].stack == stack)
+            charge += list->charges[i].units;
+    return price + charge;
+}
+
+uint32_t price_units(const struct price_list *list, const struct stack *stack)
+{
+    return differing(list->job, stack);
+}
+
+double price_mean_busy(const struct price_list *list, const struct pool *pool)
+{
+    uint64_t sum = 0;
+    uint32_t count = 0;
+
+    for (size_t i = 1; i < pool->stacks_size; i++) {
+        const struct stack *at = pool->stacks[i];
+        if (at && at->lease && at->state == STACK_LEASED) {
+            sum += differing(list->job, at);
+            count++;
+        }
+    }
+    return count ? (double)sum / count : 0;
+}

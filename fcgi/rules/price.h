@@ -1,0 +1,38 @@
+/*
+ * price: what a stack costs a job in the long run. Pure.
+ *
+ * The units to deploy now, less a credit for a stack that is far from main (it will have to be
+ * brought up to date anyhow), plus a charge for displacing a branch at work (it will come back for
+ * the stack that fits it best). Lending stacks is a k-server problem, where the nearest server is a
+ * poor rule; replayed histories of real repositories gave the figures.
+ */
+#ifndef PRICE_H
+#define PRICE_H
+
+#include "rules/activity.h"
+#include "rules/pool.h"
+
+struct price_charge {
+    const struct stack *stack;
+    double units;
+};
+
+struct price_list {
+    struct reach *job;
+    struct reach *main; /* NULL: no credit */
+    double credit;      /* for each unit that a stack is from main … */
+    double far;         /* … and for no more than so many */
+    struct price_charge charges[ACTIVITY_BRANCHES];
+    size_t charge_count;
+};
+
+/* For a request that names units; good until the pool changes. */
+void price_begin(struct price_list *list, const struct pool *pool, struct lease *lease);
+double price_of(const struct price_list *list, const struct stack *stack);
+
+/* Units to deploy on the stack. */
+uint32_t price_units(const struct price_list *list, const struct stack *stack);
+/* The same of a mean stack that others have at present. */
+double price_mean_busy(const struct price_list *list, const struct pool *pool);
+
+#endif
