@@ -243,6 +243,8 @@ class Runs:
 
     def run(self, label, by_units, refresh=False, in_turn=False):
         planned = model.Pool(self.history, self.stacks, by_units, 1 if in_turn else model.WINDOW)
+        if in_turn:
+            planned = model.InTurn(planned, self.stacks)
         expected = replay(self.history, self.times, self.stacks, planned, refresh)
         result, seconds = expected, 0
         if self.instance:

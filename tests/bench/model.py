@@ -3,8 +3,11 @@
 Written from the rules in fcgi/rules/match.h, not from its code; the replay compares the two grant by
 grant. A pool answers ask(job), release(stack) and refresh(content) with what it granted.
 """
+from activity import Activity
+
 WINDOW = 5
 PASSES = 5
+FRESH = 2
 
 
 def distance(needs, runs):
@@ -14,6 +17,19 @@ def distance(needs, runs):
     if runs is None:
         return sum(1 for unit in needs if unit)
     return sum(1 for unit, other in zip(needs, runs) if unit != other)
+
+
+class Known:
+    """Distances, each counted once: equal contents are one object here."""
+
+    def __init__(self):
+        self.known = {}
+
+    def __call__(self, needs, runs):
+        key = id(needs), id(runs)
+        if key not in self.known:
+            self.known[key] = distance(needs, runs)
+        return self.known[key]
 
 
 class Pool:
@@ -28,9 +44,22 @@ class Pool:
         self.idle = list(range(stacks))  # longest idle first
         self.queue = []
         self.passed = {}
+        self.activity = Activity(Known())
+        self.latest = [0] * stacks  # number of the latest grant
         self.answered = {}  # the service's own counts of changed units; a model has none
+        if by_units:
+            self.seed()
+
+    def seed(self):
+        """Jobs of main have deployed what the history begins with."""
+        self.activity.main_asks(self.trace.initial)
+        for stack in range(len(self.runs)):
+            self.activity.granted("main", True, self.trace.initial, sum(map(bool, self.trace.initial)))
+            self.latest[stack] = self.activity.grants
 
     def ask(self, job):
+        if self.by_units and self.trace.is_main[job]:
+            self.activity.main_asks(self.trace.needs[job])
         self.queue.append(job)
         return self.match()
 
@@ -39,29 +68,46 @@ class Pool:
         return self.match()
 
     def refresh(self, needs):
-        """The stack idle longest of those that are far behind; None: not now."""
+        """The stack furthest behind of those that no job had lately; None: not now."""
         if len(self.idle) < 2 or self.queue:
             return None
-        costs = [distance(needs, self.runs[at]) for at in self.idle]
-        most = max(costs)
-        stack = next(at for at, cost in zip(self.idle, costs) if cost >= most - most // 5 * 2)
-        self.lend(stack, needs, "main")
+        behind = {at: self.activity.distance(needs, self.runs[at]) for at in self.idle}
+        if list(behind.values()).count(0) >= FRESH:
+            return None
+        quiet = [at for at in self.idle if behind[at] and (
+            not self.latest[at] or self.activity.grants - self.latest[at] >= len(self.runs) - 1)]
+        if not quiet:
+            return None
+        stack = max(quiet, key=behind.get)
+        self.activity.refreshed += behind[stack]
+        self.take(stack, needs, "main")
         return stack
 
-    def lend(self, stack, needs, branch):
+    def take(self, stack, needs, branch):
         self.idle.remove(stack)
         self.runs[stack] = needs
         self.branch[stack] = branch
 
+    def lend(self, job, stack):
+        branch, needs = self.trace.branches[job], self.trace.needs[job]
+        if self.by_units:
+            cost = self.activity.distance(needs, self.runs[stack])
+            self.activity.granted(branch, self.trace.is_main[job], needs, cost)
+            self.latest[stack] = self.activity.grants
+        self.take(stack, needs, branch)
+
     def best(self, job):
-        """(the stack that fits best, how many of its units differ)"""
+        """(the stack that fits best, units to deploy on it less those on a mean busy one)"""
         branch, needs = self.trace.branches[job], self.trace.needs[job]
         if not self.by_units:
             same = [stack for stack in self.idle if self.branch[stack] == branch]
             return min(same) if same else self.idle[0], 0
-        costs = [distance(needs, self.runs[stack]) for stack in self.idle]
-        least = min(costs)
-        return self.idle[costs.index(least)], least
+        prices = self.activity.prices(branch, needs, self.idle, dict(enumerate(self.runs)))
+        stack = self.idle[prices.index(min(prices))]
+        busy = [self.activity.distance(needs, self.runs[at]) for at in range(len(self.runs))
+                if at not in self.idle]
+        return stack, (self.activity.distance(needs, self.runs[stack]) -
+                       (sum(busy) / len(busy) if busy else 0))
 
     def match(self):
         grants = []
@@ -69,7 +115,7 @@ class Pool:
             chosen, (stack, cost) = 0, self.best(self.queue[0])
             if self.by_units and len(self.idle) < min(len(self.queue), self.window):
                 for at in range(1, min(self.window, len(self.queue))):
-                    if cost == 0 or self.passed.get(self.queue[at - 1], 0) >= PASSES:
+                    if self.passed.get(self.queue[at - 1], 0) >= PASSES:
                         break
                     other, other_cost = self.best(self.queue[at])
                     if other_cost < cost:
@@ -77,7 +123,7 @@ class Pool:
                 for job in self.queue[:chosen]:
                     self.passed[job] = self.passed.get(job, 0) + 1
             job = self.queue.pop(chosen)
-            self.lend(stack, self.trace.needs[job], self.trace.branches[job])
+            self.lend(job, stack)
             grants.append((job, stack))
         return grants
 
