@@ -150,6 +150,7 @@ void api_body_release(struct fields *fields, const struct call *call, struct com
     fields_text(fields, "reason", FIELD_REASON_MAX, &command->reason);
     read_seconds(fields, "holdSeconds", 1, HOLD_MAX_S, &command->as.release.hold_s);
     fields_bool(fields, "interrupted", &command->as.release.interrupted);
+    fields_bool(fields, "deployFailed", &command->as.release.deploy_failed);
 }
 
 void api_body_extend(struct fields *fields, const struct call *call, struct command *command)

@@ -148,6 +148,7 @@ static void set_aside(struct pool *pool, struct stack *stack, const struct lease
 
 void clerk_release(const struct clerk *clerk, struct pool *pool, struct command *command)
 {
+    const struct command_release *release = &command->as.release;
     struct stack *stack = pool_stack_named(pool, command->stack_name);
     struct lease *lease = stack ? stack->lease : NULL;
 
@@ -160,8 +161,9 @@ void clerk_release(const struct clerk *clerk, struct pool *pool, struct command 
         command->result.is_held = stack->held_by_job && clerk_is_hold_of(stack, command);
     } else if (may_act(lease, command)) {
         set_aside(pool, stack, lease, command);
-        lease->is_cut_off = command->as.release.interrupted;
-        pool_end_lease(pool, lease, LEASE_RELEASED, command->as.release.outcome);
+        lease->is_cut_off = release->interrupted;
+        lease->has_failed = release->deploy_failed || release->outcome == OUTCOME_DEPLOY_FAILED;
+        pool_end_lease(pool, lease, LEASE_RELEASED, release->outcome);
         command->result.code = RESULT_DONE;
         command->result.is_held = stack->state == STACK_HELD;
     }

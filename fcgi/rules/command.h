@@ -116,8 +116,9 @@ struct command_mark_units {
 
 struct command_release {
     enum outcome outcome;
-    int hold_s;       /* -1: as long as holds last by default */
-    bool interrupted; /* a deploy was cut off: the cloud may be at work still */
+    int hold_s;         /* -1: as long as holds last by default */
+    bool interrupted;   /* a deploy was cut off: the cloud may be at work still */
+    bool deploy_failed; /* whatever the outcome */
 };
 
 struct command_extend {

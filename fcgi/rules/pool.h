@@ -109,6 +109,7 @@ struct lease {
     bool is_marked;      /* its latest mark was setLastDeployedCommit: its deploy is over */
     bool is_whole;       /* and said that all of its units run */
     bool is_cut_off;     /* it ends in the middle of its deploy */
+    bool has_failed;     /* it ends with a failed deploy, whatever its outcome */
     bool wont_resume;    /* it doesn't want what its branch holds */
     int64_t ended_at;
 

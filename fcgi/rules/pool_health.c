@@ -63,13 +63,12 @@ static void note_cut_off(struct pool *pool, struct stack *stack)
     pool_touch_stack(pool, stack, STACK_HEALTH);
 }
 
-void pool_settle_health(struct pool *pool, const struct lease *lease, enum lease_state state,
-                        enum outcome outcome)
+void pool_settle_health(struct pool *pool, const struct lease *lease, enum lease_state state)
 {
     bool taken = state == LEASE_EXPIRED || state == LEASE_REVOKED;
 
     if (taken ? is_deploying(lease) : lease->is_cut_off)
         note_cut_off(pool, lease->stack);
-    else if (outcome == OUTCOME_DEPLOY_FAILED)
+    else if (lease->has_failed)
         note_failure(pool, lease);
 }

@@ -233,13 +233,12 @@ static void forget_unmarked(struct pool *pool, const struct lease *lease)
 static void settle_content(struct pool *pool, const struct lease *lease, enum outcome outcome)
 {
     struct stack *stack = lease->stack;
-    bool failed = outcome == OUTCOME_DEPLOY_FAILED;
 
-    if (outcome == OUTCOME_NOT_DEPLOYED)
+    if (outcome == OUTCOME_NOT_DEPLOYED && !lease->has_failed)
         return;
     if (!lease->units)
         pool_set_content(pool, stack, NULL);
-    else if (failed || !lease->is_marked)
+    else if (lease->has_failed || !lease->is_marked)
         forget_unmarked(pool, lease);
 }
 
@@ -268,7 +267,7 @@ void pool_end_lease(struct pool *pool, struct lease *lease, enum lease_state sta
         double weight = pool->mean_hold_s > 0 ? HOLD_WEIGHT : 1;
 
         pool->mean_hold_s += weight * (hold_s - pool->mean_hold_s);
-        pool_settle_health(pool, lease, state, outcome);
+        pool_settle_health(pool, lease, state);
         settle_content(pool, lease, outcome);
         return_stack(pool, lease->stack);
     }

@@ -14,7 +14,6 @@ void pool_end_use(struct pool *pool, struct manifest *manifest);
 void pool_settle_manifests(struct pool *pool);
 
 /* pool_health: whether a lease that is about to end leaves a failed deploy behind. */
-void pool_settle_health(struct pool *pool, const struct lease *lease, enum lease_state state,
-                        enum outcome outcome);
+void pool_settle_health(struct pool *pool, const struct lease *lease, enum lease_state state);
 
 #endif

@@ -129,6 +129,49 @@ fail_deploy()
     sees /status '.stacks[1] | .state == "available" and .failedDeploys == 0'
 }
 
+@test "a failed deploy counts, whatever its job makes of the stack: a broken copy that branches hold is counted, and ranked down" {
+    new_project --max-stacks 2
+    post /updateProject '{"quarantineAfter":3}'
+    expect 200
+    take '{"branch":"good"}' # test-1
+    good=$LEASE
+    take '{"branch":"one","units":{"a":"1"}}'
+    mark
+    give '"outcome":"hold","deployFailed":true'
+    expect 200 .held
+    is_in_state test-2 held
+    sees /status '.stacks[1] | .failedDeploys == 1 and .failedBranches == 1 and (.unsettled | not)'
+    take '{"branch":"one","units":{"a":"1"}}'
+    expect 200 '.stackName == "test-2"' '.changedUnits == ["a"]' # a whole mark isn't trusted
+    give '"outcome":"notDeployed"'
+    post /updateProject '{"maxHeld":0}'
+    expect 200
+    take '{"branch":"two","units":{"a":"1"}}'
+    expect 200 '.stackName == "test-2"'
+    post /releaseStack "{\"stackName\":\"test-2\",\"leaseId\":\"$LEASE\",\"outcome\":\"hold\",\"deployFailed\":true}"
+    expect 200 '.held | not'
+    sees /status '.stacks[1] | .state == "available" and .failedDeploys == 2 and .failedBranches == 2'
+    post /setLastDeployedCommit "{\"stackName\":\"test-1\",\"leaseId\":\"$good\",\"lastDeployedCommit\":\"c\"}"
+    expect 200
+    post /releaseStack "{\"stackName\":\"test-1\",\"leaseId\":\"$good\",\"outcome\":\"success\"}"
+    expect 200
+    take '{"branch":"three"}' # the healthy one, though test-2 has been available for longer
+    expect 200 '.stackName == "test-1"'
+    take '{"branch":"three"}'
+    expect 200 '.stackName == "test-2"'
+    post /releaseStack "{\"stackName\":\"test-2\",\"leaseId\":\"$LEASE\",\"outcome\":\"hold\",\"deployFailed\":true}"
+    expect 200 '.held | not'
+    is_in_state test-2 quarantined
+    sees /status '.stacks[1].hold.owner == "stack-orchestrator"'
+}
+
+@test "interrupted and deployFailed: it was cut off, which doesn't speak against the stack" {
+    new_project --max-stacks 1
+    take
+    give '"outcome":"quarantine","deployFailed":true,"interrupted":true'
+    sees /status '.stacks[0] | .failedDeploys == 1 and .failedBranches == 0 and .unsettled'
+}
+
 @test "a restart keeps the order of failures, though the first one's request came last" {
     new_project --max-stacks 2
     post /updateProject '{"quarantineAfter":3}'

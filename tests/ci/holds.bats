@@ -87,6 +87,23 @@ setup() { new_app; }
     api GET /status | jq -e '.stacks[0].hold.reason == "deploy failed with status 4"'
 }
 
+@test "a failed deploy is counted though its stack is held or quarantined; failed tests are not" {
+    new_project 2
+    run "$ci_stack" run "${units[@]}" --branch one --deploy true --test 'exit 3' --on-failure hold
+    [ "$status" = 3 ]
+    is_state test-1 held
+    api GET /status | jq -e '.stacks[0] | .failedDeploys == 0'
+    change services/users
+    run "$ci_stack" run "${units[@]}" --branch one --deploy 'exit 4' --on-failure hold=1h
+    [ "$status" = 4 ]
+    contains "test-1 is held for one, 1h00m"
+    api GET /status | jq -e '.stacks[0] | .failedDeploys == 1 and .failedBranches == 1 and (.unsettled | not)'
+    run "$ci_stack" run "${units[@]}" --branch two --deploy 'exit 4' --on-failure quarantine
+    [ "$status" = 4 ]
+    is_state test-2 quarantined
+    api GET /status | jq -e '.stacks[1] | .failedDeploys == 1 and .failedBranches == 1'
+}
+
 @test "whoever waits reads so at once: the place, who has the stacks, and how many are held" {
     new_project 2
     "$ci_stack" run --branch kept --test true --on-success hold

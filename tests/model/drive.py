@@ -209,6 +209,8 @@ class Drive:
             body["outcome"] = outcome
         if rng.random() < 0.2:
             body["interrupted"] = True
+        if rng.random() < 0.2:
+            body["deployFailed"] = True
         return {"verb": "releaseStack", "body": body, "lease": self.lease_kind(rng)}
 
     def make_mark(self, rng, project):

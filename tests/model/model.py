@@ -482,24 +482,26 @@ class Model:
             any(now.get(u) == before.get(u) != lease.units.get(u) for u in {*lease.units, *before}) or
             any(now[u] == "" != before.get(u) for u in now))
 
-    def end(self, lease, state, outcome=None, interrupted=False, holds=False):
+    def end(self, lease, state, outcome=None, interrupted=False, holds=False, failed=False):
         stack = lease.stack
+        failed = failed or outcome == "deployFailed"
+        kept = outcome == "notDeployed" and not failed
         cut_off = state in ("expired", "revoked") and self.is_deploying(lease)
         lease.state = state
         lease.outcome = outcome
         self.forget(lease)
         stack.lease = None
         stack.past.append(lease)
-        if lease.units is None and outcome != "notDeployed":
+        if lease.units is None and not kept:
             stack.content = None
-        elif outcome == "deployFailed" or (not lease.is_done and outcome != "notDeployed"):
+        elif failed or (not lease.is_done and not kept):
             stack.content = content_after(lease.units, lease.stack_content, stack.content,
                                           lease.is_whole)
         wish = stack.next_state
         if cut_off or interrupted:
             stack.failed_deploys += 1  # but that speaks of the job, not of the stack
             stack.is_unsettled = True
-        elif outcome == "deployFailed":
+        elif failed:
             self.note_failure(stack, lease.branch)
             if wish is None and self.is_broken(stack):
                 wish = "quarantined"
@@ -616,7 +618,8 @@ class Model:
             return answer
         lease = stack.lease
         holds = body.get("outcome") == "hold" and stack.next_state is None and self.may_hold()
-        self.end(lease, "released", body.get("outcome"), body.get("interrupted", False), holds)
+        self.end(lease, "released", body.get("outcome"), body.get("interrupted", False), holds,
+                 body.get("deployFailed", False))
         if holds and stack.state == "held":
             stack.is_job_hold = True
             stack.hold_lease_id = lease.lease_id
