@@ -327,11 +327,11 @@ def main():
                                          "    units  as the model  seconds" if instance else ""), flush=True)
     runs = Runs(history, times, options.stacks, instance)
     runs.run("original's", False)
-    ours = runs.run("fewest units", True)
+    ours = runs.run("by units", True)
     if options.refresh:
-        runs.run("fewest units, refresh after merges", True, refresh=True)
+        runs.run("by units, refresh after merges", True, refresh=True)
     if options.load != "real":
-        turn = runs.run("fewest units, nobody overtakes", True, in_turn=True)
+        turn = runs.run("by units, nobody overtakes", True, in_turn=True)
         waits = ours.mean(ours.waited), turn.mean(turn.waited)
         print("mean wait with bounded affinity / without it: %s" % (
             "%.3f" % (waits[0] / waits[1]) if waits[1] else "nobody waits"))
