@@ -179,9 +179,11 @@ void pool_hold_for_job(struct pool *pool, struct stack *stack)
 
 void pool_forget_holder(struct pool *pool, struct stack *stack)
 {
-    static const uint8_t nobodys[LEASE_ID_SIZE];
+    uint8_t bits = 0;
 
-    if (memcmp(stack->hold_lease_id, nobodys, LEASE_ID_SIZE) == 0)
+    for (size_t i = 0; i < LEASE_ID_SIZE; i++)
+        bits |= stack->hold_lease_id[i];
+    if (!bits)
         return;
     memset(stack->hold_lease_id, 0, LEASE_ID_SIZE);
     pool_touch_stack(pool, stack, STACK_ASIDE);

@@ -38,21 +38,21 @@ static double credit_of(const struct activity *activity)
  * stack that is furthest. */
 static double far_from_main(const struct pool *pool, struct reach *main)
 {
-    uint32_t nearest[FAR_PLACE];
-    size_t count = 0;
+    double nearest[FAR_PLACE];
 
+    for (size_t i = 0; i < FAR_PLACE; i++)
+        nearest[i] = INFINITY;
     for (struct stack *at = pool->idle_first; at; at = at->idle_next) {
-        uint32_t behind = differing(main, at);
-        size_t place = count < FAR_PLACE ? count : FAR_PLACE - 1;
-        if (count == FAR_PLACE && behind >= nearest[place])
-            continue;
-        for (; place > 0 && nearest[place - 1] > behind; place--)
-            nearest[place] = nearest[place - 1];
-        nearest[place] = behind;
-        if (count < FAR_PLACE)
-            count++;
+        double behind = differing(main, at);
+        for (size_t i = 0; i < FAR_PLACE; i++) {
+            double other = nearest[i];
+            if (behind < other) {
+                nearest[i] = behind;
+                behind = other;
+            }
+        }
     }
-    return count < FAR_PLACE ? (double)INFINITY : nearest[FAR_PLACE - 1];
+    return nearest[FAR_PLACE - 1];
 }
 
 /* Whether jobs may come back for it. */
