@@ -27,6 +27,11 @@ struct history {
     struct job job;
 };
 
+static void set_branch(struct history *history, const char *name)
+{
+    snprintf(history->job.branch, sizeof history->job.branch, "%s", name);
+}
+
 static void name_branch(struct history *history, const char *word, unsigned number)
 {
     snprintf(history->job.branch, sizeof history->job.branch, "%s%u", word, number);
@@ -58,7 +63,7 @@ static void main_and_features(struct history *history, unsigned turn)
     change(history, history->lines[line], line ? 1 : 0);
     name_branch(history, line ? "feature" : "main", line);
     if (!line)
-        strcpy(history->job.branch, "main");
+        set_branch(history, "main");
     ask_line(history, line);
 }
 
@@ -71,7 +76,7 @@ static void long_lived_forks(struct history *history, unsigned turn)
     change(history, history->lines[line], 1);
     name_branch(history, "fork", line);
     if (!line)
-        strcpy(history->job.branch, "main");
+        set_branch(history, "main");
     ask_line(history, line);
 }
 
@@ -85,7 +90,7 @@ static void release_lines(struct history *history, unsigned turn)
     change(history, history->lines[line], 2);
     name_branch(history, "release", line);
     if (!line)
-        strcpy(history->job.branch, "main");
+        set_branch(history, "main");
     ask_line(history, line);
 }
 
@@ -93,7 +98,7 @@ static void reverts(struct history *history, unsigned turn)
 {
     if (turn == 0)
         change(history, history->lines[1], UNITS);
-    strcpy(history->job.branch, turn % 2 ? "main" : "feature");
+    set_branch(history, turn % 2 ? "main" : "feature");
     ask_line(history, turn / 2 % 2);
 }
 
@@ -103,7 +108,7 @@ static void total_rebuilds(struct history *history, unsigned turn)
         for (unsigned i = 0; i < UNITS; i++)
             history->lines[0][i] = 1000 + turn;
     memcpy(history->job.content, history->lines[0], sizeof history->job.content);
-    strcpy(history->job.branch, "main");
+    set_branch(history, "main");
     if (turn % 5 > 0) {
         name_branch(history, "feature", turn % 5);
         change(history, history->job.content, 1);
@@ -116,7 +121,7 @@ static void random_content(struct history *history, unsigned turn)
         history->job.content[i] = 1 + chance_below(&history->chance, 3);
     name_branch(history, "b", turn % 9);
     if (turn % 3 == 0)
-        strcpy(history->job.branch, "main");
+        set_branch(history, "main");
 }
 
 /* Two thirds of the units change each time, and nothing ever comes back. */
@@ -125,7 +130,7 @@ static void drift(struct history *history, unsigned turn)
     change(history, history->job.content, UNITS);
     name_branch(history, "b", turn % 9);
     if (turn % 3 == 0)
-        strcpy(history->job.branch, "main");
+        set_branch(history, "main");
 }
 
 /* One content more than there are stacks, in turn. */
@@ -143,7 +148,7 @@ static void main_never_seen(struct history *history, unsigned turn)
 {
     main_and_features(history, turn);
     if (strcmp(history->job.branch, "main") == 0)
-        strcpy(history->job.branch, "trunk");
+        set_branch(history, "trunk");
 }
 
 /* A branch of that name that is no trunk. */
@@ -151,10 +156,10 @@ static void wrong_main(struct history *history, unsigned turn)
 {
     main_and_features(history, turn);
     if (strcmp(history->job.branch, "main") == 0) {
-        strcpy(history->job.branch, "trunk");
+        set_branch(history, "trunk");
     } else if (turn % 7 == 1) {
         change(history, history->job.content, UNITS);
-        strcpy(history->job.branch, "main");
+        set_branch(history, "main");
     }
 }
 
