@@ -8,8 +8,12 @@
 
 /* A branch is merged once a step of main has brought main this much nearer to it. */
 #define MERGED_PART .3
-/* What is left of a grant's weight after each later one. */
-#define FADED(weight) ((weight)*63 / 64)
+
+/* What is left of what earlier grants weigh, after one more. */
+static double faded(double weight)
+{
+    return weight * 63 / 64;
+}
 
 struct activity *activity_new(void)
 {
@@ -89,8 +93,8 @@ void activity_note_grant(struct activity *activity, const char *branch, struct r
 {
     struct active_branch *row;
 
-    activity->job_work = FADED(activity->job_work) + cost;
-    activity->refreshed = FADED(activity->refreshed);
+    activity->job_work = faded(activity->job_work) + cost;
+    activity->refreshed = faded(activity->refreshed);
     activity->grants++;
     note_granted(activity, number);
     if (!branch) {
