@@ -14,7 +14,7 @@ setup_file()
     mkdir "$OTHER" "$OTHER/etc"
     chmod 700 "$OTHER"
     cp "$MAIN"/etc/{program,migration}.password "$OTHER/etc"
-    other_local start --port 0 --set database.skip_networking=0 --set database.bind_address=127.0.0.1,127.0.0.2 \
+    other_local start ${SAN:+--san "$SAN"} --port 0 --set database.skip_networking=0 --set database.bind_address=127.0.0.1,127.0.0.2 \
         --set "database.port=$(free_port)" --set "database.ssl_cert=$MAIN/tls/server.pem" --set "database.ssl_key=$MAIN/tls/server.key" \
         --set "database.log_bin=$OTHER/tmp/log" --set database.sync_binlog=1
 }
@@ -198,7 +198,7 @@ is_refused()
     # A server without TLS, or somebody in between who hides it.
     on_other "ALTER USER so_program@'%' REQUIRE NONE"
     other_local stop
-    other_local start --set database.ssl_cert= --set database.ssl_key= --set database.skip_ssl=1
+    other_local start ${SAN:+--san "$SAN"} --set database.ssl_cert= --set database.ssl_key= --set database.skip_ssl=1
     with_hosts "127.0.0.1:$port"
     eventually is_ready
     with_hosts "127.0.0.1:$port" "$MAIN/tls/ca.pem"
