@@ -73,7 +73,7 @@ CREATE TABLE lease (
   passed_over     INT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'how often a later request got a stack before it',
   asked_at        DATETIME(6) NOT NULL COMMENT 'when it was first asked',
   instance_id     BIGINT UNSIGNED NULL COMMENT 'program instance that holds the waiting connection; NULL: nobody is connected',
-  call_no         DATETIME(6) NULL COMMENT 'number of the latest call about the request: the time at which its caller stops waiting, or a few microseconds later, so that no two calls have the same',
+  wait_until      DATETIME(6) NULL COMMENT 'number of the latest call about the request: the time at which its caller stops waiting, or a few microseconds later, so that no two calls have the same',
   place_until     DATETIME(6) NULL COMMENT 'until when an unconnected request keeps its place',
   timed_out       TINYINT UNSIGNED NOT NULL DEFAULT 0 COMMENT '1: the caller left with a 503 in hand; 0: it hung up',
   lease_id        BINARY(16) NULL COMMENT 'secret of the active lease',

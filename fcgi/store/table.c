@@ -81,7 +81,7 @@ static const struct column lease_columns[] = {
     LEASE("lease_s", UINT32, lease_s, REQUIRED),
     LEASE("passed_over", UINT32, passed_over, LEASE_LIFE),
     LEASE("instance_id", NUMBER64, instance, LEASE_LIFE),
-    LEASE("call_no", TIME, call_no, LEASE_LIFE),
+    LEASE("wait_until", TIME, call_no, LEASE_LIFE), /* the number is nearly that time */
     LEASE("place_until", TIME, place_until, LEASE_LIFE),
     LEASE("timed_out", BOOL, timed_out, LEASE_LIFE),
     LEASE_GRANT,

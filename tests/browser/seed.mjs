@@ -90,7 +90,7 @@ export class Seed {
     const rows = range(count).map((i) => `(@p, ${i + 10001}, 'waiting', 'waiter-${i}', 'shop-ci', ${quote(this.#branch())}, ${quote(this.#commit())},
       'test', 'https://ci.example/runs/${i}', 'integration #${i}', '${this.#one(USERS)}', 3600, @now - INTERVAL ${1200 - i} SECOND, NULL, @now + INTERVAL 1 HOUR)`);
     this.#change(project, `INSERT INTO lease (project_id, lease_no, state, request_id, key_name, branch, commit_id, purpose, job_url, job_name,
-        job_user, lease_s, asked_at, call_no, place_until) VALUES ${rows.join()};
+        job_user, lease_s, asked_at, wait_until, place_until) VALUES ${rows.join()};
       UPDATE project SET next_lease_no = 20000 WHERE project_id = @p;`);
   }
 
