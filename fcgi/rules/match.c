@@ -13,8 +13,6 @@
 struct choice {
     struct stack *stack; /* NULL: none is idle */
     unsigned rank;       /* 0: it is well; see health_rank() */
-    uint32_t units;      /* to deploy */
-    double cost; /* those, less what a busy stack would cost; infinite: no units are named */
 };
 
 /* The line */
@@ -68,7 +66,7 @@ static bool is_free(const struct pool *pool, const struct stack *stack)
 
 static struct choice choose_by_branch(const struct pool *pool, const char *branch)
 {
-    struct choice choice = {.cost = INFINITY};
+    struct choice choice = {NULL, 0};
     bool chosen_is_own = false;
 
     for (struct stack *at = pool->idle_first; at; at = at->idle_next) {
@@ -87,7 +85,7 @@ static struct choice choose_by_branch(const struct pool *pool, const char *branc
 
 static struct choice choose_by_units(const struct pool *pool, struct lease *lease)
 {
-    struct choice choice = {.cost = INFINITY};
+    struct choice choice = {NULL, 0};
     struct price_list list;
     double least = INFINITY;
 
@@ -99,14 +97,9 @@ static struct choice choose_by_units(const struct pool *pool, struct lease *leas
             continue;
         price = price_of(&list, at);
         if (!choice.stack || rank < choice.rank || price < least) {
-            choice.stack = at;
-            choice.rank = rank;
+            choice = (struct choice){at, rank};
             least = price;
         }
-    }
-    if (choice.stack) {
-        choice.units = price_units(&list, choice.stack);
-        choice.cost = choice.units - price_mean_busy(&list, pool);
     }
     return choice;
 }
@@ -141,19 +134,24 @@ static size_t choose_request(const struct pool *pool, struct lease *const window
                              struct choice *choice)
 {
     size_t chosen = 0;
+    double least;
 
     *choice = choose_stack(pool, window[0]);
+    least = price_relative(pool, window[0], choice->stack);
     for (size_t i = 1; i < count; i++) {
         struct choice other;
+        double cost;
 
         if (window[i - 1]->passed_over >= MATCH_PASSES)
             break; /* nobody may pass it any more */
         if (!window[i]->units)
             continue;
         other = choose_by_units(pool, window[i]);
-        if (other.cost < choice->cost && other.units < window[i]->units->count) {
+        cost = price_relative(pool, window[i], other.stack);
+        if (cost < least && price_units(pool, window[i], other.stack) < window[i]->units->count) {
             chosen = i;
             *choice = other;
+            least = cost;
         }
     }
     return chosen;
@@ -292,7 +290,7 @@ struct stack *match_refresh(const struct pool *pool, struct manifest *units, con
         return NULL;
     if (!units)
         return idle_longest(pool, branch);
-    reach = reach_new(units);
+    reach = pool_reach(pool, units, pool->activity->main);
     *is_fresh = has_fresh(pool, reach);
     found = furthest(pool, branch, reach, *is_fresh);
     reach_free(reach);

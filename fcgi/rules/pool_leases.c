@@ -102,6 +102,16 @@ void pool_touch_lease(struct pool *pool, struct lease *lease)
     pool->dirty_leases = lease;
 }
 
+/* A job of main asks: that is what main is now. */
+static void note_main(struct pool *pool, struct lease *lease)
+{
+    const struct reach *old = pool->activity->main;
+    bool is_test = lease->units && lease->purpose == PURPOSE_TEST;
+
+    if (is_test && pool_is_main(pool, lease->branch) && !(old && old->content == lease->units))
+        activity_note_main(pool->activity, pool_reach(pool, lease->units, old));
+}
+
 void pool_enqueue(struct pool *pool, struct lease *lease, struct manifest *units)
 {
     lease->number = pool->next_lease_number++;
@@ -109,8 +119,7 @@ void pool_enqueue(struct pool *pool, struct lease *lease, struct manifest *units
     lease->asked_at = pool->now;
     lease->changed_units = -1;
     lease->units = pool_use_manifest(pool, pool_intern_manifest(pool, units, lease->number));
-    if (lease->units && lease->purpose == PURPOSE_TEST && pool_is_main(pool, lease->branch))
-        activity_note_main(pool->activity, pool_reach(pool, lease->units, pool->activity->main));
+    note_main(pool, lease);
     index_lease(pool, lease);
     queue_insert(pool, lease);
     pool_touch_lease(pool, lease);
@@ -124,28 +133,28 @@ static void new_lease_id(uint8_t lease_id[LEASE_ID_SIZE])
         ;
 }
 
-static void note_grant(struct pool *pool, struct lease *lease, const struct stack *stack)
+/* What the job has to deploy, and that the project's activity knows of it. */
+static void count_changes(struct pool *pool, struct lease *lease, const struct stack *stack)
 {
     const char *branch = pool_is_main(pool, lease->branch) ? NULL : lease->branch;
-    struct reach *reach;
     uint32_t cost;
 
     if (!lease->units)
         return;
-    reach = lease->reach ? lease->reach : reach_new(lease->units);
-    cost = reach_distance(reach, stack->number, stack->content);
-    lease->reach = NULL;
-    if (lease->purpose == PURPOSE_TEST) {
-        activity_note_grant(pool->activity, branch, reach, stack->number, cost);
-    } else {
+    cost = (uint32_t)manifest_distance(lease->units, stack->content);
+    lease->changed_units = cost;
+    if (lease->purpose == PURPOSE_REFRESH) {
         activity_note_refresh(pool->activity, cost);
-        reach_free(reach);
+        return;
     }
+    activity_note_grant(pool->activity, branch,
+                        lease->reach ? lease->reach : reach_new(lease->units), stack->number, cost);
+    lease->reach = NULL;
 }
 
 void pool_activate(struct pool *pool, struct lease *lease, struct stack *stack, bool is_new)
 {
-    note_grant(pool, lease, stack);
+    count_changes(pool, lease, stack);
     queue_remove(pool, lease);
     lease->state = LEASE_ACTIVE;
     lease->instance = 0;
@@ -157,8 +166,6 @@ void pool_activate(struct pool *pool, struct lease *lease, struct stack *stack, 
     new_lease_id(lease->lease_id);
     mem_replace(&lease->stack_commit, stack->commit ? stack->commit : pool->initial_commit);
     lease->stack_content = pool_use_manifest(pool, stack->content);
-    if (lease->units)
-        lease->changed_units = (int64_t)manifest_distance(lease->units, stack->content);
     lease->just_granted = true;
     lease->granted_at = pool->now;
     lease->renewed_at = pool->now;

@@ -117,22 +117,24 @@ double price_of(const struct price_list *list, const struct stack *stack)
     return price + charge;
 }
 
-uint32_t price_units(const struct price_list *list, const struct stack *stack)
+uint32_t price_units(const struct pool *pool, struct lease *lease, const struct stack *stack)
 {
-    return differing(list->job, stack);
+    return differing(reach_of(pool, lease), stack);
 }
 
-double price_mean_busy(const struct price_list *list, const struct pool *pool)
+double price_relative(const struct pool *pool, struct lease *lease, const struct stack *stack)
 {
     uint64_t sum = 0;
     uint32_t count = 0;
 
+    if (!lease->units)
+        return INFINITY;
     for (size_t i = 1; i < pool->stacks_size; i++) {
         const struct stack *at = pool->stacks[i];
-        if (at && at->lease && at->state == STACK_LEASED) {
-            sum += differing(list->job, at);
+        if (at && at->state == STACK_LEASED) {
+            sum += price_units(pool, lease, at);
             count++;
         }
     }
-    return count ? (double)sum / count : 0;
+    return price_units(pool, lease, stack) - (count ? (double)sum / count : 0);
 }

@@ -30,9 +30,11 @@ struct price_list {
 void price_begin(struct price_list *list, const struct pool *pool, struct lease *lease);
 double price_of(const struct price_list *list, const struct stack *stack);
 
-/* Units to deploy on the stack. */
-uint32_t price_units(const struct price_list *list, const struct stack *stack);
-/* The same of a mean stack that others have at present. */
-double price_mean_busy(const struct price_list *list, const struct pool *pool);
+/* Units that the request has to deploy on the stack,. */
+uint32_t price_units(const struct pool *pool, struct lease *lease, const struct stack *stack);
+/* Those, less what it would have to deploy on a mean stack that others have at present: the least
+ * has most to gain by the stack. Infinite for a request that names no units, so that it never
+ * overtakes. */
+double price_relative(const struct pool *pool, struct lease *lease, const struct stack *stack);
 
 #endif

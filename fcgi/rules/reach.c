@@ -51,8 +51,6 @@ struct step {
 };
 
 struct reach_path {
-    const struct manifest *from;
-    const struct manifest *to;
     struct step *steps;
     size_t count;
     size_t most;
@@ -72,7 +70,7 @@ struct reach_path *reach_path_new(const struct manifest *from, const struct mani
 {
     struct reach_path *path = mem_zalloc(sizeof *path);
 
-    *path = (struct reach_path){.from = from, .to = to, .most = to->count / NEAR_PART};
+    path->most = to->count / NEAR_PART;
     path->steps = mem_alloc((path->most + 1) * sizeof *path->steps);
     if (path->most > 0)
         manifest_compare(to, from, add_step, path);
@@ -80,9 +78,8 @@ struct reach_path *reach_path_new(const struct manifest *from, const struct mani
         reach_path_free(path);
         return NULL;
     }
-    for (size_t i = 0; i < path->count; i++) {
+    for (size_t i = 0, at = 0; i < path->count; i++) { /* by name, as the units are */
         struct step *step = &path->steps[i];
-        size_t at = 0;
         while (at < to->count && strcmp(to->units[at].name, step->name) < 0)
             at++;
         step->hint = at;

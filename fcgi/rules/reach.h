@@ -28,7 +28,8 @@ struct reach {
 struct reach *reach_new(struct manifest *content); /* has a reference of its own */
 void reach_free(struct reach *reach);              /* NULL: nothing happens */
 
-/* The steps from one content to another that is near it; NULL: it isn't, or they are the same. */
+/* The steps from one content to another that is near it; NULL: it isn't. The manifests must outlive
+ * it. */
 struct reach_path;
 struct reach_path *reach_path_new(const struct manifest *from, const struct manifest *to);
 void reach_path_free(struct reach_path *path);
