@@ -44,6 +44,19 @@ char *mem_strndup(const char *text, size_t len)
     return copy;
 }
 
+void *mem_grow(void *array, size_t *size, size_t index, size_t item_size)
+{
+    size_t grown = index < 8 ? 16 : 2 * index;
+    char *bytes;
+
+    if (index < *size)
+        return array;
+    bytes = mem_realloc(array, grown * item_size);
+    memset(bytes + *size * item_size, 0, (grown - *size) * item_size);
+    *size = grown;
+    return bytes;
+}
+
 char *mem_strdup(const char *text)
 {
     return text ? mem_strndup(text, strlen(text)) : NULL;

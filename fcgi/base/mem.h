@@ -14,6 +14,10 @@ void *mem_realloc(void *old, size_t size);
 char *mem_strdup(const char *text);
 char *mem_strndup(const char *text, size_t len);
 
+/* An array that has room for the item at `index`: grown to twice that if need be, with zeros. *size
+ * counts items of `item_size` bytes. */
+void *mem_grow(void *array, size_t *size, size_t index, size_t item_size);
+
 /* Frees *text and puts a copy of `value` (may be NULL) in its place. */
 void mem_replace(char **text, const char *value);
 

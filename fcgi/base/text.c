@@ -108,3 +108,8 @@ int text_fit(const char *text, int most)
         ;
     return len;
 }
+
+bool text_same(const char *left, const char *right)
+{
+    return left == right || (left && right && strcmp(left, right) == 0);
+}

@@ -76,18 +76,6 @@ static struct active_branch *row_of(struct activity *activity, const char *name)
     return oldest;
 }
 
-static void note_granted(struct activity *activity, uint32_t number)
-{
-    if (number >= activity->granted_size) {
-        size_t size = number < 16 ? 32 : 2 * (size_t)number;
-        activity->granted = mem_realloc(activity->granted, size * sizeof(uint64_t));
-        memset(activity->granted + activity->granted_size, 0,
-               (size - activity->granted_size) * sizeof(uint64_t));
-        activity->granted_size = size;
-    }
-    activity->granted[number] = activity->grants;
-}
-
 void activity_note_grant(struct activity *activity, const char *branch, struct reach *reach,
                          uint32_t number, uint32_t cost)
 {
@@ -96,7 +84,9 @@ void activity_note_grant(struct activity *activity, const char *branch, struct r
     activity->job_work = faded(activity->job_work) + cost;
     activity->refreshed = faded(activity->refreshed);
     activity->grants++;
-    note_granted(activity, number);
+    activity->granted =
+        mem_grow(activity->granted, &activity->granted_size, number, sizeof *activity->granted);
+    activity->granted[number] = activity->grants;
     if (!branch) {
         reach_free(reach);
         return;

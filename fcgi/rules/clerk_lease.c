@@ -7,27 +7,23 @@
 #include "rules/content.h"
 
 /* In constant time, or it would tell how much of a guess was right. */
-static bool is_lease_id(const struct lease *lease, const struct command *command)
+static bool is_same(const uint8_t *left, const uint8_t *right)
 {
     uint8_t difference = 0;
 
     for (size_t i = 0; i < LEASE_ID_SIZE; i++)
-        difference |= lease->lease_id[i] ^ command->lease_id[i];
+        difference |= left[i] ^ right[i];
     return difference == 0;
 }
 
-/* In constant time, as is_lease_id(). */
+static bool is_lease_id(const struct lease *lease, const struct command *command)
+{
+    return is_same(lease->lease_id, command->lease_id);
+}
+
 bool clerk_is_hold_of(const struct stack *stack, const struct command *command)
 {
-    static const uint8_t nobodys[LEASE_ID_SIZE];
-    uint8_t difference = 0;
-    uint8_t bits = 0;
-
-    for (size_t i = 0; i < LEASE_ID_SIZE; i++) {
-        difference |= stack->hold_lease_id[i] ^ command->lease_id[i];
-        bits |= stack->hold_lease_id[i] ^ nobodys[i];
-    }
-    return difference == 0 && bits != 0;
+    return is_same(stack->hold_lease_id, command->lease_id) && pool_has_holder(stack);
 }
 
 /* Whether the caller may act on the stack's lease. Sets the result if not. */
@@ -65,27 +61,20 @@ static struct stack *find_marked(struct pool *pool, struct command *command, str
     return NULL;
 }
 
-/* Without the leaseId this may be a late call of an earlier job, so it doesn't say what the stack
- * runs now. */
+/* What the holder of the lease says of its stack. */
 static void mark_content(struct pool *pool, struct stack *stack, struct lease *lease,
-                         const struct command *command)
+                         bool as_marked)
 {
-    bool as_marked = command->as.mark.as_marked;
+    bool runs_all = !as_marked || (lease->units && stack->content &&
+                                   manifest_covers(stack->content, lease->units));
 
-    lease->is_marked = command->has_lease_id;
-    lease->is_whole = command->has_lease_id && !as_marked;
-    if (!command->has_lease_id)
-        pool_set_content(pool, stack, NULL);
-    else if (!as_marked)
+    lease->is_marked = true;
+    lease->is_whole = !as_marked;
+    if (!as_marked)
         pool_set_content(pool, stack, lease->units);
-    if (command->has_lease_id)
-        pool_note_rest(pool, stack);
-    if (lease->is_whole || (command->has_lease_id && lease->units && stack->content &&
-                            manifest_covers(stack->content, lease->units)))
+    pool_note_rest(pool, stack);
+    if (runs_all)
         pool_note_deploy(pool, stack);
-    lease->deployed_at = pool->now;
-    clerk_call_note_heard(lease);
-    pool_touch_lease(pool, lease);
 }
 
 void clerk_mark(const struct clerk *clerk, struct pool *pool, struct command *command)
@@ -97,8 +86,16 @@ void clerk_mark(const struct clerk *clerk, struct pool *pool, struct command *co
     if (!stack)
         return;
     pool_set_commit(pool, stack, command->as.mark.commit);
-    if (lease)
-        mark_content(pool, stack, lease, command);
+    if (lease) {
+        lease->is_marked = lease->is_whole = false;
+        lease->deployed_at = pool->now;
+        clerk_call_note_heard(lease);
+        pool_touch_lease(pool, lease);
+    }
+    /* Without the leaseId this may be a late call of an earlier job, so it doesn't say what the
+     * stack runs now. */
+    if (command->has_lease_id)
+        mark_content(pool, stack, lease, command->as.mark.as_marked);
     else
         pool_set_content(pool, stack, NULL);
     pool_move_stack(pool, stack, stack->state);

@@ -2,6 +2,7 @@
 #include "rules/clerk_private.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "rules/clerk_call.h"
 #include "rules/clerk_due.h"
 
@@ -10,11 +11,6 @@
 static uint32_t least(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
-}
-
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
 }
 
 struct lease *clerk_request_enqueue(const struct clerk *clerk, struct pool *pool,
@@ -59,7 +55,7 @@ static const char *mismatch(const struct lease *lease, const struct command_requ
 {
     if (strcmp(lease->branch, request->branch) != 0)
         return "branch";
-    if (!same_text(lease->commit, request->commit))
+    if (!text_same(lease->commit, request->commit))
         return "commit";
     if (!manifest_equal(lease->units, request->units))
         return "units";

@@ -2,6 +2,7 @@
 #include "rules/content.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,11 +41,6 @@ static const char *take(struct walk *walk, const char *name)
         return NULL;
     walk->at++;
     return unit->fingerprint;
-}
-
-static bool same(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
 }
 
 /* The most units that can come of them. */
@@ -92,8 +88,8 @@ struct manifest *content_forget(const struct manifest *runs, const struct manife
         const char *now = take(&walks[0], name);
         const char *need = take(&walks[1], name);
         const char *before = take(&walks[2], name);
-        bool told = !same(need, before);
-        bool marked = !distrust && !same(now, before);
+        bool told = !text_same(need, before);
+        bool marked = !distrust && !text_same(now, before);
         if (told && !marked)
             now = UNIT_UNKNOWN;
         if (now)
@@ -115,7 +111,7 @@ bool content_is_in_work(const struct manifest *runs, const struct manifest *need
         const char *now = take(&walks[0], name);
         const char *need = take(&walks[1], name);
         const char *before = take(&walks[2], name);
-        in_work = same(now, before) ? !same(need, before) : same(now, UNIT_UNKNOWN);
+        in_work = text_same(now, before) ? !text_same(need, before) : text_same(now, UNIT_UNKNOWN);
     }
     return in_work;
 }

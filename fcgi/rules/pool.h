@@ -222,6 +222,8 @@ struct reach *pool_reach(const struct pool *pool, struct manifest *units, const 
 void pool_move_stack(struct pool *pool, struct stack *stack, enum stack_state state);
 /* Whether one more job may hold its stack. */
 bool pool_may_hold(const struct pool *pool);
+/* Whether a job's leaseId may end its latest hold. */
+bool pool_has_holder(const struct stack *stack);
 /* The leased stack will be held for the branch of its job, whose leaseId may end the hold. */
 void pool_hold_for_job(struct pool *pool, struct stack *stack);
 /* Its next job has it: the leaseId that ended in the hold is good for nothing more. */

@@ -115,20 +115,6 @@ void pool_sort_idle(struct pool *pool)
     free(idle);
 }
 
-static void make_room(struct pool *pool, uint32_t number)
-{
-    size_t old = pool->stacks_size;
-    size_t size = old ? old : 16;
-
-    if (number < old)
-        return;
-    while (size <= number)
-        size *= 2;
-    pool->stacks = mem_realloc(pool->stacks, size * sizeof(struct stack *));
-    memset(pool->stacks + old, 0, (size - old) * sizeof(struct stack *));
-    pool->stacks_size = size;
-}
-
 /* Somebody may wait for it then. */
 static void await_rest(struct pool *pool, const struct stack *stack)
 {
@@ -138,7 +124,7 @@ static void await_rest(struct pool *pool, const struct stack *stack)
 
 void pool_add_stack(struct pool *pool, struct stack *stack)
 {
-    make_room(pool, stack->number);
+    pool->stacks = mem_grow(pool->stacks, &pool->stacks_size, stack->number, sizeof *pool->stacks);
     pool->stacks[stack->number] = stack;
     if (stack->state != STACK_DELETED)
         pool->stack_count++;
@@ -177,22 +163,33 @@ void pool_hold_for_job(struct pool *pool, struct stack *stack)
     set_job_hold(pool, stack, true);
 }
 
-void pool_forget_holder(struct pool *pool, struct stack *stack)
+bool pool_has_holder(const struct stack *stack)
 {
     uint8_t bits = 0;
 
     for (size_t i = 0; i < LEASE_ID_SIZE; i++)
         bits |= stack->hold_lease_id[i];
-    if (!bits)
+    return bits != 0;
+}
+
+void pool_forget_holder(struct pool *pool, struct stack *stack)
+{
+    if (!pool_has_holder(stack))
         return;
     memset(stack->hold_lease_id, 0, LEASE_ID_SIZE);
     pool_touch_stack(pool, stack, STACK_ASIDE);
 }
 
-void pool_note_deploy(struct pool *pool, struct stack *stack)
+/* What failed before no longer counts. */
+static void forget_failures(struct pool *pool, struct stack *stack)
 {
     if (health_forget_failures(&stack->health))
         pool_touch_stack(pool, stack, STACK_HEALTH | STACK_CURED);
+}
+
+void pool_note_deploy(struct pool *pool, struct stack *stack)
+{
+    forget_failures(pool, stack);
     stack->health.deployed_at = pool->now;
     pool_touch_stack(pool, stack, STACK_CONTENT);
 }
@@ -207,8 +204,7 @@ void pool_note_rest(struct pool *pool, struct stack *stack)
 
 void pool_note_care(struct pool *pool, struct stack *stack)
 {
-    if (health_forget_failures(&stack->health))
-        pool_touch_stack(pool, stack, STACK_HEALTH | STACK_CURED);
+    forget_failures(pool, stack);
     pool_note_rest(pool, stack);
 }
 

@@ -2,6 +2,7 @@
 #include "rules/reach.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,19 +24,9 @@ void reach_free(struct reach *reach)
     free(reach);
 }
 
-static void grow(struct reach *reach, size_t number)
-{
-    size_t size = number < 16 ? 32 : 2 * number;
-
-    reach->entries = mem_realloc(reach->entries, size * sizeof *reach->entries);
-    memset(reach->entries + reach->size, 0, (size - reach->size) * sizeof *reach->entries);
-    reach->size = size;
-}
-
 static struct reach_entry *entry_of(struct reach *reach, uint32_t number)
 {
-    if (number >= reach->size)
-        grow(reach, number);
+    reach->entries = mem_grow(reach->entries, &reach->size, number, sizeof *reach->entries);
     return &reach->entries[number];
 }
 
@@ -97,11 +88,6 @@ void reach_path_free(struct reach_path *path)
     free(path);
 }
 
-static bool differs(const char *left, const char *right)
-{
-    return left && right ? strcmp(left, right) != 0 : left != right;
-}
-
 void reach_follow(struct reach *reach, const struct reach *base, const struct reach_path *path,
                   uint32_t number, const struct manifest *runs)
 {
@@ -114,8 +100,8 @@ void reach_follow(struct reach *reach, const struct reach *base, const struct re
     for (size_t i = 0; i < path->count; i++) {
         const struct step *step = &path->steps[i];
         const char *runs_it = manifest_find(runs, step->name, step->hint);
-        entry->distance += differs(step->after, runs_it);
-        entry->distance -= differs(step->before, runs_it);
+        entry->distance += !text_same(step->after, runs_it);
+        entry->distance -= !text_same(step->before, runs_it);
     }
 }
 
