@@ -124,7 +124,8 @@ static void await_rest(struct pool *pool, const struct stack *stack)
 
 void pool_add_stack(struct pool *pool, struct stack *stack)
 {
-    pool->stacks = mem_grow(pool->stacks, &pool->stacks_size, stack->number, sizeof *pool->stacks);
+    pool->stacks =
+        mem_grow(pool->stacks, &pool->stacks_size, stack->number, sizeof(struct stack *));
     pool->stacks[stack->number] = stack;
     if (stack->state != STACK_DELETED)
         pool->stack_count++;

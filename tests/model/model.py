@@ -553,6 +553,8 @@ class Model:
 
     def may_act(self, stack, body):
         """Whether a call may act on the stack's lease: None, or the answer that refuses it."""
+        if not stack:
+            return Answer(404, "unknownStack")
         lease = stack.lease
         lease_id = body.get("leaseId")
         if lease_id is None:
@@ -568,8 +570,6 @@ class Model:
 
     def do_setLastDeployedCommit(self, body):
         stack = self.find(body["stackName"])
-        if not stack:
-            return Answer(404, "unknownStack")
         refusal = self.may_act(stack, body)
         if refusal:
             return refusal
@@ -593,8 +593,6 @@ class Model:
 
     def do_markUnits(self, body):
         stack = self.find(body["stackName"])
-        if not stack:
-            return Answer(404, "unknownStack")
         refusal = self.may_act(stack, body)
         if refusal:
             return refusal

@@ -49,6 +49,16 @@ static void ask_line(struct history *history, unsigned line)
     memcpy(history->job.content, history->lines[line], sizeof history->job.content);
 }
 
+/* A job of that line of work; the first is main. */
+static void ask_branch(struct history *history, const char *word, unsigned line)
+{
+    if (line)
+        name_branch(history, word, line);
+    else
+        set_branch(history, "main");
+    ask_line(history, line);
+}
+
 /* Histories: each makes the next job. */
 
 static void main_and_features(struct history *history, unsigned turn)
@@ -61,10 +71,7 @@ static void main_and_features(struct history *history, unsigned turn)
             memcpy(history->lines[line], history->lines[0], sizeof history->lines[0]);
     }
     change(history, history->lines[line], line ? 1 : 0);
-    name_branch(history, line ? "feature" : "main", line);
-    if (!line)
-        set_branch(history, "main");
-    ask_line(history, line);
+    ask_branch(history, "feature", line);
 }
 
 static void long_lived_forks(struct history *history, unsigned turn)
@@ -74,10 +81,7 @@ static void long_lived_forks(struct history *history, unsigned turn)
     if (turn < STACKS + 2)
         change(history, history->lines[line], 3 * UNITS);
     change(history, history->lines[line], 1);
-    name_branch(history, "fork", line);
-    if (!line)
-        set_branch(history, "main");
-    ask_line(history, line);
+    ask_branch(history, "fork", line);
 }
 
 static void release_lines(struct history *history, unsigned turn)
@@ -88,10 +92,7 @@ static void release_lines(struct history *history, unsigned turn)
     if (turn < 8)
         change(history, history->lines[turn % 4], UNITS);
     change(history, history->lines[line], 2);
-    name_branch(history, "release", line);
-    if (!line)
-        set_branch(history, "main");
-    ask_line(history, line);
+    ask_branch(history, "release", line);
 }
 
 static void reverts(struct history *history, unsigned turn)
