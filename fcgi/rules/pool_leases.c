@@ -179,8 +179,6 @@ void pool_activate(struct pool *pool, struct lease *lease, struct stack *stack, 
     pool_forget_holder(pool, stack);
     mem_replace(&lease->previous_branch, stack->branch);
     mem_replace(&stack->branch, lease->branch);
-    if (stack->state == STACK_HELD)
-        pool_set_aside(pool, stack, NULL, NULL, 0);
     pool_move_stack(pool, stack, STACK_LEASED);
 }
 

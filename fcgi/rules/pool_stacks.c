@@ -247,7 +247,8 @@ void pool_move_stack(struct pool *pool, struct stack *stack, enum stack_state st
         set_job_hold(pool, stack, false);
     if (state == STACK_DELETED)
         pool_note_care(pool, stack);
-    if (state == STACK_AVAILABLE || state == STACK_DELETED)
+    if (state == STACK_AVAILABLE || state == STACK_DELETED ||
+        (old == STACK_HELD && state == STACK_LEASED)) /* its branch resumes it */
         pool_set_aside(pool, stack, NULL, NULL, 0);
     pool_touch_stack(pool, stack, STACK_LIFE);
 }
