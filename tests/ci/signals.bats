@@ -224,6 +224,26 @@ cancel_in() # STEP SIGNAL STATUS OUTCOME
     lacks "is released"
 }
 
+@test "… so does a job that fails, and the next one that finds its state file" {
+    new_project 1
+    start_job run --test 'touch step.log; while [ ! -e go.log ]; do sleep 0.05; done; exit 3'
+    await 20 test -e step.log
+    api POST /revokeLease '{"stackName": "test-1"}'
+    touch go.log
+    end_job
+    [ "$status" = 3 ]
+    contains "no longer ours"
+    lacks "is released"
+    "$ci_stack" request
+    api POST /revokeLease '{"stackName": "test-1"}'
+    jq '.owner = {pid: "4194304", host: $host, start: "1"}' --arg host "$(uname -n)" .ci-stack-state.json >new.log
+    mv new.log .ci-stack-state.json
+    run "$ci_stack" run --test true
+    [ "$status" = 0 ]
+    contains "no longer ours"
+    [ "$(grep -c 'is released' <<<"$output")" = 1 ] # its own
+}
+
 @test "a lease that is revoked while the last step runs is no success" {
     new_project 1
     start_job run --test 'touch step.log; while [ ! -e go.log ]; do sleep 0.05; done'
