@@ -308,11 +308,29 @@ setup() { new_app; }
     ORCHESTRATOR_KEY=$(printf 'f%.0s' {1..64}) run "$ci_stack" run --test true
     [ "$status" = 77 ]
     contains "HTTP 401 unauthorized: Header X-API-Key is missing or names no key"
-    ORCHESTRATOR_CACERT='' run "$ci_stack" run --test true
+    ORCHESTRATOR_CACERT='' run "$ci_stack" run --wait 1s --test true
     [ "$status" = 75 ]
-    contains certificate
-    ORCHESTRATOR_URL=https://127.0.0.1:1 run "$ci_stack" run --wait 2s --test true
+    contains "SSL certificate problem"
+    contains "(is --cacert right?)"
+    ORCHESTRATOR_URL=https://127.0.0.1:1 run "$ci_stack" run --wait 1s --test true
     [ "$status" = 75 ]
+    contains "curl: (7) "
+    contains "(is the port right, and does the service run?)"
+    ORCHESTRATOR_URL=https://stacks.invalid run "$ci_stack" run --wait 1s --test true
+    [ "$status" = 75 ]
+    contains "curl: (6) Could not resolve host: stacks.invalid"
+    # A port of another program, with and without TLS. No service heard of a request, so there is none to drop.
+    "$BATS_TEST_DIRNAME/../doubles/cloudformation.py" none port.log calls.log 3>&- 2>/dev/null &
+    other=$!
+    await 20 test -s port.log
+    ORCHESTRATOR_URL=https://127.0.0.1:$(<port.log) run "$ci_stack" run --wait 1s --test true
+    [ "$status" = 75 ]
+    contains "(does that port speak https?)"
+    [ "$(jq -r .phase .ci-stack-state.json)" = released ]
+    ORCHESTRATOR_URL=http://127.0.0.1:$(<port.log) run "$ci_stack" run --wait 1s --test true
+    kill "$other"
+    [ "$status" = 75 ]
+    contains "(is that the address of the service?)"
     run "$ci_stack" destroy --destroy true test-1
     [ "$status" = 77 ]
     contains forbidden

@@ -64,6 +64,31 @@ setup()
     near "$(backoff 0 15)" 15
 }
 
+@test "where the service can't be reached: a line a minute; a wrong address ends it after a minute, unless the service was heard" {
+    # Time passes by pauses alone.
+    now() { :; }
+    pause() { now_s=$((now_s + ${1%.*} + 1)); }
+    new_request() { :; }
+    state_set() { :; }
+    ask_for_stack() { http_status=000 error_code=; return 1; }
+    ask() { exec 3>&1; request_stack test; }
+    wait_s=1800 poll_s=50
+    for curl_status in 6 7 35 60; do
+        echo "curl: ($curl_status) in curl's words" >"$answer.error"
+        heard='' run -75 ask
+        contains "requestStack: curl: ($curl_status) in curl's words; trying again for 30m00s"
+        contains "in curl's words ("
+        lacks "did not answer within"
+        [ "${#lines[@]}" -le 4 ]
+        heard=yes run -75 ask
+        contains "did not answer within 30m00s"
+        [ "${#lines[@]}" -ge 20 ] && [ "${#lines[@]}" -le 42 ]
+    done
+    curl_status=28 heard='' run -75 ask # slow, or cut off: that may pass
+    contains "did not answer within 30m00s"
+    [ "${#lines[@]}" -ge 20 ]
+}
+
 @test "an outcome says what may have been deployed" {
     said() # DEPLOY MARKED CHANGED JOB_STATUS [FAILED_STEP]
     {

@@ -128,6 +128,7 @@ cancel_in() # STEP SIGNAL STATUS OUTCOME
     "$ROOT/scripts/local" kill nginx --var "$VAR" 3>&-
     end_job
     [ "$status" = 76 ]
+    contains "the lease of test-1 could not be renewed: curl: (7)"
     contains "not renewed in time"
     gone "$(step_pid)"
     ended_within 8 "$begun" # renewed at most once after `begun`
