@@ -93,6 +93,9 @@ void api_body_request(struct fields *fields, const struct call *call, struct com
     request->wont_resume = !resume;
     fields_word(fields, "purpose", words_find_purpose, &purpose);
     request->purpose = (enum purpose)purpose;
+    fields_text(fields, "stackName", FIELD_NAME_MAX, &command->stack_name);
+    if (command->stack_name && purpose == PURPOSE_REFRESH)
+        fields_fail(fields, "stackName", "is not for a refresh, which gets what needs it most");
 }
 
 /* Leases */

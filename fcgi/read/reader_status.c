@@ -21,6 +21,7 @@ enum status_set {
 struct status_page {
     struct page page;
     int open_set;      /* the set whose JSON array is open; -1: none */
+    double hold_s;     /* how long a lease lasts */
     double turn_s;     /* how long one place in the queue takes */
     uint32_t position; /* in the queue, of the latest row */
     struct figures figures;
@@ -125,7 +126,8 @@ static void add_estimate_sql(struct buf *sql, const char *project)
                   " GREATEST((SELECT COUNT(*) FROM stack WHERE (state = 'available'"
                   " OR (state = 'leased' AND next_state IS NULL)) AND project_id = ");
     reader_add_project(sql, project);
-    buf_puts(sql, "), 1) AS SIGNED) FROM project p LEFT JOIN (SELECT project_id,"
+    buf_puts(sql, "), 1) AS SIGNED), CAST(COALESCE(AVG(latest.hold), MAX(p.lease_s) * 1000000)"
+                  " AS SIGNED) FROM project p LEFT JOIN (SELECT project_id,"
                   " TIMESTAMPDIFF(MICROSECOND, granted_at, ended_at) AS hold FROM history"
                   " WHERE granted_at IS NOT NULL AND project_id = ");
     reader_add_project(sql, project);
@@ -147,6 +149,7 @@ static const struct member queued[] = {
     {"keyName", MEMBER_TEXT, "key_name"},
     {"priority", MEMBER_NUMBER, "priority"},
     {"purpose", MEMBER_TEXT, "purpose"},
+    {"stackName", MEMBER_STACK_NAME, "wanted_stack_no"},
     {"askedAt", MEMBER_TIME, "asked_at"},
     {"waitedSeconds", MEMBER_SECONDS, "TIMESTAMPDIFF(MICROSECOND, asked_at, UTC_TIMESTAMP(6))"},
     {"connected", MEMBER_BOOL, "instance_id IS NOT NULL"},
@@ -158,7 +161,8 @@ static void add_queue_sql(struct buf *sql, const char *project)
 {
     buf_puts(sql, ";");
     member_select(sql, queued);
-    buf_puts(sql, " FROM lease WHERE state = 'waiting' AND project_id = ");
+    buf_puts(sql,
+             ", wanted_stack_no IS NOT NULL FROM lease WHERE state = 'waiting' AND project_id = ");
     reader_add_project(sql, project);
     buf_puts(sql, " ORDER BY priority + TIMESTAMPDIFF(MINUTE, asked_at, UTC_TIMESTAMP(6)) DESC,"
                   " lease_no");
@@ -201,6 +205,20 @@ static void open_arrays(struct status_page *status, int set)
     }
 }
 
+static void put_waiting(struct status_page *status, const struct database_row *row)
+{
+    struct page *page = &status->page;
+    bool wants_one = database_row_int(row, row->count - 1, 0);
+
+    status->position++;
+    json_open_object(page->json, NULL);
+    json_put_integer(page->json, "position", status->position);
+    member_put(page->json, queued, row, page->prefix);
+    json_put_number(page->json, "estimatedWaitSeconds",
+                    wants_one ? status->hold_s : status->turn_s * status->position, 0);
+    json_close_object(page->json);
+}
+
 static void visit(void *context, const struct database_row *row)
 {
     struct status_page *status = context;
@@ -221,14 +239,10 @@ static void visit(void *context, const struct database_row *row)
         break;
     case SET_ESTIMATE:
         status->turn_s = (double)database_row_int(row, 0, 0) / (double)TIMES_SECOND;
+        status->hold_s = (double)database_row_int(row, 1, 0) / (double)TIMES_SECOND;
         break;
     case SET_QUEUE:
-        status->position++;
-        json_open_object(page->json, NULL);
-        json_put_integer(page->json, "position", status->position);
-        member_put(page->json, queued, row, page->prefix);
-        json_put_number(page->json, "estimatedWaitSeconds", status->turn_s * status->position, 0);
-        json_close_object(page->json);
+        put_waiting(status, row);
         break;
     case SET_ENDED:
         count_ended(&status->figures, row);

@@ -56,10 +56,19 @@ void clerk_run(const struct clerk *clerk, struct pool *pool, struct command *com
 
 /* What is due */
 
+/* The stack that it waits for was deleted. */
+static void end_in_vain(struct pool *pool, struct lease *lease)
+{
+    lease->stack_gone = true;
+    pool_end_lease(pool, lease, LEASE_CANCELLED, OUTCOME_NONE);
+}
+
 static void end_due_lease(const struct clerk *clerk, struct pool *pool, struct lease *lease)
 {
     if (lease->state == LEASE_ACTIVE)
         pool_end_lease(pool, lease, LEASE_EXPIRED, OUTCOME_NONE);
+    else if (pool_wants_in_vain(pool, lease))
+        end_in_vain(pool, lease);
     else if (lease->instance == 0)
         pool_end_lease(pool, lease, lease->timed_out ? LEASE_TIMED_OUT : LEASE_ABANDONED,
                        OUTCOME_NONE);
@@ -68,14 +77,12 @@ static void end_due_lease(const struct clerk *clerk, struct pool *pool, struct l
     /* Our own waits may still be granted; clerk_end_waits() ends them. */
 }
 
-void clerk_settle_due(const struct clerk *clerk, struct pool *pool)
+static void end_due_leases(const struct clerk *clerk, struct pool *pool)
 {
     struct lease **due;
     struct lease *lease;
     size_t count = 0;
 
-    if (pool->deadline > pool->now)
-        return;
     due = mem_alloc((pool->leases.count + 1) * sizeof(struct lease *));
     for (size_t at = 0; (lease = map_next(&pool->leases, &at));)
         if (clerk_due_at(clerk, pool, lease) <= pool->now)
@@ -83,6 +90,15 @@ void clerk_settle_due(const struct clerk *clerk, struct pool *pool)
     for (size_t i = 0; i < count; i++)
         end_due_lease(clerk, pool, due[i]);
     free(due);
+}
+
+void clerk_settle_due(const struct clerk *clerk, struct pool *pool)
+{
+    if (pool->deadline > pool->now)
+        return;
+    end_due_leases(clerk, pool);
+    if (pool->wanting_count > 0) /* a stack that others want may have been deleted just now */
+        end_due_leases(clerk, pool);
     for (size_t i = 1; i < pool->stacks_size; i++) {
         struct stack *stack = pool->stacks[i];
         if (stack && stack->state == STACK_HELD && stack->held_until <= pool->now)
@@ -165,7 +181,8 @@ void clerk_grant_refresh(const struct clerk *clerk, struct pool *pool, struct co
 static void end_wait(const struct clerk *clerk, struct pool *pool, struct lease *lease)
 {
     lease->position = pool_position(pool, lease);
-    lease->estimate_s = pool_estimate_s(pool, lease->position);
+    lease->estimate_s =
+        lease->wanted_stack ? pool_estimate_one_s(pool) : pool_estimate_s(pool, lease->position);
     clerk_request_disconnect(clerk, pool, lease, true);
 }
 

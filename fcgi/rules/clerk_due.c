@@ -41,8 +41,12 @@ static int64_t place_end(const struct clerk *clerk, const struct lease *lease)
 
 int64_t clerk_due_at(const struct clerk *clerk, const struct pool *pool, const struct lease *lease)
 {
+    bool is_ours = lease->instance == 0 || lease->instance == clerk->instance;
+
     if (lease->state == LEASE_ACTIVE)
         return lease_end(clerk, lease);
+    if (is_ours && pool_wants_in_vain(pool, lease))
+        return pool->now;
     if (lease->instance == 0)
         return place_end(clerk, lease);
     if (lease->instance == clerk->instance)

@@ -13,6 +13,15 @@ static uint32_t least(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+/* The number of the stack that it names; 0: none. */
+static uint32_t wanted_stack(const struct pool *pool, const struct command *command)
+{
+    const struct stack *stack =
+        command->stack_name ? pool_stack_named(pool, command->stack_name) : NULL;
+
+    return stack ? stack->number : 0;
+}
+
 struct lease *clerk_request_enqueue(const struct clerk *clerk, struct pool *pool,
                                     struct command *command)
 {
@@ -31,6 +40,7 @@ struct lease *clerk_request_enqueue(const struct clerk *clerk, struct pool *pool
     lease->priority = request->priority;
     lease->lease_s = least(lease_s, pool->max_lease_s);
     lease->wont_resume = request->wont_resume;
+    lease->wanted_stack = wanted_stack(pool, command);
     lease->instance = clerk->instance;
     clerk_call_wait(pool, lease, request);
     lease->asker = command;
@@ -51,14 +61,20 @@ static void supersede_older(struct pool *pool, const struct lease *newer)
 }
 
 /* The field in which a repeated request differs from what it said before; NULL: none. */
-static const char *mismatch(const struct lease *lease, const struct command_request *request)
+static const char *mismatch(const struct pool *pool, const struct lease *lease,
+                            const struct command *command)
 {
+    const struct command_request *request = &command->as.request;
+    uint32_t wanted = wanted_stack(pool, command);
+
     if (strcmp(lease->branch, request->branch) != 0)
         return "branch";
     if (!text_same(lease->commit, request->commit))
         return "commit";
     if (!manifest_equal(lease->units, request->units))
         return "units";
+    if (lease->wanted_stack != wanted || (command->stack_name && !wanted))
+        return "stackName";
     return lease->purpose == request->purpose ? NULL : "purpose";
 }
 
@@ -75,7 +91,7 @@ static void note_ended(const struct lease *lease, struct past_request *past)
 static void repeat_request(const struct clerk *clerk, struct pool *pool, struct lease *lease,
                            struct command *command)
 {
-    const char *field = mismatch(lease, &command->as.request);
+    const char *field = mismatch(pool, lease, command);
 
     command->result.lease = lease;
     if (field) {
@@ -118,6 +134,8 @@ void clerk_request(const struct clerk *clerk, struct pool *pool, struct command 
         repeat_request(clerk, pool, lease, command);
     } else if (!may_ask_again(&command->past)) {
         command->result.code = RESULT_REQUEST_ENDED;
+    } else if (command->stack_name && !wanted_stack(pool, command)) {
+        command->result.code = RESULT_NO_STACK;
     } else if (request->purpose == PURPOSE_REFRESH) {
         command->result.code = RESULT_NOT_NOW; /* until clerk_grant_refresh() */
     } else {

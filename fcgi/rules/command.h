@@ -189,7 +189,7 @@ struct command {
     char *project;
     char *key_name;
     bool by_admin;
-    char *stack_name; /* verbs on one stack */
+    char *stack_name; /* verbs on one stack; of a request: it wants that one */
     char *reason;     /* of administrators, and of a release */
     bool has_lease_id;
     uint8_t lease_id[LEASE_ID_SIZE];

@@ -17,9 +17,14 @@ struct choice {
 
 /* The line */
 
-static bool stands_in_line(const struct lease *lease)
+static bool is_there(const struct lease *lease)
 {
     return lease->instance != 0 && !lease->reserved;
+}
+
+static bool stands_in_line(const struct lease *lease)
+{
+    return is_there(lease) && !lease->wanted_stack;
 }
 
 static bool stands_before(const struct pool *pool, const struct lease *a, const struct lease *b)
@@ -159,14 +164,20 @@ static size_t choose_request(const struct pool *pool, struct lease *const window
 
 /* Holds */
 
-/* The first request in the line that the branch's held stack is for. */
-static struct lease *find_resuming(const struct pool *pool, const char *branch)
+static bool may_resume(const struct lease *lease, const struct stack *stack)
+{
+    return is_there(lease) && !lease->wont_resume && strcmp(lease->branch, stack->branch) == 0 &&
+           (!lease->wanted_stack || lease->wanted_stack == stack->number);
+}
+
+/* The first request that the held stack is for. */
+static struct lease *find_resuming(const struct pool *pool, const struct stack *stack)
 {
     struct lease *first = NULL;
 
     for (size_t i = 0; i < PRIORITY_COUNT; i++) {
         struct lease *at = pool->queue_first[i];
-        while (at && (!stands_in_line(at) || at->wont_resume || strcmp(at->branch, branch) != 0))
+        while (at && !may_resume(at, stack))
             at = at->next;
         if (at && (!first || stands_before(pool, at, first)))
             first = at;
@@ -181,12 +192,39 @@ static bool find_resumed(const struct pool *pool, struct match *match)
         if (!at || at->state != STACK_HELD || !at->held_by_job || at->reserved || !at->branch)
             continue;
         match->stack = at;
-        match->lease = find_resuming(pool, at->branch);
+        match->lease = find_resuming(pool, at);
         if (match->lease)
             return true;
     }
     match->stack = NULL;
     return false;
+}
+
+/* One particular stack */
+
+/* NULL: it can't be lent now. */
+static struct stack *wanted_stack(const struct pool *pool, const struct lease *lease)
+{
+    struct stack *stack = pool_stack(pool, lease->wanted_stack);
+
+    return stack && stack->state == STACK_AVAILABLE && is_free(pool, stack) ? stack : NULL;
+}
+
+/* The first of those whose stack can be lent, unless `first` of the line stands before it. */
+static bool find_wanting(const struct pool *pool, const struct lease *first, struct match *match)
+{
+    struct lease *found = NULL;
+
+    for (size_t i = 0; i < PRIORITY_COUNT && pool->wanting_count > 0; i++)
+        for (struct lease *at = pool->queue_first[i]; at; at = at->next)
+            if (at->wanted_stack && is_there(at) && wanted_stack(pool, at) &&
+                (!found || stands_before(pool, at, found)))
+                found = at;
+    if (!found || (first && stands_before(pool, first, found)))
+        return false;
+    match->lease = found;
+    match->stack = wanted_stack(pool, found);
+    return true;
 }
 
 bool match_next(const struct pool *pool, struct match *match)
@@ -197,7 +235,7 @@ bool match_next(const struct pool *pool, struct match *match)
     struct choice choice;
 
     *match = (struct match){0};
-    if (find_resumed(pool, match))
+    if (find_resumed(pool, match) || find_wanting(pool, count ? window[0] : NULL, match))
         return true;
     if (count == 0 || stacks == 0)
         return false;

@@ -13,6 +13,9 @@
  * passed over more than MATCH_PASSES times.
  * 4. A stack that a job holds is its branch's: before all this, the first request of that branch
  *    gets it, unless it doesn't want it.
+ * 5. A request for one particular stack stands beside the line, so it holds nobody up. It gets that
+ *    stack once it is idle and nobody of the line stands before the request. As ranks rise, nobody
+ *    who comes later passes it for ever.
  */
 #ifndef MATCH_H
 #define MATCH_H

@@ -105,12 +105,13 @@ struct lease {
     int64_t granted_at;             /* 0: never */
     int64_t renewed_at;             /* when its end was last set, as far as this instance knows */
     int64_t expires_at;
-    int64_t deployed_at; /* 0: never */
-    bool is_marked;      /* its latest mark was setLastDeployedCommit: its deploy is over */
-    bool is_whole;       /* and said that all of its units run */
-    bool is_cut_off;     /* it ends in the middle of its deploy */
-    bool has_failed;     /* it ends with a failed deploy, whatever its outcome */
-    bool wont_resume;    /* it doesn't want what its branch holds */
+    int64_t deployed_at;   /* 0: never */
+    bool is_marked;        /* its latest mark was setLastDeployedCommit: its deploy is over */
+    bool is_whole;         /* and said that all of its units run */
+    bool is_cut_off;       /* it ends in the middle of its deploy */
+    bool has_failed;       /* it ends with a failed deploy, whatever its outcome */
+    bool wont_resume;      /* it doesn't want what its branch holds */
+    uint32_t wanted_stack; /* it waits for that one; 0: for any */
     int64_t ended_at;
 
     char *previous_branch; /* the stack's before the grant; NULL: none, or not remembered */
@@ -118,7 +119,8 @@ struct lease {
     bool dirty;
     bool just_granted;           /* in this batch */
     bool reserved;               /* during one match: another instance will grant it */
-    bool queue_full;             /* it ended because the queue had no room */
+    bool queue_full;             /* it ended because the queue had no room, */
+    bool stack_gone;             /* or because the stack that it wanted was deleted */
     const struct command *asker; /* request of this batch that waits for it */
     uint32_t position;           /* in the queue, when its wait ended; from 1 */
     int64_t estimate_s;
@@ -171,7 +173,8 @@ struct pool {
     struct lease *queue_first[PRIORITY_COUNT];
     struct lease *queue_last[PRIORITY_COUNT];
     uint32_t waiting_count;
-    struct map manifests; /* by hash */
+    uint32_t wanting_count; /* of them those that want one particular stack */
+    struct map manifests;   /* by hash */
 
     int64_t now;      /* the database's clock in this batch */
     int64_t deadline; /* nothing is due before it */
@@ -220,6 +223,8 @@ struct reach *pool_reach(const struct pool *pool, struct manifest *units, const 
 
 /* The one place where stacks change their state: keeps the idle list and the counts right. */
 void pool_move_stack(struct pool *pool, struct stack *stack, enum stack_state state);
+/* Whether the stack that the request wants, if it wants a particular one, is there no more. */
+bool pool_wants_in_vain(const struct pool *pool, const struct lease *lease);
 /* Whether one more job may hold its stack. */
 bool pool_may_hold(const struct pool *pool);
 /* Whether a job's leaseId may end its latest hold. */
@@ -277,6 +282,8 @@ bool pool_is_main(const struct pool *pool, const char *branch);
 uint32_t pool_position(const struct pool *pool, const struct lease *lease);
 /* Seconds until the request at that place gets a stack, by the project's own mean hold. */
 int64_t pool_estimate_s(const struct pool *pool, uint32_t position);
+/* The same of one that wants a particular stack: until that stack's next lease is over. */
+int64_t pool_estimate_one_s(const struct pool *pool);
 /* Priority with one step more for every minute waited. */
 int64_t pool_rank(const struct pool *pool, const struct lease *lease);
 

@@ -30,6 +30,7 @@ static void queue_insert(struct pool *pool, struct lease *lease)
     *(lease->previous ? &lease->previous->next : first) = lease;
     *(lease->next ? &lease->next->previous : last) = lease;
     pool->waiting_count++;
+    pool->wanting_count += lease->wanted_stack != 0;
 }
 
 static void queue_remove(struct pool *pool, struct lease *lease)
@@ -38,6 +39,7 @@ static void queue_remove(struct pool *pool, struct lease *lease)
     *(lease->next ? &lease->next->previous : &pool->queue_last[queue_of(lease)]) = lease->previous;
     lease->previous = lease->next = NULL;
     pool->waiting_count--;
+    pool->wanting_count -= lease->wanted_stack != 0;
 }
 
 struct lease *pool_lease(const struct pool *pool, uint64_t number)
@@ -321,11 +323,20 @@ static uint32_t count_lendable(const struct pool *pool)
     return count;
 }
 
-int64_t pool_estimate_s(const struct pool *pool, uint32_t position)
+static int64_t estimate(const struct pool *pool, uint32_t position, uint32_t stacks)
 {
     double hold_s = pool->mean_hold_s > 0 ? pool->mean_hold_s : pool->lease_s;
-    uint32_t stacks = count_lendable(pool);
     double estimate_s = hold_s * position / (stacks ? stacks : 1);
 
     return estimate_s < 1 ? 1 : (int64_t)(estimate_s + 0.5);
+}
+
+int64_t pool_estimate_s(const struct pool *pool, uint32_t position)
+{
+    return estimate(pool, position, count_lendable(pool));
+}
+
+int64_t pool_estimate_one_s(const struct pool *pool)
+{
+    return estimate(pool, 1, 1);
 }

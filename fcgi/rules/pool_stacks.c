@@ -48,6 +48,11 @@ void pool_touch_stack(struct pool *pool, struct stack *stack, unsigned changes)
     stack->changed |= changes;
 }
 
+bool pool_wants_in_vain(const struct pool *pool, const struct lease *lease)
+{
+    return lease->wanted_stack && !pool_stack(pool, lease->wanted_stack);
+}
+
 const struct manifest *pool_will_run(const struct stack *stack)
 {
     const struct manifest *units = stack->lease ? stack->lease->units : NULL;
@@ -245,8 +250,10 @@ void pool_move_stack(struct pool *pool, struct stack *stack, enum stack_state st
     }
     if (state != STACK_HELD)
         set_job_hold(pool, stack, false);
-    if (state == STACK_DELETED)
+    if (state == STACK_DELETED) {
         pool_note_care(pool, stack);
+        pool_due_at(pool, pool->now); /* for those who wait for this one */
+    }
     if (state == STACK_AVAILABLE || state == STACK_DELETED ||
         (old == STACK_HELD && state == STACK_LEASED)) /* its branch resumes it */
         pool_set_aside(pool, stack, NULL, NULL, 0);

@@ -88,6 +88,7 @@ static const struct column lease_columns[] = {
     LEASE("marked", BOOL, is_marked, LEASE_LIFE),
     LEASE("whole", BOOL, is_whole, LEASE_LIFE),
     LEASE("wont_resume", BOOL, wont_resume, FIXED),
+    LEASE("wanted_stack_no", NUMBER32, wanted_stack, FIXED),
     LEASE("protected", BOOL, is_protected, LEASE_LIFE),
     LEASE("stack_commit", TEXT, stack_commit, LEASE_LIFE),
     LEASE("stack_content", MANIFEST, stack_content, LEASE_LIFE),

@@ -29,9 +29,9 @@ enum result_code render_result_of(const struct lease *lease)
     case LEASE_RELEASED:
     case LEASE_EXPIRED:
     case LEASE_REVOKED:
-        return RESULT_CANCELLED;
+        break;
     }
-    return RESULT_CANCELLED;
+    return lease->stack_gone ? RESULT_NO_STACK : RESULT_CANCELLED;
 }
 
 void render_request(const struct pool *pool, const struct lease *lease, enum result_code code,

@@ -127,12 +127,26 @@ static void put_scarcity(struct json_writer *json, const struct pool *pool)
     json_put_integer(json, "unsettled", unsettled);
 }
 
+static void say_wait_over(const struct pool *pool, const struct lease *lease, char *text,
+                          size_t size)
+{
+    const struct stack *wanted = pool_stack(pool, lease->wanted_stack);
+
+    if (wanted)
+        snprintf(text, size, "Stack %s%u did not become available within the wait: it is %s",
+                 pool->prefix, wanted->number, words_stack_state(wanted->state));
+    else
+        snprintf(text, size, "No stack became available within the wait");
+}
+
 void render_wait_over(const struct pool *pool, const struct lease *lease, struct response *response)
 {
-    struct json_writer *json =
-        response_open_error("noStackAvailable", "No stack became available within the wait");
+    char text[200];
+    struct json_writer *json;
     int64_t retry_s = lease->estimate_s < RETRY_MAX_S ? lease->estimate_s : RETRY_MAX_S;
 
+    say_wait_over(pool, lease, text, sizeof text);
+    json = response_open_error("noStackAvailable", text);
     json_put_integer(json, "position", lease->position);
     json_put_integer(json, "estimatedWaitSeconds", lease->estimate_s);
     json_put_integer(json, "requestNumber", (int64_t)lease->number);

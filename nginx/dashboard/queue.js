@@ -48,6 +48,7 @@ export class QueueRows {
 function notes(request) {
   return [
     request.connected ? null : 'not connected now',
+    request.stackName ? `waits for ${request.stackName}` : null,
     request.priority ? `priority ${request.priority}` : null,
     request.passedOver ? `passed over ${request.passedOver}×` : null,
     request.purpose === 'refresh' ? 'refresh' : null,

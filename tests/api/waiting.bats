@@ -205,6 +205,49 @@ ended_as()
     done
 }
 
+@test "stackName: waits for that one stack, and the queue goes on behind it" {
+    new_project --max-stacks 2
+    take && first=$LEASE
+    take && second=$LEASE
+    ask picky '"stackName":"test-2"'
+    ask any
+    post /releaseStack "{\"stackName\":\"test-1\",\"leaseId\":\"$first\"}"
+    granted any
+    [[ $STACK == test-1 ]]
+    no_answer_yet picky
+    sees /status '[.queue[] | .stackName] == ["test-2"]'
+    ask other
+    post /releaseStack "{\"stackName\":\"test-2\",\"leaseId\":\"$second\"}"
+    granted picky
+    [[ $STACK == test-2 ]]
+    no_answer_yet other
+    # A repeat of a request that has it gets it again, for another one it is another request.
+    post /requestStack '{"stackName":"test-2","waitSeconds":0,"requestId":"again"}'
+    expect_error 503 noStackAvailable '.error.message | endswith("test-2 did not become available within the wait: it is leased")'
+    post /requestStack '{"stackName":"test-1","waitSeconds":0,"requestId":"again"}'
+    expect_error 422 requestMismatch '.error.field == "stackName"'
+}
+
+@test "stackName of a stack that is not there, or deleted meanwhile: 404; nothing is created" {
+    new_project --max-stacks 3
+    for name in test-1 test-99 other-1 ''; do
+        post /requestStack "{\"stackName\":\"$name\"}"
+        expect_error 404 unknownStack
+    done
+    sees /status '.stacks == []'
+    post /requestStack '{"stackName":"test-1","purpose":"refresh"}'
+    expect_error 400 invalidField '.error.field == "stackName"'
+    take
+    ask picky '"stackName":"test-1"'
+    post /deleteStack '{"stackName":"test-1"}'
+    no_answer_yet picky
+    give
+    answer_of picky
+    expect_error 404 unknownStack
+    sees /status '.queue == [] and .stacks == []'
+    ended_as picky cancelled
+}
+
 @test "supersede ends older waiting requests of the same branch only, and never a lease" {
     new_project --max-stacks 1
     take '{"branch":"topic"}'

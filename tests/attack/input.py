@@ -37,7 +37,7 @@ FIELDS = {
                       "job.user": KEPT, "waitSeconds": REFUSED, "leaseSeconds": REFUSED,
                       "requestId": KEPT,
                       "priority": REFUSED, "supersede": REFUSED, "resume": REFUSED,
-                      "purpose": REFUSED},
+                      "purpose": REFUSED, "stackName": NAMES_NOTHING},
     "/setLastDeployedCommit": {"stackName": NAMES_NOTHING, "lastDeployedCommit": KEPT,
                                "leaseId": NAMES_NOTHING, "content": REFUSED},
     "/markUnits": {"stackName": NAMES_NOTHING, "leaseId": NAMES_NOTHING, "units": REFUSED,

@@ -28,6 +28,7 @@ BAD_BODIES = [
     ("requestStack", '{"purpose": "fun"}', "invalidField", "purpose"),
     ("requestStack", '{"supersede": "yes"}', "invalidField", "supersede"),
     ("requestStack", '{"requestId": ""}', "invalidField", "requestId"),
+    ("requestStack", '{"stackName": "test-1", "purpose": "refresh"}', "invalidField", "stackName"),
     ("requestStack", '{"job": 5}', "invalidField", "job"),
     ("requestStack", '{"branch": "%s"}' % ("x" * 256), "invalidField", "branch"),
     ("requestStack", '[]', "invalidJson", None),
@@ -153,6 +154,8 @@ class Drive:
             body["leaseSeconds"] = rng.choice([300, 86400])
         if rng.random() < 0.04 and not parked:
             body["purpose"] = "refresh"
+        elif rng.random() < 0.1:
+            body["stackName"] = self.stack_name(rng, project)
         command = {"verb": "requestStack", "body": body}
         kind = rng.random()
         if kind < 0.45:
@@ -166,10 +169,10 @@ class Drive:
             known = pool[rng.choice(sorted(pool)[-12:])]
             body["requestId"] = known.request_id
             if rng.random() < 0.85:
-                for field in ("branch", "commit", "units", "purpose"):
+                for field, value in known.contents().items():
                     body.pop(field, None)
-                    if getattr(known, field) is not None:
-                        body[field] = getattr(known, field)
+                    if value is not None:
+                        body[field] = value
         if "requestId" in body:
             command["header"] = rng.choice([None, None, None, "%s", '"%s"'])
         return command

@@ -109,6 +109,7 @@ class Lease:
         self.commit = request.get("commit")
         self.units = request.get("units")
         self.purpose = request.get("purpose", "test")
+        self.stack_name = request.get("stackName")  # the one that it wants
         self.priority = request.get("priority", 0)
         self.ask_order = ask_order
         self.number = None  # once the service has told it
@@ -133,6 +134,11 @@ class Lease:
         self.is_whole = False  # and it said that all of its units run
         self.resume = request.get("resume", True)
         self.stack_content = None  # what the stack ran at the grant
+
+    def contents(self):
+        """What a repeat must say again, in the order in which it is compared."""
+        return {"branch": self.branch, "commit": self.commit, "units": self.units,
+                "stackName": self.stack_name, "purpose": self.purpose}
 
 
 def difference(units, content):
@@ -218,6 +224,9 @@ class Model:
     def delete(self, stack):
         self.fences[stack.number] = stack.fence
         del self.stacks[stack.number]
+        for request in [r for r in self.queue if r.stack_name == self.name(stack)]:
+            self.tell(request, Answer(404, "unknownStack"))
+            self.leave_queue(request, "cancelled")
 
     def tell(self, request, answer):
         """Answers whoever waits for the request."""
@@ -246,6 +255,8 @@ class Model:
         if past and past.state not in ("timedOut", "abandoned"):
             return Answer(409, "requestEnded", state=past.state, outcome=past.outcome,
                           endedAt=A_TIME)
+        if "stackName" in body and not self.find(body["stackName"]):
+            return Answer(404, "unknownStack")
         if body.get("purpose") == "refresh":
             return self.refresh(body)
         request = self.ask(body)
@@ -269,9 +280,9 @@ class Model:
         return request
 
     def repeat(self, known, body, connection):
-        new = Lease(body, 0)
-        for field in ("branch", "commit", "units", "purpose"):
-            if getattr(new, field) != getattr(known, field):
+        new = Lease(body, 0).contents()
+        for field, value in known.contents().items():
+            if new[field] != value:
                 return Answer(422, "requestMismatch", field=field)
         if known.state == "active":
             return self.granted(known)
@@ -284,7 +295,7 @@ class Model:
         """Of the soundest idle stacks the one furthest from the request's units that no job had lately; on a
         tie the one idle longest."""
         available = self.available()
-        if len(available) < 2 or any(r.connection for r in self.queue):
+        if len(available) < 2 or any(r.connection and not r.stack_name for r in self.queue):
             return Answer(503, "notNow", fresh=False)
         branch, units = body.get("branch") or "main", body.get("units")
         fresh = units is not None and [distance(units, s.content) for s in available].count(0)
@@ -360,7 +371,9 @@ class Model:
     def grant(self):
         while True:
             self.resume_holds()
-            line = [r for r in self.ranked() if r.connection][:WINDOW]
+            if self.grant_wanted():
+                continue
+            line = [r for r in self.ranked() if r.connection and not r.stack_name][:WINDOW]
             available = self.available()
             number = self.free_number()
             if not line or (not available and number is None):
@@ -376,6 +389,18 @@ class Model:
                 best = None
             self.grant_to(request, best or self.create(number), best is None)
 
+    def grant_wanted(self):
+        """Those who want one particular stack hold nobody up, and get it if it is idle and nobody of the
+        others stands before them."""
+        for request in [r for r in self.ranked() if r.connection]:
+            if not request.stack_name:
+                return False
+            stack = self.find(request.stack_name)
+            if stack.state == "available":
+                self.grant_to(request, stack, False)
+                return True
+        return False
+
     def grant_to(self, request, stack, is_new):
         self.queue.remove(request)
         self.activate(request, stack, is_new)
@@ -385,7 +410,8 @@ class Model:
         """A stack that a job held is its branch's: the branch's next request gets it at once."""
         for request in [r for r in self.ranked() if r.connection and r.resume]:
             held = [s for _, s in sorted(self.stacks.items())
-                    if s.state == "held" and s.is_job_hold and s.branch == request.branch]
+                    if s.state == "held" and s.is_job_hold and s.branch == request.branch
+                    and request.stack_name in (None, self.name(s))]
             if held:
                 self.grant_to(request, held[0], False)
 
@@ -779,5 +805,6 @@ class Model:
 
     def status_queue(self):
         return [{"requestNumber": r.number, "position": i, "connected": bool(r.connection),
-                 "passedOver": r.passed_over, "branch": r.branch, "priority": r.priority}
+                 "passedOver": r.passed_over, "branch": r.branch, "priority": r.priority,
+                 "stackName": r.stack_name}
                 for i, r in enumerate(self.ranked(), 1)]

@@ -333,6 +333,7 @@ def errors_of_requests(world):
     world.expect("noStackAvailable", "POST", "/requestStack", {"waitSeconds": 0})
     world.expect("noStackAvailable", "POST", "/requestStack", {"waitSeconds": 0, "requestId": request_id})
     world.expect("notNow", "POST", "/requestStack", {"purpose": "refresh"})
+    world.expect("unknownStack", "POST", "/requestStack", {"stackName": "test-99"})
     world.expect("requestMismatch", "POST", "/requestStack", {"commit": "other", "requestId": request_id})
     threads = [world.waiting(requestId=request_id)[0]]
     thread = threading.Thread(target=world.post, args=("/requestStack", {"requestId": request_id}), daemon=True)

@@ -133,6 +133,7 @@ static inline void check_lease(const struct pool *pool, const struct lease *leas
 static inline void check_queue(const struct pool *pool, size_t waiting)
 {
     size_t count = 0;
+    uint32_t wanting = 0;
 
     for (int i = 0; i < PRIORITY_COUNT; i++) {
         const struct lease *before = NULL;
@@ -142,12 +143,14 @@ static inline void check_queue(const struct pool *pool, size_t waiting)
             assert_ptr_equal(at->previous, before);
             assert_true(!before || before->number < at->number);
             assert_ptr_equal(pool_lease(pool, at->number), at);
+            wanting += at->wanted_stack != 0;
             count++;
         }
         assert_ptr_equal(pool->queue_last[i], before);
     }
     assert_int_equal(count, waiting);
     assert_int_equal(pool->waiting_count, waiting);
+    assert_int_equal(pool->wanting_count, wanting);
 }
 
 static inline void check_leases(const struct pool *pool, struct uses *uses)

@@ -105,7 +105,8 @@ static inline void copy_lease(struct pool *pool, struct map *manifests, const st
                            .deployed_at = lease->deployed_at,
                            .is_marked = lease->is_marked,
                            .is_whole = lease->is_whole,
-                           .wont_resume = lease->wont_resume};
+                           .wont_resume = lease->wont_resume,
+                           .wanted_stack = lease->wanted_stack};
     memcpy(copy->lease_id, lease->lease_id, LEASE_ID_SIZE);
     if (lease->stack)
         copy->stack = pool_stack(pool, lease->stack->number);

@@ -169,10 +169,30 @@ struct expected {
     size_t passed;
 };
 
+/* Takes those who want one particular stack out of the line. The first of them whose stack is idle,
+ * if nobody of the others stands before it; NULL: none. */
+static struct lease *first_wanting(const struct pool *pool, struct lease *line[], size_t *count)
+{
+    struct lease *found = NULL;
+    size_t left = 0;
+
+    for (size_t i = 0; i < *count; i++) {
+        const struct stack *wanted = pool_stack(pool, line[i]->wanted_stack);
+        if (!line[i]->wanted_stack)
+            line[left++] = line[i];
+        else if (!found && left == 0 && wanted && wanted->state == STACK_AVAILABLE &&
+                 !wanted->reserved)
+            found = line[i];
+    }
+    *count = left;
+    return found;
+}
+
 static bool expect_next(const struct pool *pool, struct expected *expected)
 {
     struct lease *line[LINE_MOST] = {NULL};
     size_t count = whole_line(pool, line);
+    struct lease *wanting = first_wanting(pool, line, &count);
     size_t window = count < 5 ? count : 5;
     size_t idle = 0;
     bool may_create = pool->stack_count + pool->reserved_new < pool->max_stacks;
@@ -180,6 +200,11 @@ static bool expect_next(const struct pool *pool, struct expected *expected)
 
     for (const struct stack *at = pool->idle_first; at; at = at->idle_next)
         idle += !at->reserved;
+    if (wanting) {
+        *expected =
+            (struct expected){.lease = wanting, .stack = pool_stack(pool, wanting->wanted_stack)};
+        return true;
+    }
     if (count == 0 || (idle == 0 && !may_create))
         return false;
     *expected = (struct expected){.lease = line[0]};
@@ -233,7 +258,9 @@ static struct scene *random_scene(struct chance *chance)
     return scene;
 }
 
-static void add_waiters(struct scene *scene, struct chance *chance, unsigned count)
+/* `wanting` of a hundred want one particular stack. */
+static void add_waiters(struct scene *scene, struct chance *chance, unsigned count,
+                        unsigned wanting)
 {
     static const char *const branches[] = {"main", "feature", "fix"};
     static const uint64_t holders[] = {US, US, US, US, OTHER, 0};
@@ -250,6 +277,8 @@ static void add_waiters(struct scene *scene, struct chance *chance, unsigned cou
         lease->wait_until = TIMES_NEVER;
         if (chance_percent(chance, 40))
             lease->priority = PRIORITY_MIN + (int)chance_below(chance, PRIORITY_COUNT);
+        if (chance_percent(chance, wanting))
+            lease->wanted_stack = 1 + chance_below(chance, pool->max_stacks);
         lease->passed_over = chance_percent(chance, 70) ? 0 : chance_below(chance, 6);
         pool_enqueue(pool, lease, needs);
         manifest_unref(needs);
@@ -261,6 +290,7 @@ static void check_next(const struct pool *pool, bool found, const struct match *
 {
     struct expected expected = {.passed = 0};
     struct lease *line[LINE_MOST] = {NULL};
+    size_t count;
 
     assert_int_equal(found, expect_next(pool, &expected));
     if (!found)
@@ -268,7 +298,8 @@ static void check_next(const struct pool *pool, bool found, const struct match *
     assert_ptr_equal(match->lease, expected.lease);
     assert_ptr_equal(match->stack, expected.stack);
     assert_int_equal(match->passed_count, expected.passed);
-    whole_line(pool, line);
+    count = whole_line(pool, line);
+    first_wanting(pool, line, &count);
     for (size_t i = 0; i < match->passed_count; i++) {
         assert_ptr_equal(match->passed[i], line[i]);
         assert_true(line[i]->passed_over < 5);
@@ -309,7 +340,7 @@ static void test_random_pools(void **state)
         struct match match;
         bool found;
 
-        add_waiters(scene, &chance, chance_below(&chance, 12));
+        add_waiters(scene, &chance, chance_below(&chance, 12), 30);
         do {
             found = match_next(scene->pool, &match);
             check_next(scene->pool, found, &match);
@@ -338,7 +369,7 @@ static void test_nobody_is_passed_over_more_than_5_times(void **state)
 
             for (unsigned n = chance_below(&chance, 3); n > 0; n--) {
                 if (scene->pool->waiting_count < 30)
-                    add_waiters(scene, &chance, 1);
+                    add_waiters(scene, &chance, 1, 0);
             }
             for (size_t at = 0; (lease = map_next(&scene->pool->leases, &at)) != NULL;)
                 if (lease->state == LEASE_WAITING)
@@ -368,6 +399,23 @@ static void test_nobody_is_passed_over_more_than_5_times(void **state)
 }
 
 /* By example */
+
+static struct command *ask_for_branch(const char *branch, const char *stack_name)
+{
+    struct command *command = ask(branch, NULL, NULL);
+
+    command->stack_name = mem_strdup(stack_name);
+    return command;
+}
+
+static struct command *ask_for(const char *stack_name, const char *request_id)
+{
+    struct command *command = ask("main", request_id, NULL);
+
+    command->stack_name = mem_strdup(stack_name);
+    command->as.request.wait_s = 3600;
+    return command;
+}
 
 /* Stacks 1, 2, … that ran those units, given back in that order, a minute apart. */
 static struct scene *scene_with(const char *const contents[], size_t count)
@@ -587,6 +635,96 @@ static void test_who_is_not_connected_is_passed_over_without_counting(void **sta
     scene_free(scene);
 }
 
+static void test_one_particular_stack(void **state)
+{
+    struct scene *scene = scene_new(2);
+    struct told wanting;
+    struct told any;
+
+    (void)state;
+    assert_int_equal(scene_run(scene, ask_for("test-1", NULL)).result, RESULT_NO_STACK);
+    scene_run(scene, ask("main", NULL, NULL));
+    scene_run(scene, ask("main", NULL, NULL));
+    wanting = scene_run(scene, ask_for("test-2", NULL));
+    any = scene_run(scene, ask("main", NULL, NULL));
+    scene_run(scene, give_back("test-1", NULL, OUTCOME_NONE)); /* the queue goes on behind it */
+    assert_int_equal(lease_of(scene, &any)->stack->number, 1);
+    assert_int_equal(lease_of(scene, &any)->passed_over, 0);
+    assert_int_equal(lease_of(scene, &wanting)->state, LEASE_WAITING);
+    any = scene_run(scene, ask("main", NULL, NULL));
+    scene_run(scene, give_back("test-2", NULL, OUTCOME_NONE)); /* the other came later */
+    assert_int_equal(lease_of(scene, &wanting)->stack->number, 2);
+    assert_int_equal(lease_of(scene, &any)->state, LEASE_WAITING);
+    scene_free(scene);
+}
+
+/* A queue that never ends doesn't keep it from its stack, nor does it keep the queue. */
+static void test_one_particular_stack_in_a_long_queue(void **state)
+{
+    struct scene *scene = scene_new(1);
+    struct told wanting;
+    unsigned served = 0;
+
+    (void)state;
+    scene_run(scene, ask("main", NULL, NULL));
+    wanting = scene_run(scene, ask_for("test-1", "low"));
+    while (lease_of(scene, &wanting)->state == LEASE_WAITING) {
+        struct command *command = ask("main", NULL, NULL);
+        command->as.request.priority = 5;
+        command->as.request.wait_s = 3600;
+        scene_run(scene, command);
+        scene_pass(scene, 30);
+        scene_run(scene, give_back("test-1", NULL, OUTCOME_NOT_DEPLOYED));
+        served++;
+        assert_true(served < 20);
+    }
+    assert_true(served > 5); /* those of a higher rank came first */
+    scene_free(scene);
+}
+
+static void test_who_waits_for_a_stack_that_is_deleted(void **state)
+{
+    struct scene *scene = scene_new(2);
+    struct told waiting[2];
+
+    (void)state;
+    scene_run(scene, ask("main", NULL, NULL));
+    scene_run(scene, ask("main", NULL, NULL));
+    waiting[0] = scene_run(scene, ask_for("test-2", NULL));
+    waiting[1] = scene_run(scene, ask_for("test-2", "r1"));
+    scene_run(scene, about(VERB_HANG_UP, &waiting[1]));
+    scene_run(scene, on(VERB_DELETE_STACK, "test-2", NULL));
+    assert_non_null(lease_of(scene, &waiting[0])); /* until its job gives it back */
+    scene_run(scene, give_back("test-2", NULL, OUTCOME_NONE));
+    assert_null(lease_of(scene, &waiting[0]));
+    assert_null(lease_of(scene, &waiting[1]));
+    scene_run(scene, on(VERB_DELETE_STACK, "test-1", NULL));
+    scene_add(scene, ask_for("test-1", NULL));
+    scene_add(scene, give_back("test-1", NULL, OUTCOME_NONE)); /* in one batch */
+    scene_finish(scene);
+    assert_int_equal(scene->told[0].result, RESULT_NO_STACK);
+    scene_free(scene);
+}
+
+static void test_a_held_stack_that_another_stack_is_wanted_for(void **state)
+{
+    struct scene *scene = scene_new(2);
+    struct told told = scene_run(scene, ask("fix", NULL, NULL));
+    struct told other = scene_run(scene, ask("main", NULL, NULL));
+
+    (void)state;
+    scene_run(scene, give_back("test-1", &told, OUTCOME_HOLD));
+    told = scene_run(scene, ask_for_branch("fix", "test-2"));
+    assert_int_equal(told.result, RESULT_WAITING); /* test-1 is its branch's, but not wanted */
+    scene_run(scene, give_back("test-2", &other, OUTCOME_NONE));
+    assert_int_equal(lease_of(scene, &told)->stack->number, 2);
+    told = scene_run(scene, ask_for_branch("main", "test-1"));
+    assert_int_equal(told.result, RESULT_WAITING); /* held for another branch */
+    told = scene_run(scene, ask_for_branch("fix", "test-1"));
+    assert_int_equal(told.result, RESULT_GRANTED);
+    scene_free(scene);
+}
+
 static struct told ask_for_other(struct scene *scene)
 {
     uint64_t living = US;
@@ -728,6 +866,10 @@ UNIT_MAIN(cmocka_unit_test(test_fewest_units_differ),
           cmocka_unit_test(test_only_the_first_five_are_looked_at),
           cmocka_unit_test(test_priority_and_aging),
           cmocka_unit_test(test_who_is_not_connected_is_passed_over_without_counting),
+          cmocka_unit_test(test_one_particular_stack),
+          cmocka_unit_test(test_one_particular_stack_in_a_long_queue),
+          cmocka_unit_test(test_who_waits_for_a_stack_that_is_deleted),
+          cmocka_unit_test(test_a_held_stack_that_another_stack_is_wanted_for),
           cmocka_unit_test(test_living_instances_reserve),
           cmocka_unit_test(test_new_stacks_are_reserved_too), cmocka_unit_test(test_refresh),
           cmocka_unit_test(test_refresh_takes_only_what_no_job_had_lately),

@@ -132,6 +132,11 @@ static struct command *any_request(struct walk *walk)
     request->priority = maybe(walk, 60) ? 0 : PRIORITY_MIN + (int)below(walk, PRIORITY_COUNT);
     request->supersede = maybe(walk, 5);
     request->wont_resume = maybe(walk, 20);
+    if (chance_percent(&of_id, 15)) {
+        char name[32];
+        snprintf(name, sizeof name, "test-%u", 1 + chance_below(&of_id, 7));
+        command->stack_name = mem_strdup(name);
+    }
     request->purpose = chance_percent(&of_id, 8) ? PURPOSE_REFRESH : PURPOSE_TEST;
     if (request->supersede)
         walk->causes.superseded = true;
@@ -363,7 +368,7 @@ static void check_ended(const struct walk *walk, const struct lease *lease)
                     (memo && (memo->due <= now || is_dead(walk, memo->instance))));
         break;
     case LEASE_CANCELLED:
-        assert_true(causes->cancelled && (!was_active || causes->hung_up));
+        assert_true((causes->cancelled || lease->stack_gone) && (!was_active || causes->hung_up));
         break;
     case LEASE_SUPERSEDED:
         assert_true(causes->superseded && (!was_active || causes->hung_up));
@@ -396,6 +401,23 @@ static void check_told(const struct walk *walk, const struct command *command,
         assert_true(told->position > 0 && command->result.lease->estimate_s > 0);
 }
 
+static bool is_lendable(const struct pool *pool, uint32_t number)
+{
+    const struct stack *stack = pool_stack(pool, number);
+
+    assert_non_null(stack); /* nobody waits for what is not there */
+    return stack->state == STACK_AVAILABLE && !pool_is_resting(pool, stack);
+}
+
+static bool theirs_may_take(const struct pool *pool)
+{
+    for (int i = 0; i < PRIORITY_COUNT; i++)
+        for (const struct lease *at = pool->queue_first[i]; at; at = at->next)
+            if (at->instance == OTHER)
+                return true;
+    return false;
+}
+
 /* No stack stays idle while somebody of ours waits, but for those that rest, and those due to other
  * hosts' callers. */
 static void check_nobody_starves(const struct walk *walk)
@@ -411,7 +433,10 @@ static void check_nobody_starves(const struct walk *walk)
         stacks += pool->max_stacks - pool->stack_count;
     for (int i = 0; i < PRIORITY_COUNT; i++) {
         for (const struct lease *at = pool->queue_first[i]; at; at = at->next) {
-            ours += at->instance == US;
+            if (at->instance == US && at->wanted_stack)
+                assert_true(!is_lendable(pool, at->wanted_stack) || theirs_may_take(pool));
+            else
+                ours += at->instance == US;
             theirs += at->instance == OTHER;
         }
     }
