@@ -62,11 +62,26 @@ deploys_one_by_one=(--deploy-unit 'echo "DEPLOY {}"')
 }
 
 @test "a deploy that ended well is known, though the exports after it failed" {
+    runs_head() { [ "$(api GET /listStacks | jq -r '.stacks[0].lastDeployedCommit')" = "$(git rev-parse HEAD)" ]; }
     run "$ci_stack" run "${units[@]}" --deploy 'echo DEPLOY' --from-command 'exit 9' --test true
     [ "$status" = 9 ]
     [ "$(last_outcome)" = failed ]
+    runs_head
     run "$ci_stack" run "${units[@]}" --deploy 'echo DEPLOY' --test true
     lacks DEPLOY
+    # Without units the commit says it all.
+    change services/users
+    run "$ci_stack" run --deploy true --from-command 'exit 9'
+    [ "$status" = 9 ]
+    runs_head
+    # Not while the migrations are still to come.
+    "$ci_stack" run "${units[@]}" --deploy true --migrate true
+    change services/users
+    run "$ci_stack" run "${units[@]}" --deploy true --migrate true --from-command 'exit 9'
+    runs_head
+    change migrations
+    run "$ci_stack" run "${units[@]}" --deploy true --migrate true --from-command 'exit 9'
+    run ! runs_head
 }
 
 @test "step by step: what the deploy did is known, though the migration failed" {

@@ -91,14 +91,14 @@ setup()
     state() { echo '{"version": 1, "phase": "leased", "stackName": "test-1", "leaseId": "0123456789abcdef0123456789abcdef"}' >.ci-stack-state.json; }
     state
     run "$ci_stack" exports --from-command 'echo {}'
-    [ "$(cat "out file.env")" = FROM_FILE=test-1 ]
+    [ "$(sed 1d\;\$d "out file.env")" = FROM_FILE=test-1 ]
     CI_STACK_STAGE_VAR=FROM_VARIABLE run "$ci_stack" exports --from-command 'echo {}'
-    [ "$(cat "out file.env")" = FROM_VARIABLE=test-1 ]
+    [ "$(sed 1d\;\$d "out file.env")" = FROM_VARIABLE=test-1 ]
     CI_STACK_STAGE_VAR=FROM_VARIABLE run "$ci_stack" exports --from-command 'echo {}' --stage-var=FROM_FLAG
-    [ "$(cat "out file.env")" = FROM_FLAG=test-1 ]
+    [ "$(sed 1d\;\$d "out file.env")" = FROM_FLAG=test-1 ]
     printf 'stage-var = OTHER\n' >other
     run "$ci_stack" exports --settings other --from-command 'echo {}' --env-file b.env
-    [ "$(cat b.env)" = OTHER=test-1 ]
+    [ "$(sed 1d\;\$d b.env)" = OTHER=test-1 ]
 }
 
 @test "a switch in a variable, or with =, is yes or no" {

@@ -194,3 +194,10 @@ cancel_a_deploy()
     green
     [ "$(changes)" = $'UPDATE orders-test-1\nUPDATE users-test-1' ]
 }
+
+@test "outputs that no stack exports: the variables come from the stacks that were just deployed" {
+    new_project 1
+    test_command='cat .env' job one --from-stack 'users-{stack} orders-{stack}'
+    green
+    contains SERVERLESS_DEPLOYMENT_BUCKET_NAME=deploys
+}

@@ -20,7 +20,7 @@ async function main() {
   let status = await run(state, 'request', '--keep', String(process.ppid));
   if (status === 0) outputs(state);
   if (status === 0 && (input('deploy') || input('deploy-unit'))) status = await run(state, 'deploy');
-  const wantsExports = ['exports', 'exports-rule', 'from-command', 'env-template'].some((name) => input(name));
+  const wantsExports = ['exports', 'exports-rule', 'from-stack', 'from-command', 'env-template'].some((name) => input(name));
   if (status === 0 && wantsExports) status = await run(state, 'exports');
   if (status === 0 && input('migrate')) status = await run(state, 'migrate');
   return status;
