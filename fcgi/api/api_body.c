@@ -134,7 +134,7 @@ void api_body_mark_units(struct fields *fields, const struct call *call, struct 
     read_lease_id(fields, command);
     fields_marks(fields, "units", &marks->units);
     fields_names(fields, "removed", &marks->removed);
-    fields_durations(fields, "seconds", UNIT_MAX_S);
+    fields_times(fields, "seconds", UNIT_MAX_S, &marks->times, &marks->time_count);
     if (!marks->units && !marks->removed)
         fields_require(fields, "units");
     if (marks->units && marks->removed && manifest_shares_names(marks->units, marks->removed))
@@ -252,5 +252,9 @@ void api_body_update_project(struct fields *fields, const struct call *call,
     fields_integer(fields, "settleSeconds", 0, LEASE_MAX_S, &change->settle_s);
     change->has_max_held = json_member(fields->object, "maxHeld") != NULL;
     fields_integer(fields, "maxHeld", 0, STACK_NUMBER_MAX, &change->max_held);
+    change->has_main_branch = json_member(fields->object, "mainBranch") != NULL;
+    fields_text(fields, "mainBranch", FIELD_NAME_MAX, &change->main_branch);
+    if (change->main_branch && !*change->main_branch)
+        fields_fail(fields, "mainBranch", "must not be empty");
     fields_text(fields, "reason", FIELD_REASON_MAX, &command->reason);
 }

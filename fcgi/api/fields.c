@@ -207,7 +207,13 @@ void fields_names(struct fields *fields, const char *name, struct manifest **uni
     free(list);
 }
 
-void fields_durations(struct fields *fields, const char *name, int64_t most)
+static bool is_number(const struct json_value *value)
+{
+    return value->type == JSON_NUMBER || value->type == JSON_INTEGER;
+}
+
+void fields_times(struct fields *fields, const char *name, int64_t most, struct unit_time **times,
+                  size_t *count)
 {
     const struct json_value *object = find(fields, name);
 
@@ -217,10 +223,15 @@ void fields_durations(struct fields *fields, const char *name, int64_t most)
         fields_fail(fields, name, "must be an object with %d units at most", FIELD_UNITS_MAX);
         return;
     }
-    for (const struct json_value *at = object->first; at; at = at->next)
-        if ((at->type != JSON_NUMBER && at->type != JSON_INTEGER) || at->number < 0 ||
-            at->number > (double)most)
+    *times = mem_alloc((object->length + 1) * sizeof **times);
+    for (const struct json_value *at = object->first; at; at = at->next) {
+        if (!is_number(at) || at->number < 0 || at->number > (double)most) {
             fields_fail(fields, name, "must give each unit 0 to %lld seconds", (long long)most);
+            return;
+        }
+        (*times)[(*count)++] =
+            (struct unit_time){mem_strdup(at->key), (uint32_t)(at->number * 1000 + .5)};
+    }
 }
 
 void fields_lease_id(struct fields *fields, const char *name, bool *given, uint8_t *lease_id,

@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 #include "http/response.h"
-#include "rules/manifest.h"
+#include "rules/command.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,8 +36,9 @@ void fields_units(struct fields *fields, const char *name, struct manifest **uni
 void fields_marks(struct fields *fields, const char *name, struct manifest **units);
 /* [name, …], no name twice; as units without fingerprints. */
 void fields_names(struct fields *fields, const char *name, struct manifest **units);
-/* {name: seconds, …}, from 0 to `most`. Only checked. */
-void fields_durations(struct fields *fields, const char *name, int64_t most);
+/* {name: seconds, …}, from 0 to `most`. */
+void fields_times(struct fields *fields, const char *name, int64_t most, struct unit_time **times,
+                  size_t *count);
 /* 32 hexadecimal digits; anything else is a leaseId that nobody has (all zero). */
 void fields_lease_id(struct fields *fields, const char *name, bool *given, uint8_t *lease_id,
                      size_t size);

@@ -157,6 +157,7 @@ static const struct member ended[] = {
     {"job", MEMBER_CLOSE, NULL},
     {"isNew", MEMBER_BOOL, "t.is_new"},
     {"changedUnits", MEMBER_NUMBER, "t.changed_units"},
+    {"estimatedDeploySeconds", MEMBER_NUMBER, "t.estimated_deploy_s"},
     {"askedAt", MEMBER_TIME, "t.asked_at"},
     {"grantedAt", MEMBER_TIME, "t.granted_at"},
     {"deployedAt", MEMBER_TIME, "t.deployed_at"},

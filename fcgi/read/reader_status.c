@@ -14,6 +14,7 @@ enum status_set {
     SET_STACKS,
     SET_ESTIMATE,
     SET_QUEUE,
+    SET_TIMES,
     SET_ENDED,
     SET_COUNT
 };
@@ -40,6 +41,7 @@ static const struct member settings[] = {
     {"quarantineAfter", MEMBER_NUMBER, "quarantine_after"},
     {"settleSeconds", MEMBER_NUMBER, "settle_s"},
     {"maxHeld", MEMBER_NUMBER, "COALESCE(max_held, GREATEST(max_stacks DIV 2, 1))"},
+    {"mainBranch", MEMBER_TEXT, "main_branch"},
     {0},
 };
 
@@ -102,6 +104,7 @@ static const struct member shown[] = {
      "GREATEST(TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(6), l.expires_at), 0)"},
     {"deployedAt", MEMBER_TIME, "l.deployed_at"},
     {"changedUnits", MEMBER_NUMBER, "l.changed_units"},
+    {"estimatedDeploySeconds", MEMBER_NUMBER, "l.estimated_deploy_s"},
     {"lease", MEMBER_CLOSE, NULL},
     {0},
 };
@@ -168,6 +171,24 @@ static void add_queue_sql(struct buf *sql, const char *project)
                   " lease_no");
 }
 
+/* The units that cost most */
+
+static const struct member times[] = {
+    {"unit", MEMBER_TEXT, "unit"},
+    {"meanSeconds", MEMBER_SECONDS, "mean_ms * 1000"},
+    {"deploys", MEMBER_NUMBER, "deploys"},
+    {0},
+};
+
+static void add_times_sql(struct buf *sql, const char *project)
+{
+    buf_puts(sql, ";");
+    member_select(sql, times);
+    buf_puts(sql, " FROM deploy_time WHERE project_id = ");
+    reader_add_project(sql, project);
+    buf_puts(sql, " ORDER BY mean_ms * deploys DESC, unit LIMIT 20");
+}
+
 /* What ended within a day */
 
 enum { PAST_STATE, PAST_WAIT, PAST_HOLD, PAST_CHANGED_UNITS };
@@ -194,7 +215,8 @@ static void count_ended(struct figures *figures, const struct database_row *row)
 /* Opens the arrays of the sets up to this one, also of those that had no rows. */
 static void open_arrays(struct status_page *status, int set)
 {
-    static const char *const names[SET_COUNT] = {[SET_STACKS] = "stacks", [SET_QUEUE] = "queue"};
+    static const char *const names[SET_COUNT] = {
+        [SET_STACKS] = "stacks", [SET_QUEUE] = "queue", [SET_TIMES] = "deployTimes"};
 
     while (status->open_set < set) {
         if (status->open_set > SET_PROJECT && names[status->open_set])
@@ -244,6 +266,11 @@ static void visit(void *context, const struct database_row *row)
     case SET_QUEUE:
         put_waiting(status, row);
         break;
+    case SET_TIMES:
+        json_open_object(page->json, NULL);
+        member_put(page->json, times, row, page->prefix);
+        json_close_object(page->json);
+        break;
     case SET_ENDED:
         count_ended(&status->figures, row);
         break;
@@ -263,6 +290,7 @@ enum reader_status reader_status_page(struct reader *reader, const char *project
     add_stacks_sql(sql, project);
     add_estimate_sql(sql, project);
     add_queue_sql(sql, project);
+    add_times_sql(sql, project);
     add_ended_sql(sql, project);
     status = reader_run(reader, visit, &page.page);
     open_arrays(&page, SET_COUNT);

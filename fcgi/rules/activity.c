@@ -29,82 +29,74 @@ void activity_free(struct activity *activity)
         free(activity->branches[i].name);
     }
     reach_free(activity->main);
-    free(activity->granted);
     free(activity);
 }
 
-void activity_note_main(struct activity *activity, struct reach *reach)
-{
-    const struct manifest *units = reach->content;
-    const struct manifest *old = activity->main ? activity->main->content : NULL;
-    double step = old ? (double)manifest_distance(old, units) : 0;
-
-    for (size_t i = 0; step > 0 && i < activity->branch_count; i++) {
-        const struct manifest *content = activity->branches[i].reach->content;
-        double nearer =
-            (double)manifest_distance(content, old) - (double)manifest_distance(content, units);
-        if (nearer >= MERGED_PART * step)
-            activity->branches[i].is_merged = true;
-    }
-    reach_free(activity->main);
-    activity->main = reach;
-}
-
-const struct reach *activity_near(const struct activity *activity, const char *branch)
+struct active_branch *activity_find(struct activity *activity, const char *branch)
 {
     for (size_t i = 0; i < activity->branch_count; i++)
         if (strcmp(activity->branches[i].name, branch) == 0)
-            return activity->branches[i].reach;
-    return activity->main;
+            return &activity->branches[i];
+    return NULL;
 }
 
-/* The row of a branch; the one that was active longest ago makes room. */
-static struct active_branch *row_of(struct activity *activity, const char *name)
+static struct active_branch *find_oldest(struct activity *activity)
 {
     struct active_branch *oldest = activity->branches;
 
-    for (size_t i = 0; i < activity->branch_count; i++) {
-        struct active_branch *at = &activity->branches[i];
-        if (strcmp(at->name, name) == 0)
-            return at;
-        if (at->grant < oldest->grant)
-            oldest = at;
-    }
-    if (activity->branch_count < ACTIVITY_BRANCHES)
-        oldest = &activity->branches[activity->branch_count++];
-    mem_replace(&oldest->name, name);
+    for (size_t i = 1; i < activity->branch_count; i++)
+        if (activity->branches[i].grant < oldest->grant)
+            oldest = &activity->branches[i];
     return oldest;
 }
 
-void activity_note_grant(struct activity *activity, const char *branch, struct reach *reach,
-                         uint32_t number, uint32_t cost)
+struct active_branch *activity_place(struct activity *activity, const char *branch)
 {
-    struct active_branch *row;
+    struct active_branch *place = activity_find(activity, branch);
 
-    activity->job_work = faded(activity->job_work) + cost;
+    if (place)
+        return place;
+    if (activity->branch_count < ACTIVITY_BRANCHES)
+        place = &activity->branches[activity->branch_count++];
+    else
+        place = find_oldest(activity);
+    mem_replace(&place->name, branch);
+    return place;
+}
+
+void activity_note_step(struct activity *activity, const struct deploy_times *times,
+                        const struct manifest *units)
+{
+    const struct manifest *old = activity->main ? activity->main->content : NULL;
+    double step = old ? (double)deploy_times_distance(times, old, units) : 0;
+
+    for (size_t i = 0; step > 0 && i < activity->branch_count; i++) {
+        struct active_branch *at = &activity->branches[i];
+        double before = (double)deploy_times_distance(times, at->reach->content, old);
+        double after = (double)deploy_times_distance(times, at->reach->content, units);
+        if (!at->is_merged && before - after >= MERGED_PART * step)
+            at->is_merged = at->changed = true;
+    }
+    activity->changed = true;
+}
+
+void activity_note_grant(struct activity *activity, uint64_t cost_ms)
+{
+    activity->job_work = faded(activity->job_work) + (double)cost_ms;
     activity->refreshed = faded(activity->refreshed);
     activity->grants++;
-    activity->granted =
-        mem_grow(activity->granted, &activity->granted_size, number, sizeof *activity->granted);
-    activity->granted[number] = activity->grants;
-    if (!branch) {
-        reach_free(reach);
-        return;
-    }
-    row = row_of(activity, branch);
-    reach_free(row->reach);
-    row->reach = reach;
-    row->grant = activity->grants;
-    row->is_merged = false;
+    activity->changed = true;
 }
 
-void activity_note_refresh(struct activity *activity, uint32_t cost)
+void activity_note_refresh(struct activity *activity, uint64_t cost_ms)
 {
-    activity->refreshed += cost;
+    activity->refreshed += (double)cost_ms;
+    activity->changed = true;
 }
 
-bool activity_was_granted(const struct activity *activity, uint32_t number, uint64_t count)
+void activity_settle(struct activity *activity)
 {
-    return number < activity->granted_size && activity->granted[number] > 0 &&
-           activity->grants - activity->granted[number] < count;
+    for (size_t i = 0; i < activity->branch_count; i++)
+        activity->branches[i].changed = false;
+    activity->changed = false;
 }

@@ -185,7 +185,7 @@ static void set_number(uint32_t *setting, int64_t wish)
 void clerk_update_project(const struct clerk *clerk, struct pool *pool, struct command *command)
 {
     const struct command_update_project *change = &command->as.update_project;
-    char detail[300];
+    char detail[600];
 
     (void)clerk;
     if (change->prefix && strcmp(change->prefix, pool->prefix) != 0 && pool->stack_count > 0) {
@@ -204,13 +204,16 @@ void clerk_update_project(const struct clerk *clerk, struct pool *pool, struct c
     set_number(&pool->settle_s, change->settle_s);
     if (change->has_max_held)
         pool->max_held = change->max_held;
+    if (change->has_main_branch)
+        pool_set_main_branch(pool, change->main_branch);
     pool->settings_dirty = true;
     pool_due_at(pool, pool->now); /* another settle_s, another end of a rest */
     snprintf(detail, sizeof detail,
              "prefix=%s maxStacks=%u leaseSeconds=%u maxLeaseSeconds=%u waitSeconds=%u"
-             " quarantineAfter=%u settleSeconds=%u maxHeld=%lld",
+             " quarantineAfter=%u settleSeconds=%u maxHeld=%lld mainBranch=%s",
              pool->prefix, pool->max_stacks, pool->lease_s, pool->max_lease_s, pool->wait_s,
-             pool->quarantine_after, pool->settle_s, (long long)pool->max_held);
+             pool->quarantine_after, pool->settle_s, (long long)pool->max_held,
+             pool->main_branch ? pool->main_branch : "");
     pool_record(pool, command, 0, detail);
     command->result.code = RESULT_DONE;
 }

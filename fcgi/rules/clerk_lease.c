@@ -101,6 +101,17 @@ void clerk_mark(const struct clerk *clerk, struct pool *pool, struct command *co
     pool_move_stack(pool, stack, stack->state);
 }
 
+/* Of the units that run now. */
+static void note_times(struct pool *pool, const struct command_mark_units *marks)
+{
+    for (size_t i = 0; i < marks->time_count && marks->units; i++) {
+        const struct unit_time *time = &marks->times[i];
+        const char *fingerprint = manifest_find(marks->units, time->name, 0);
+        if (fingerprint && *fingerprint)
+            deploy_times_note(&pool->deploy_times, time->name, time->ms, pool->now);
+    }
+}
+
 void clerk_mark_units(const struct clerk *clerk, struct pool *pool, struct command *command)
 {
     const struct command_mark_units *marks = &command->as.mark_units;
@@ -118,6 +129,7 @@ void clerk_mark_units(const struct clerk *clerk, struct pool *pool, struct comma
         return;
     }
     pool_set_new_content(pool, stack, content);
+    note_times(pool, marks);
     lease->is_marked = lease->is_whole = false;
     clerk_call_note_heard(lease);
     pool_touch_lease(pool, lease);

@@ -67,6 +67,13 @@ static void free_request(struct command_request *request)
     free(request->request_id);
 }
 
+static void free_times(struct command_mark_units *marks)
+{
+    for (size_t i = 0; i < marks->time_count; i++)
+        free(marks->times[i].name);
+    free(marks->times);
+}
+
 static void free_said(struct command *command)
 {
     switch (command->verb) {
@@ -79,6 +86,7 @@ static void free_said(struct command *command)
     case VERB_MARK_UNITS:
         manifest_unref(command->as.mark_units.units);
         manifest_unref(command->as.mark_units.removed);
+        free_times(&command->as.mark_units);
         break;
     case VERB_CANCEL:
         free(command->as.cancel.request_id);
@@ -90,6 +98,7 @@ static void free_said(struct command *command)
     case VERB_UPDATE_PROJECT:
         free(command->as.update_project.prefix);
         free(command->as.update_project.initial_commit);
+        free(command->as.update_project.main_branch);
         break;
     case VERB_RELEASE:
     case VERB_EXTEND:

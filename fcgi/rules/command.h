@@ -108,10 +108,18 @@ struct command_mark {
     bool as_marked; /* the content is what markUnits says; else all of the request's units run */
 };
 
+/* How long a unit took to deploy. */
+struct unit_time {
+    char *name;
+    uint32_t ms;
+};
+
 /* A unit without a fingerprint is about to be deployed or removed. */
 struct command_mark_units {
     struct manifest *units;   /* NULL: none */
     struct manifest *removed; /* names only; NULL: none */
+    struct unit_time *times;
+    size_t time_count;
 };
 
 struct command_release {
@@ -159,6 +167,8 @@ struct command_update_project {
     int64_t settle_s;
     bool has_max_held;
     int64_t max_held; /* -1 with has_max_held: half of max_stacks */
+    bool has_main_branch;
+    char *main_branch; /* NULL with has_main_branch: main, or master */
 };
 
 struct command_hang_up {

@@ -153,7 +153,8 @@ static size_t choose_request(const struct pool *pool, struct lease *const window
             continue;
         other = choose_by_units(pool, window[i]);
         cost = price_relative(pool, window[i], other.stack);
-        if (cost < least && price_units(pool, window[i], other.stack) < window[i]->units->count) {
+        if (cost < least &&
+            manifest_distance(window[i]->units, other.stack->content) < window[i]->units->count) {
             chosen = i;
             *choice = other;
             least = cost;
@@ -275,21 +276,26 @@ static unsigned best_rank(const struct pool *pool, const char *branch)
     return best;
 }
 
-/* Of those the stack furthest from `units` that no job had while as many grants were made as there
- * are other stacks: the branches of the rest may come back soon. */
+/* Whether a job had it while the latest grants were made, as many as there are other stacks: its
+ * branch may come back soon. */
+static bool was_granted_lately(const struct pool *pool, const struct stack *stack)
+{
+    return stack->grant_no > 0 && pool->activity->grants - stack->grant_no < pool->stack_count - 1;
+}
+
+/* Of those that no job had lately the stack furthest from the content. */
 static struct stack *furthest(const struct pool *pool, const char *branch, struct reach *reach,
                               bool only_unknown)
 {
     unsigned rank = best_rank(pool, branch);
     struct stack *found = NULL;
-    uint32_t most = 0;
+    uint64_t most = 0;
 
     for (struct stack *at = pool->idle_first; at; at = at->idle_next) {
-        uint32_t distance = reach_distance(reach, at->number, at->content);
+        uint64_t distance = reach_distance(reach, &pool->deploy_times, at->number, at->content);
         if (only_unknown && at->content)
             continue;
-        if (distance > most && suits(pool, at, branch, rank) &&
-            !activity_was_granted(pool->activity, at->number, pool->stack_count - 1)) {
+        if (distance > most && suits(pool, at, branch, rank) && !was_granted_lately(pool, at)) {
             found = at;
             most = distance;
         }
@@ -313,7 +319,8 @@ static bool has_fresh(const struct pool *pool, struct reach *reach)
     uint32_t fresh = 0;
 
     for (struct stack *at = pool->idle_first; at; at = at->idle_next)
-        fresh += is_free(pool, at) && reach_distance(reach, at->number, at->content) == 0;
+        fresh += is_free(pool, at) &&
+                 reach_distance(reach, &pool->deploy_times, at->number, at->content) == 0;
     return fresh >= MATCH_FRESH;
 }
 

@@ -22,13 +22,6 @@ struct pool *pool_new(uint32_t id, const char *name)
     return pool;
 }
 
-bool pool_is_main(const struct pool *pool, const char *branch)
-{
-    if (pool->main_branch)
-        return strcmp(branch, pool->main_branch) == 0;
-    return strcmp(branch, "main") == 0 || strcmp(branch, "master") == 0;
-}
-
 static void stack_free(struct stack *stack)
 {
     free(stack->branch);
@@ -105,13 +98,16 @@ void pool_free(struct pool *pool)
     free(pool->initial_commit);
     free(pool->main_branch);
     activity_free(pool->activity);
+    activity_free(pool->remembered);
+    deploy_times_free(&pool->deploy_times);
     free(pool);
 }
 
 bool pool_is_dirty(const struct pool *pool)
 {
     return pool->settings_dirty || pool->dirty_stacks || pool->dirty_leases || pool->ended_leases ||
-           pool->touched_count || pool->actions;
+           pool->touched_count || pool->actions || pool->activity->changed ||
+           pool->deploy_times.changed;
 }
 
 void pool_due_at(struct pool *pool, int64_t time_us)
@@ -138,6 +134,8 @@ void pool_settle(struct pool *pool)
     pool->settings_dirty = false;
     free_ended(pool);
     free_actions(pool);
+    activity_settle(pool->activity);
+    deploy_times_settle(&pool->deploy_times);
     pool_settle_manifests(pool);
 }
 

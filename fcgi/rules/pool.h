@@ -15,6 +15,7 @@
 
 #include "base/map.h"
 #include "rules/command.h"
+#include "rules/deploy_times.h"
 #include "rules/health.h"
 #include "rules/manifest.h"
 #include "rules/words.h"
@@ -47,6 +48,7 @@ struct stack {
     int64_t created;
     int64_t modified;
     struct health health;
+    uint64_t grant_no; /* of its latest grant to a job that named units; 0: none */
 
     struct stack *idle_previous; /* list of the available ones, longest idle first */
     struct stack *idle_next;
@@ -63,10 +65,11 @@ enum stack_change {
     STACK_ASIDE = 4,   /* hold_s, held_until, held_by_job, hold_lease_id */
     STACK_BIRTH = 8,   /* created; there may be no row yet */
     STACK_HEALTH = 16, /* health, except deployed_at; new failures: rows of another table */
-    STACK_ROW = 31,
-    STACK_NOTE = 32,  /* owner, reason: a row of another table */
-    STACK_CURED = 64, /* the rows of its failures are to be deleted */
-    STACK_ALL = 127
+    STACK_GRANT = 32,  /* grant_no */
+    STACK_ROW = 63,
+    STACK_NOTE = 64,   /* owner, reason: a row of another table */
+    STACK_CURED = 128, /* the rows of its failures are to be deleted */
+    STACK_ALL = 255
 };
 
 struct lease {
@@ -102,6 +105,7 @@ struct lease {
     char *stack_commit;             /* lastDeployedCommit at the grant */
     struct manifest *stack_content; /* what the stack ran at the grant */
     int64_t changed_units;          /* -1: the caller named no units */
+    int64_t estimated_deploy_s;     /* of those; -1: nothing is known */
     int64_t granted_at;             /* 0: never */
     int64_t renewed_at;             /* when its end was last set, as far as this instance knows */
     int64_t expires_at;
@@ -158,6 +162,8 @@ struct pool {
     uint64_t next_lease_number;
     double mean_hold_s; /* of the latest leases; 0: none yet */
     struct activity *activity;
+    struct activity *remembered; /* while it is loaded: of the pool before it; or NULL */
+    struct deploy_times deploy_times;
 
     struct stack **stacks; /* by number; [0] is unused; deleted ones too */
     size_t stacks_size;
@@ -196,8 +202,12 @@ void pool_free(struct pool *pool);
 /* For loading: takes over the memory of what is added. */
 void pool_add_stack(struct pool *pool, struct stack *stack);
 void pool_add_lease(struct pool *pool, struct lease *lease);
+void pool_add_activity(struct pool *pool, struct manifest *main, uint64_t grants, double job_work,
+                       double refreshed);
+void pool_add_branch(struct pool *pool, const char *name, struct manifest *units, uint64_t grant,
+                     bool is_merged);
 void pool_add_manifest(struct pool *pool, struct manifest *manifest);
-void pool_sort_idle(struct pool *pool); /* once all stacks are there */
+void pool_end_load(struct pool *pool);
 
 void lease_free(struct lease *lease);
 
@@ -277,6 +287,7 @@ void pool_record(struct pool *pool, const struct command *command, uint32_t stac
 
 /* Whether that is the main branch: of that setting, else main or master. */
 bool pool_is_main(const struct pool *pool, const char *branch);
+void pool_set_main_branch(struct pool *pool, const char *branch);
 
 /* Place in the queue from 1, by the order in which stacks are granted. */
 uint32_t pool_position(const struct pool *pool, const struct lease *lease);

@@ -3,7 +3,6 @@
 
 #include "base/mem.h"
 #include "base/times.h"
-#include "rules/activity.h"
 #include "rules/content.h"
 
 #include <string.h>
@@ -104,24 +103,14 @@ void pool_touch_lease(struct pool *pool, struct lease *lease)
     pool->dirty_leases = lease;
 }
 
-/* A job of main asks: that is what main is now. */
-static void note_main(struct pool *pool, struct lease *lease)
-{
-    const struct reach *old = pool->activity->main;
-    bool is_test = lease->units && lease->purpose == PURPOSE_TEST;
-
-    if (is_test && pool_is_main(pool, lease->branch) && !(old && old->content == lease->units))
-        activity_note_main(pool->activity, pool_reach(pool, lease->units, old));
-}
-
 void pool_enqueue(struct pool *pool, struct lease *lease, struct manifest *units)
 {
     lease->number = pool->next_lease_number++;
     lease->state = LEASE_WAITING;
     lease->asked_at = pool->now;
-    lease->changed_units = -1;
+    lease->changed_units = lease->estimated_deploy_s = -1;
     lease->units = pool_use_manifest(pool, pool_intern_manifest(pool, units, lease->number));
-    note_main(pool, lease);
+    pool_note_request(pool, lease);
     index_lease(pool, lease);
     queue_insert(pool, lease);
     pool_touch_lease(pool, lease);
@@ -135,28 +124,9 @@ static void new_lease_id(uint8_t lease_id[LEASE_ID_SIZE])
         ;
 }
 
-/* What the job has to deploy, and that the project's activity knows of it. */
-static void count_changes(struct pool *pool, struct lease *lease, const struct stack *stack)
-{
-    const char *branch = pool_is_main(pool, lease->branch) ? NULL : lease->branch;
-    uint32_t cost;
-
-    if (!lease->units)
-        return;
-    cost = (uint32_t)manifest_distance(lease->units, stack->content);
-    lease->changed_units = cost;
-    if (lease->purpose == PURPOSE_REFRESH) {
-        activity_note_refresh(pool->activity, cost);
-        return;
-    }
-    activity_note_grant(pool->activity, branch,
-                        lease->reach ? lease->reach : reach_new(lease->units), stack->number, cost);
-    lease->reach = NULL;
-}
-
 void pool_activate(struct pool *pool, struct lease *lease, struct stack *stack, bool is_new)
 {
-    count_changes(pool, lease, stack);
+    pool_note_grant(pool, lease, stack);
     queue_remove(pool, lease);
     lease->state = LEASE_ACTIVE;
     lease->instance = 0;
@@ -215,7 +185,7 @@ void pool_requeue(struct pool *pool, struct lease *lease)
     lease->just_granted = false;
     lease->granted_at = 0;
     lease->expires_at = 0;
-    lease->changed_units = -1;
+    lease->changed_units = lease->estimated_deploy_s = -1;
     lease->state = LEASE_WAITING;
     queue_insert(pool, lease);
     pool_touch_lease(pool, lease);

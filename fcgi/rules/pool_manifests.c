@@ -30,12 +30,15 @@ void pool_add_manifest(struct pool *pool, struct manifest *manifest)
         touch(pool, manifest);
 }
 
+void pool_begin_use(struct pool *pool, struct manifest *manifest)
+{
+    if (manifest && manifest->uses++ == 0)
+        touch(pool, manifest);
+}
+
 struct manifest *pool_use_manifest(struct pool *pool, struct manifest *manifest)
 {
-    if (!manifest)
-        return NULL;
-    if (manifest->uses++ == 0)
-        touch(pool, manifest);
+    pool_begin_use(pool, manifest);
     return manifest_ref(manifest);
 }
 

@@ -9,11 +9,16 @@ struct manifest *pool_intern_manifest(struct pool *pool, struct manifest *units,
 /* Count one user more, or one fewer (NULL: nothing happens). An ended lease no longer counts as a
  * user, but keeps its reference until it is freed. */
 struct manifest *pool_use_manifest(struct pool *pool, struct manifest *manifest);
+void pool_begin_use(struct pool *pool, struct manifest *manifest); /* without a reference */
 void pool_drop_manifest(struct pool *pool, struct manifest *manifest);
 void pool_end_use(struct pool *pool, struct manifest *manifest);
 void pool_settle_manifests(struct pool *pool);
 
 /* pool_health: whether a lease that is about to end leaves a failed deploy behind. */
 void pool_settle_health(struct pool *pool, const struct lease *lease, enum lease_state state);
+
+/* pool_activity: a request is in the queue; it is about to get the stack. */
+void pool_note_request(struct pool *pool, const struct lease *lease);
+void pool_note_grant(struct pool *pool, struct lease *lease, struct stack *stack);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "base/times.h"
-#include "rules/reach.h"
+#include "rules/activity.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -62,12 +62,12 @@ const struct manifest *pool_will_run(const struct stack *stack)
 
 struct reach *pool_reach(const struct pool *pool, struct manifest *units, const struct reach *base)
 {
-    struct reach *reach = reach_new(units);
-    struct reach_path *path = base ? reach_path_new(base->content, units) : NULL;
+    struct reach *reach = reach_new(units, &pool->deploy_times);
+    struct reach_path *path = base ? reach_path_new(base, reach, &pool->deploy_times) : NULL;
 
     for (uint32_t i = 1; i < pool->stacks_size && path; i++)
         if (pool->stacks[i])
-            reach_follow(reach, base, path, i, pool_will_run(pool->stacks[i]));
+            reach_follow(path, reach, i, pool_will_run(pool->stacks[i]));
     reach_path_free(path);
     return reach;
 }
@@ -106,7 +106,7 @@ static int compare_idle(const void *left, const void *right)
     return a->number < b->number ? -1 : 1;
 }
 
-void pool_sort_idle(struct pool *pool)
+static void sort_idle(struct pool *pool)
 {
     struct stack **idle = mem_alloc((pool->stack_count + 1) * sizeof(struct stack *));
     size_t count = 0;
@@ -118,6 +118,13 @@ void pool_sort_idle(struct pool *pool)
     for (size_t i = 0; i < count; i++)
         idle_insert(pool, idle[i]);
     free(idle);
+}
+
+void pool_end_load(struct pool *pool)
+{
+    sort_idle(pool);
+    activity_free(pool->remembered);
+    pool->remembered = NULL;
 }
 
 /* Somebody may wait for it then. */
@@ -282,11 +289,12 @@ struct stack *pool_create_stack(struct pool *pool, uint32_t number)
         pool_add_stack(pool, stack);
     }
     stack->created = pool->now;
-    pool_touch_stack(pool, stack, STACK_BIRTH);
+    pool_touch_stack(pool, stack, STACK_BIRTH | STACK_GRANT);
     mem_replace(&stack->branch, NULL);
     pool_set_commit(pool, stack, NULL);
     pool_set_content(pool, stack, NULL);
     stack->health.deployed_at = 0;
+    stack->grant_no = 0;
     pool_note_care(pool, stack); /* a program of schema 1 may have deleted it */
     pool_move_stack(pool, stack, STACK_AVAILABLE);
     return stack;

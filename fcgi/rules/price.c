@@ -4,24 +4,28 @@
 #include <math.h>
 #include <string.h>
 
-#define CREDIT      .6 /* of a unit, while nobody refreshes stacks */
-#define CHARGE      .5 /* of a unit */
-#define CHARGE_FADE 8  /* grants after which a branch counts for a third */
-#define FAR_PLACE   4  /* of the stacks nearest to main: how far the rest may count */
+#define CREDIT      .6 /* while nobody refreshes stacks */
+#define CHARGE      .5
+#define CHARGE_FADE 8 /* grants after which a branch counts for a third */
+#define FAR_PLACE   4 /* of the stacks nearest to main: how far the rest may count */
 
-static uint32_t differing(struct reach *reach, const struct stack *stack)
+static uint64_t distance(const struct deploy_times *times, struct reach *reach,
+                         const struct stack *stack)
 {
-    return reach_distance(reach, stack->number, pool_will_run(stack));
+    return reach_distance(reach, times, stack->number, pool_will_run(stack));
 }
 
 static struct reach *reach_of(const struct pool *pool, struct lease *lease)
 {
     struct reach *main = pool->activity->main;
+    const struct active_branch *branch;
 
     if (main && main->content == lease->units)
         return main;
-    if (!lease->reach)
-        lease->reach = pool_reach(pool, lease->units, activity_near(pool->activity, lease->branch));
+    if (!lease->reach) {
+        branch = activity_find(pool->activity, lease->branch);
+        lease->reach = pool_reach(pool, lease->units, branch ? branch->reach : main);
+    }
     return lease->reach;
 }
 
@@ -43,7 +47,7 @@ static double far_from_main(const struct pool *pool, struct reach *main)
     for (size_t i = 0; i < FAR_PLACE; i++)
         nearest[i] = INFINITY;
     for (struct stack *at = pool->idle_first; at; at = at->idle_next) {
-        double behind = differing(main, at);
+        double behind = (double)distance(&pool->deploy_times, main, at);
         for (size_t i = 0; i < FAR_PLACE; i++) {
             double other = nearest[i];
             if (behind < other) {
@@ -69,19 +73,20 @@ static void add_charge(struct price_list *list, const struct pool *pool,
     double age = (double)(pool->activity->grants - branch->grant);
     const struct stack *best = NULL;
     double least = INFINITY;
-    double second = (double)manifest_distance(branch->reach->content, list->job->content);
+    double second =
+        (double)deploy_times_distance(list->times, branch->reach->content, list->job->content);
 
     for (size_t i = 1; i < pool->stacks_size; i++) {
-        uint32_t units;
+        double ms;
         if (!stays(pool->stacks[i]))
             continue;
-        units = differing(branch->reach, pool->stacks[i]);
-        if (units < least) {
+        ms = (double)distance(list->times, branch->reach, pool->stacks[i]);
+        if (ms < least) {
             second = fmin(second, least);
-            least = units;
+            least = ms;
             best = pool->stacks[i];
         } else {
-            second = fmin(second, units);
+            second = fmin(second, ms);
         }
     }
     if (second > least)
@@ -93,48 +98,45 @@ void price_begin(struct price_list *list, const struct pool *pool, struct lease 
 {
     struct activity *activity = pool->activity;
 
-    *list = (struct price_list){.job = reach_of(pool, lease), .main = activity->main};
+    *list = (struct price_list){
+        .times = &pool->deploy_times, .job = reach_of(pool, lease), .main = activity->main};
     list->credit = credit_of(activity);
     if (activity->main)
         list->far = far_from_main(pool, activity->main);
     for (size_t i = 0; i < activity->branch_count; i++) {
         const struct active_branch *at = &activity->branches[i];
-        if (!at->is_merged && strcmp(at->name, lease->branch) != 0)
+        if (!at->is_merged && strcmp(at->name, lease->branch) != 0 && !pool_is_main(pool, at->name))
             add_charge(list, pool, at);
     }
 }
 
 double price_of(const struct price_list *list, const struct stack *stack)
 {
-    double price = differing(list->job, stack);
+    double price = (double)distance(list->times, list->job, stack);
     double charge = 0;
 
     if (list->main)
-        price -= list->credit * fmin(differing(list->main, stack), list->far);
+        price -= list->credit * fmin((double)distance(list->times, list->main, stack), list->far);
     for (size_t i = 0; i < list->charge_count; i++)
         if (list->charges[i].stack == stack)
-            charge += list->charges[i].units;
+            charge += list->charges[i].ms;
     return price + charge;
-}
-
-uint32_t price_units(const struct pool *pool, struct lease *lease, const struct stack *stack)
-{
-    return differing(reach_of(pool, lease), stack);
 }
 
 double price_relative(const struct pool *pool, struct lease *lease, const struct stack *stack)
 {
+    struct reach *reach = lease->units ? reach_of(pool, lease) : NULL;
     uint64_t sum = 0;
     uint32_t count = 0;
 
-    if (!lease->units)
+    if (!reach)
         return INFINITY;
     for (size_t i = 1; i < pool->stacks_size; i++) {
         const struct stack *at = pool->stacks[i];
         if (at && at->state == STACK_LEASED) {
-            sum += price_units(pool, lease, at);
+            sum += distance(&pool->deploy_times, reach, at);
             count++;
         }
     }
-    return price_units(pool, lease, stack) - (count ? (double)sum / count : 0);
+    return (double)distance(&pool->deploy_times, reach, stack) - (count ? (double)sum / count : 0);
 }

@@ -7,11 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct reach *reach_new(struct manifest *content)
+struct reach *reach_new(struct manifest *content, const struct deploy_times *times)
 {
     struct reach *reach = mem_zalloc(sizeof *reach);
 
     reach->content = manifest_ref(content);
+    reach->edition = times->edition;
     return reach;
 }
 
@@ -39,9 +40,11 @@ struct step {
     const char *before; /* its fingerprint; NULL: it isn't there */
     const char *after;
     size_t hint;
+    uint32_t weight_ms;
 };
 
 struct reach_path {
+    const struct reach *from;
     struct step *steps;
     size_t count;
     size_t most;
@@ -57,26 +60,38 @@ static void add_step(void *context, enum manifest_difference kind, const char *n
     path->count++;
 }
 
-struct reach_path *reach_path_new(const struct manifest *from, const struct manifest *to)
+static void find_steps(struct reach_path *path, const struct manifest *to,
+                       const struct deploy_times *times)
 {
-    struct reach_path *path = mem_zalloc(sizeof *path);
-
-    path->most = to->count / NEAR_PART;
-    path->steps = mem_alloc((path->most + 1) * sizeof *path->steps);
-    if (path->most > 0)
-        manifest_compare(to, from, add_step, path);
-    if (path->most == 0 || path->count > path->most) {
-        reach_path_free(path);
-        return NULL;
-    }
     for (size_t i = 0, at = 0; i < path->count; i++) { /* by name, as the units are */
         struct step *step = &path->steps[i];
         while (at < to->count && strcmp(to->units[at].name, step->name) < 0)
             at++;
         step->hint = at;
-        step->before = manifest_find(from, step->name, at);
+        step->before = manifest_find(path->from->content, step->name, at);
         step->after = manifest_find(to, step->name, at);
+        step->weight_ms = deploy_times_weight(times, step->name);
     }
+}
+
+struct reach_path *reach_path_new(const struct reach *from, const struct reach *to,
+                                  const struct deploy_times *times)
+{
+    struct reach_path *path;
+    size_t most = to->content->count / NEAR_PART;
+
+    if (most == 0 || from->edition != times->edition)
+        return NULL;
+    path = mem_zalloc(sizeof *path);
+    path->from = from;
+    path->most = most;
+    path->steps = mem_alloc(most * sizeof *path->steps);
+    manifest_compare(to->content, from->content, add_step, path);
+    if (path->count > path->most) {
+        reach_path_free(path);
+        return NULL;
+    }
+    find_steps(path, to->content, times);
     return path;
 }
 
@@ -88,33 +103,51 @@ void reach_path_free(struct reach_path *path)
     free(path);
 }
 
-void reach_follow(struct reach *reach, const struct reach *base, const struct reach_path *path,
-                  uint32_t number, const struct manifest *runs)
+void reach_follow(const struct reach_path *path, struct reach *to, uint32_t number,
+                  const struct manifest *runs)
 {
-    struct reach_entry *entry = entry_of(reach, number);
-    const struct reach_entry *known = number < base->size ? &base->entries[number] : NULL;
+    const struct reach *from = path->from;
+    const struct reach_entry *known = number < from->size ? &from->entries[number] : NULL;
+    struct reach_entry *entry;
 
     if (!runs || !known || !known->is_known || known->hash != runs->hash)
         return;
+    entry = entry_of(to, number);
     *entry = *known;
     for (size_t i = 0; i < path->count; i++) {
         const struct step *step = &path->steps[i];
         const char *runs_it = manifest_find(runs, step->name, step->hint);
-        entry->distance += !text_same(step->after, runs_it);
-        entry->distance -= !text_same(step->before, runs_it);
+        if (!text_same(step->after, runs_it))
+            entry->distance_ms += step->weight_ms;
+        if (!text_same(step->before, runs_it))
+            entry->distance_ms -= step->weight_ms;
     }
 }
 
-uint32_t reach_distance(struct reach *reach, uint32_t number, const struct manifest *runs)
+/* Distances by other deploy times count for nothing. */
+static void keep_up(struct reach *reach, const struct deploy_times *times)
+{
+    if (reach->edition == times->edition)
+        return;
+    reach->edition = times->edition;
+    reach->latest.is_known = false;
+    if (reach->size)
+        memset(reach->entries, 0, reach->size * sizeof *reach->entries);
+}
+
+uint64_t reach_distance(struct reach *reach, const struct deploy_times *times, uint32_t number,
+                        const struct manifest *runs)
 {
     uint64_t hash = runs ? runs->hash : 0;
-    struct reach_entry *entry = entry_of(reach, number);
+    struct reach_entry *entry;
 
+    keep_up(reach, times);
+    entry = entry_of(reach, number);
     if (entry->is_known && entry->hash == hash)
-        return entry->distance;
+        return entry->distance_ms;
     if (!reach->latest.is_known || reach->latest.hash != hash)
         reach->latest =
-            (struct reach_entry){hash, (uint32_t)manifest_distance(reach->content, runs), true};
+            (struct reach_entry){hash, deploy_times_distance(times, reach->content, runs), true};
     *entry = reach->latest;
-    return entry->distance;
+    return entry->distance_ms;
 }

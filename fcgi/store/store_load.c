@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/times.h"
 #include "database/sql.h"
+#include "store/store_activity.h"
 #include "store/store_manifest.h"
 #include "store/table.h"
 
@@ -24,6 +25,9 @@ enum load_set {
     SET_NOTES,
     SET_FAILURES,
     SET_LEASES,
+    SET_DEPLOY_TIMES,
+    SET_ACTIVITY,
+    SET_BRANCHES,
     SET_HOLD
 };
 
@@ -39,6 +43,7 @@ static void load_settings(struct pool *pool, const struct database_row *row)
     pool->quarantine_after = (uint32_t)database_row_uint(row, 7, 0);
     pool->settle_s = (uint32_t)database_row_uint(row, 8, 0);
     pool->max_held = database_row_int(row, 9, -1);
+    pool->main_branch = mem_strdup(row->values[10]);
 }
 
 static void load_stack(struct loading *loading, const struct database_row *row)
@@ -142,6 +147,15 @@ static void load_row(void *context, const struct database_row *row)
     case SET_LEASES:
         load_lease(loading, row);
         break;
+    case SET_DEPLOY_TIMES:
+        store_activity_add_time(loading->pool, row);
+        break;
+    case SET_ACTIVITY:
+        store_activity_add(loading->pool, row, &loading->manifests);
+        break;
+    case SET_BRANCHES:
+        store_activity_add_branch(loading->pool, row, &loading->manifests);
+        break;
     case SET_HOLD:
         loading->pool->mean_hold_s = (double)database_row_int(row, 0, 0) / (double)TIMES_SECOND;
         break;
@@ -150,11 +164,11 @@ static void load_row(void *context, const struct database_row *row)
 
 static void add_load_sql(struct buf *sql, uint32_t project)
 {
-    buf_printf(
-        sql,
-        "SELECT prefix, initial_commit, max_stacks, lease_s, max_lease_s, wait_s,"
-        " next_lease_no, quarantine_after, settle_s, max_held FROM project WHERE project_id = %u;",
-        project);
+    buf_printf(sql,
+               "SELECT prefix, initial_commit, max_stacks, lease_s, max_lease_s, wait_s,"
+               " next_lease_no, quarantine_after, settle_s, max_held, main_branch FROM project"
+               " WHERE project_id = %u;",
+               project);
     buf_printf(sql, "SELECT manifest_no, units FROM manifest WHERE project_id = %u;", project);
     table_select(sql, &table_stack, project);
     table_select(sql, &table_stack_note, project);
@@ -164,6 +178,7 @@ static void add_load_sql(struct buf *sql, uint32_t project)
                "lease_no;",
                project);
     table_select(sql, &table_lease, project);
+    store_activity_select(sql, project);
     buf_printf(sql,
                "SELECT CAST(AVG(hold) AS SIGNED) FROM (SELECT"
                " TIMESTAMPDIFF(MICROSECOND, granted_at, ended_at) AS hold FROM history"
@@ -184,7 +199,7 @@ enum database_status store_load(struct store *store, struct pool *pool)
     for (size_t at = 0; (manifest = map_next(&loading.manifests, &at));)
         pool_add_manifest(pool, manifest);
     map_free(&loading.manifests);
-    pool_sort_idle(pool);
+    pool_end_load(pool);
     return status == DATABASE_OK && loading.broken ? DATABASE_ERROR : status;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/times.h"
 #include "database/sql.h"
+#include "store/store_activity.h"
 #include "store/store_manifest.h"
 #include "store/table.h"
 
@@ -294,6 +295,8 @@ static void write_settings(struct buf *sql, const struct pool *pool)
         buf_puts(sql, ", max_held = NULL");
     else
         buf_printf(sql, ", max_held = %lld", (long long)pool->max_held);
+    buf_puts(sql, ", main_branch = ");
+    sql_text(sql, pool->main_branch);
     buf_puts(sql, ", modified = ");
     sql_time(sql, pool->now);
     buf_printf(sql, " WHERE project_id = %u;", pool->id);
@@ -327,6 +330,11 @@ enum database_status store_write_pools(struct database *database, struct buf *sq
     write_leases(&writing, true);
     write_keys(&writing);
     delete_ended(&writing);
+    store_activity_write(sql, pools, count);
+    for (size_t i = 0; i < count; i++) {
+        store_activity_write_times(sql, pools[i]);
+        run_if_large(&writing);
+    }
     for (size_t i = 0; i < count; i++) {
         write_actions(sql, pools[i]);
         write_settings(sql, pools[i]);

@@ -44,6 +44,7 @@ static const struct column stack_columns[] = {
     STACK("failed_since", TIME, health.failed_since, STACK_HEALTH),
     STACK("failed_branch", TEXT, health.failed_branch, STACK_HEALTH),
     STACK("unsettled_since", TIME, health.unsettled_since, STACK_HEALTH),
+    STACK("grant_no", NUMBER64, grant_no, STACK_GRANT),
     STACK("created", TIME, created, REQUIRED | STACK_BIRTH),
     STACK("modified", TIME, modified, REQUIRED | STACK_LIFE),
 };
@@ -69,6 +70,7 @@ static const struct column stack_note_columns[] = {
         LEASE("stack_no", STACK, stack, LEASE_LIFE), LEASE("fence", NUMBER64, fence, LEASE_LIFE),  \
         LEASE("is_new", BOOL, is_new, LEASE_LIFE),                                                 \
         LEASE("changed_units", COUNT, changed_units, LEASE_LIFE),                                  \
+        LEASE("estimated_deploy_s", COUNT, estimated_deploy_s, LEASE_LIFE),                        \
         LEASE("granted_at", TIME, granted_at, LEASE_LIFE),                                         \
         LEASE("deployed_at", TIME, deployed_at, LEASE_LIFE)
 

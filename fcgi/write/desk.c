@@ -102,10 +102,7 @@ void desk_forget(struct desk *desk)
 void desk_open(struct desk *desk, uint32_t id)
 {
     desk->pool = pool_new(id, desk->name);
-    if (!desk->activity)
-        return;
-    activity_free(desk->pool->activity);
-    desk->pool->activity = desk->activity;
+    desk->pool->remembered = desk->activity;
     desk->activity = NULL;
 }
 

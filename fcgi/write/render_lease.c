@@ -78,6 +78,8 @@ void render_granted(const struct pool *pool, const struct lease *lease, struct r
     json_put_bool(json, "isNew", lease->is_new);
     json_put_bool(json, "unsettled", lease->stack->health.unsettled_since != 0);
     put_units(json, lease);
+    if (lease->estimated_deploy_s >= 0)
+        json_put_integer(json, "estimatedDeploySeconds", lease->estimated_deploy_s);
     json_put_integer(json, "requestNumber", (int64_t)lease->number);
     if (lease->request_id)
         json_put_string(json, "requestId", lease->request_id);

@@ -16,19 +16,27 @@ Settings:
   --max-lease-seconds S    largest lease time, extensions included (1 to 86400, default 86400)
   --quarantine-after N     a stack on which deploys of N branches failed in a row is quarantined (0 to 16, 0: never, default 2)
   --settle-seconds S       for how long nobody gets a stack whose deploy was cut off (0 to 86400, default 0)
+  --main-branch B          the branch that others come from and go back to ("": main, or master)
   --max-held N             how many stacks jobs may hold at a time (0 to 100000, default "half" of --max-stacks)
 
 The prefix can change only while the project has no stacks. Two projects with one prefix would lend the
 same stack twice, unless they deploy to different accounts: then say --same-prefix. delete removes the
 project with its keys, its history and its record of stacks; while leases are live it needs --force.'
 
+check_text() # OPTION VALUE
+{
+    if [[ ${#2} -gt 255 || $2 == *[[:cntrl:]]* ]] || ! iconv -f UTF-8 -t UTF-8 <<<"$2" >/dev/null 2>&1; then
+        die "$1: up to 255 bytes of UTF-8 without control characters"
+    fi
+}
+
 # Reads the settings of create and update into `assignments` (column = value), and a prefix into
-# `new_prefix`, too; and `same_prefix`.
+# `new_prefix`, too; and `same_prefix`, `new_main`.
 project_settings()
 {
     local option value column
 
-    assignments=() new_prefix='' same_prefix=''
+    assignments=() new_prefix='' same_prefix='' new_main=''
     while (($#)); do
         option=$1
         if [[ $option == --same-prefix ]]; then
@@ -49,10 +57,14 @@ project_settings()
             continue
             ;;
         --initial-commit)
-            if [[ ${#value} -gt 255 || $value == *[[:cntrl:]]* ]] || ! iconv -f UTF-8 -t UTF-8 <<<"$value" >/dev/null 2>&1; then
-                die '--initial-commit: up to 255 bytes of UTF-8 without control characters'
-            fi
+            check_text "$option" "$value"
             assignments+=("initial_commit = NULLIF($(text "$value"), '')")
+            continue
+            ;;
+        --main-branch)
+            check_text "$option" "$value"
+            assignments+=("main_branch = NULLIF($(text "$value"), '')")
+            new_main=1
             continue
             ;;
         --max-held)
@@ -108,7 +120,7 @@ check_lease_bounds()
 
 project_create()
 {
-    local name=${1:-} assignments new_prefix same_prefix
+    local name=${1:-} assignments new_prefix same_prefix new_main
 
     check_name 'project name' "$name"
     project_settings "${@:2}"
@@ -127,7 +139,7 @@ project_create()
 
 project_update()
 {
-    local name=${1:-} assignments new_prefix same_prefix project_id
+    local name=${1:-} assignments new_prefix same_prefix new_main project_id
 
     check_name 'project name' "$name"
     project_settings "${@:2}"
@@ -142,6 +154,8 @@ project_update()
         [[ ${rows[0]} == 0 ]] || die "$name has ${rows[0]} stacks, whose names would change; delete them first"
     fi
     sql "UPDATE project SET $(joined "${assignments[@]}"), version = version + 1, modified = UTC_TIMESTAMP(6) WHERE project_id = $project_id"
+    # What was remembered is another branch's.
+    [[ -z $new_main ]] || sql "UPDATE activity SET main_units = NULL WHERE project_id = $project_id"
     [[ -z $new_prefix ]] || check_prefix "$name"
     check_lease_bounds "$name"
     sql COMMIT
@@ -151,10 +165,11 @@ project_update()
 
 project_list()
 {
-    local initial_commit max_held stacks lent waiting
+    local initial_commit main_branch max_held stacks lent waiting
 
     (($# == 0)) || usage "unknown argument $1" "$project_help"
     initial_commit="CONVERT(TRIM(TRAILING X'00' FROM initial_commit) USING utf8mb4)"
+    main_branch="CONVERT(TRIM(TRAILING X'00' FROM main_branch) USING utf8mb4)"
     max_held='COALESCE(max_held, GREATEST(max_stacks DIV 2, 1))'
     stacks="(SELECT COUNT(*) FROM stack s WHERE s.project_id = p.project_id AND s.state <> 'deleted')"
     lent="(SELECT COUNT(*) FROM lease l WHERE l.project_id = p.project_id AND l.state = 'active')"
@@ -163,14 +178,14 @@ project_list()
     if [[ -n $json ]]; then
         sql "SELECT JSON_OBJECT('name', name, 'prefix', prefix, 'initialCommit', $initial_commit,
             'maxStacks', max_stacks, 'waitSeconds', wait_s, 'leaseSeconds', lease_s, 'maxLeaseSeconds', max_lease_s,
-            'quarantineAfter', quarantine_after, 'settleSeconds', settle_s, 'maxHeld', $max_held,
+            'quarantineAfter', quarantine_after, 'settleSeconds', settle_s, 'maxHeld', $max_held, 'mainBranch', $main_branch,
             'stacks', $stacks, 'leased', $lent, 'waiting', $waiting,
             'created', $(iso created), 'modified', $(iso modified)) FROM project p ORDER BY name"
         printf '[%s]\n' "$(joined "${rows[@]}")"
     else
         sql "SELECT name, CONCAT(prefix, 'N'), COALESCE($initial_commit, '-'), max_stacks, wait_s, lease_s, max_lease_s,
-            quarantine_after, settle_s, $max_held, $stacks, $lent, $waiting FROM project p ORDER BY name"
-        printf '%s\n' $'NAME\tSTACK NAMES\tINITIAL COMMIT\tMAX STACKS\tWAIT S\tLEASE S\tMAX LEASE S\tQUARANTINE AFTER\tSETTLE S\tMAX HELD\tSTACKS\tLENT\tWAITING' "${rows[@]}" | table
+            quarantine_after, settle_s, $max_held, COALESCE($main_branch, '-'), $stacks, $lent, $waiting FROM project p ORDER BY name"
+        printf '%s\n' $'NAME\tSTACK NAMES\tINITIAL COMMIT\tMAX STACKS\tWAIT S\tLEASE S\tMAX LEASE S\tQUARANTINE AFTER\tSETTLE S\tMAX HELD\tMAIN BRANCH\tSTACKS\tLENT\tWAITING' "${rows[@]}" | table
     fi
     session_end
 }

@@ -44,7 +44,8 @@ class Pool:
         self.idle = list(range(stacks))  # longest idle first
         self.queue = []
         self.passed = {}
-        self.activity = Activity(Known())
+        mains = {branch for branch, main in zip(trace.branches, trace.is_main) if main}
+        self.activity = Activity(Known(), lambda branch: branch in mains or branch == "main")
         self.latest = [0] * stacks  # number of the latest grant
         self.answered = {}  # the service's own counts of changed units; a model has none
         if by_units:
@@ -54,7 +55,7 @@ class Pool:
         """Jobs of main have deployed what the history begins with."""
         self.activity.main_asks(self.trace.initial)
         for stack in range(len(self.runs)):
-            self.activity.granted("main", True, self.trace.initial, sum(map(bool, self.trace.initial)))
+            self.activity.granted("main", self.trace.initial, sum(map(bool, self.trace.initial)))
             self.latest[stack] = self.activity.grants
 
     def ask(self, job):
@@ -92,7 +93,7 @@ class Pool:
         branch, needs = self.trace.branches[job], self.trace.needs[job]
         if self.by_units:
             cost = self.activity.distance(needs, self.runs[stack])
-            self.activity.granted(branch, self.trace.is_main[job], needs, cost)
+            self.activity.granted(branch, needs, cost)
             self.latest[stack] = self.activity.grants
         self.take(stack, needs, branch)
 

@@ -7,8 +7,9 @@ BRANCHES = 8
 
 
 class Activity:
-    def __init__(self, distance):
-        self.distance = distance  # (needed content, content that runs or None) → units that differ
+    def __init__(self, distance, is_main=lambda branch: False):
+        self.distance = distance  # (needed content, content that runs or None) → time to deploy
+        self.is_main = is_main
         self.main = None
         self.rows = []  # [branch, content, number of the grant, merged?]
         self.grants = 0
@@ -23,11 +24,11 @@ class Activity:
                     row[3] = True
         self.main = needs
 
-    def granted(self, branch, is_main, needs, cost):
+    def granted(self, branch, needs, cost):
         self.work = self.work * 63 / 64 + cost
         self.refreshed = self.refreshed * 63 / 64
         self.grants += 1
-        if is_main:
+        if self.is_main(branch):
             return
         row = next((row for row in self.rows if row[0] == branch), None)
         if row is None and len(self.rows) == BRANCHES:
@@ -47,7 +48,7 @@ class Activity:
     def charges(self, branch, needs, runs):
         found = collections.defaultdict(float)
         for name, content, grant, merged in self.rows:
-            if merged or name == branch or not runs:
+            if merged or name == branch or self.is_main(name) or not runs:
                 continue
             costs = {stack: self.distance(content, other) for stack, other in runs.items()}
             best = min(costs, key=costs.get)

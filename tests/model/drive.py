@@ -232,8 +232,9 @@ class Drive:
         units = {unit: rng.choice([None, "1", "2", (wanted or {}).get(unit)]) for unit in names}
         removed = [unit for unit in UNITS if unit not in names and rng.random() < 0.3]
         kind = self.lease_kind(rng)
+        seconds = {unit: rng.choice([0, 1, 2.5, 40, 600.001]) for unit in UNITS if rng.random() < 0.1}
         return {"verb": "markUnits", "lease": "nobodys" if kind == "none" else kind,
-                "body": {"stackName": name, "units": units, "removed": removed}}
+                "body": {"stackName": name, "units": units, "removed": removed, "seconds": seconds}}
 
     @staticmethod
     def make_end_hold(rng, project):
@@ -288,7 +289,8 @@ class Drive:
             body = rng.choice([{"maxStacks": rng.randrange(2, 6)}, {"leaseSeconds": 3600},
                                {"leaseSeconds": 1800, "maxLeaseSeconds": 7200},
                                {"maxLeaseSeconds": 86400}, {"quarantineAfter": rng.randrange(4)},
-                               {"maxHeld": rng.choice([None, 0, 1, 2])}])
+                               {"maxHeld": rng.choice([None, 0, 1, 2])},
+                               {"mainBranch": rng.choice([None, "feature"])}])
         return {"verb": verb, "body": body}
 
     @staticmethod
@@ -554,7 +556,8 @@ class Drive:
                 "isNew": lease.is_new if granted else row["isNew"],
                 "stackName": project.model.name(lease.stack) if granted else None,
                 "changedUnits": None if lease.changed is None else
-                len(lease.changed) + len(lease.removed)}
+                len(lease.changed) + len(lease.removed),
+                "estimatedDeploySeconds": lease.estimate}
             self.same({name: row[name] for name in expected}, expected,
                       "history of request %s" % lease.number)
         self.same(len(rows), len(ended), "length of the history")

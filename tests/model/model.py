@@ -6,6 +6,7 @@ the comment says what is expected.
 """
 
 from activity import Activity
+from deploy_times import DeployTimes
 
 WINDOW = 5  # of those in front, who may get a freed stack
 PASSES = 5  # how often one may be passed over
@@ -128,6 +129,7 @@ class Lease:
         self.is_new = False
         self.changed = None
         self.removed = None
+        self.estimate = None  # seconds to deploy those
         self.stack_commit = None
         self.is_marked = False  # setLastDeployedCommit was called
         self.is_done = False  # with the leaseId, and nothing was marked since
@@ -177,7 +179,9 @@ class Model:
         self.quarantine_after = 2
         self.max_held = None  # half of the stacks, at least one
         self.stacks = {}
-        self.activity = Activity(distance)
+        self.main_branch = None  # main, or master
+        self.times = DeployTimes()
+        self.activity = Activity(self.time_between, self.is_main)
         self.granted_at = {}  # by number of the stack: the latest grant to a job with units
         self.fences = {}
         self.live = {}  # waiting and active requests by requestId
@@ -189,6 +193,14 @@ class Model:
         self.events = {}  # answers to parked connections
 
     # --- Helpers ---
+
+    def is_main(self, branch):
+        return branch == self.main_branch if self.main_branch else branch in MAIN
+
+    def time_between(self, needs, runs):
+        """What has to be deployed until the one content has become the other, in deploy time."""
+        changed, removed = difference(needs, runs)
+        return self.times.weight([*changed, *removed])
 
     def tick(self):
         self.clock += 1
@@ -262,7 +274,7 @@ class Model:
         request = self.ask(body)
         request.connection = connection
         self.queue.append(request)
-        if request.units is not None and request.branch in MAIN:
+        if request.units is not None and self.is_main(request.branch):
             self.activity.main_asks(request.units)
         if body.get("supersede"):
             for other in [r for r in self.queue if r.branch == request.branch and
@@ -310,7 +322,7 @@ class Model:
         return self.granted(request)
 
     def furthest(self, units, available):
-        behind = {s.number: distance(units, s.content) for s in available}
+        behind = {s.number: self.time_between(units, s.content) for s in available}
         lately = self.activity.grants - len(self.stacks) + 1
         quiet = [s for s in available if behind[s.number] and (
             s.number not in self.granted_at or self.granted_at[s.number] <= lately)]
@@ -360,6 +372,8 @@ class Model:
             fields["requestId"] = lease.request_id
         if lease.changed is not None:
             fields.update(changedUnits=some(lease.changed), removedUnits=some(lease.removed))
+            if lease.estimate is not None:
+                fields.update(estimatedDeploySeconds=lease.estimate)
         return Answer(200, None, lease, stackName=self.name(lease.stack),
                       lastDeployedCommit=lease.stack_commit, fence=lease.fence,
                       leaseId=lease.lease_id or A_LEASE_ID, isNew=lease.is_new,
@@ -449,9 +463,9 @@ class Model:
         def cost(request):
             if request.units is None:
                 return float("inf")
-            busy = [distance(request.units, self.will_run(stack)) for stack in self.stacks.values()
+            busy = [self.time_between(request.units, self.will_run(stack)) for stack in self.stacks.values()
                     if stack.state == "leased"]
-            return (distance(request.units, self.best(request, available).content) -
+            return (self.time_between(request.units, self.best(request, available).content) -
                     (sum(busy) / len(busy) if busy else 0))
 
         def fits_in_part(request):
@@ -486,15 +500,16 @@ class Model:
         request.expires_at = self.now + request.seconds
         if request.units is not None:
             request.changed, request.removed = difference(request.units, stack.content)
+            request.estimate = self.times.estimate([*request.changed, *request.removed])
 
     def note_grant(self, request, stack):
         if request.units is None:
             return
-        cost = distance(request.units, stack.content)
+        cost = self.time_between(request.units, stack.content)
         if request.purpose == "refresh":
             self.activity.refreshed += cost
             return
-        self.activity.granted(request.branch, request.branch in MAIN, request.units, cost)
+        self.activity.granted(request.branch, request.units, cost)
         self.granted_at[stack.number] = self.activity.grants
 
     @staticmethod
@@ -628,6 +643,9 @@ class Model:
             content.pop(unit, None)
         stack.content = content
         stack.lease.is_done = stack.lease.is_whole = False
+        for unit, seconds in body.get("seconds", {}).items():
+            if body.get("units", {}).get(unit):
+                self.times.note(unit, seconds)
         return message("Units of stack %s marked" % self.name(stack))
 
     def do_releaseStack(self, body):
@@ -788,6 +806,9 @@ class Model:
         self.max_lease_seconds = body.get("maxLeaseSeconds", self.max_lease_seconds)
         self.quarantine_after = body.get("quarantineAfter", self.quarantine_after)
         self.max_held = body.get("maxHeld", self.max_held)
+        if "mainBranch" in body and body["mainBranch"] != self.main_branch:
+            self.main_branch = body["mainBranch"]
+            self.activity.main = None
         return Answer(200, None, message=A_TEXT)
 
     # --- Looking ---

@@ -4,6 +4,7 @@
 
 #include "unit.h"
 
+#include "base/mem.h"
 #include "base/times.h"
 #include "rules/activity.h"
 #include "rules/clerk.h"
@@ -173,6 +174,37 @@ static inline void check_leases(const struct pool *pool, struct uses *uses)
     assert_int_equal(indexed, named);
 }
 
+static inline void check_activity(const struct pool *pool, struct uses *uses)
+{
+    const struct activity *activity = pool->activity;
+
+    if (activity->main)
+        count_use(uses, activity->main->content);
+    for (size_t i = 0; i < activity->branch_count; i++) {
+        const struct active_branch *branch = &activity->branches[i];
+        count_use(uses, branch->reach->content);
+        assert_true(branch->grant > 0 && branch->grant <= activity->grants);
+    }
+}
+
+static inline void check_deploy_times(const struct deploy_times *times)
+{
+    struct deploy_times again = {0};
+    const struct deploy_time *row;
+
+    for (size_t at = 0; (row = map_next(&times->by_unit, &at)) != NULL;) {
+        struct deploy_time *copy = mem_alloc(sizeof *copy);
+        assert_true(row->weight_ms > 0 && row->deploys > 0);
+        *copy = *row;
+        copy->unit = mem_strdup(row->unit);
+        deploy_times_add(&again, copy);
+    }
+    assert_int_equal(again.mean_sum_ms, times->mean_sum_ms);
+    assert_int_equal(again.weight_sum_ms, times->weight_sum_ms);
+    assert_true(again.edition == times->edition);
+    deploy_times_free(&again);
+}
+
 static inline void check_changes(const struct pool *pool)
 {
     size_t listed = 0;
@@ -199,14 +231,12 @@ static inline void check_changes(const struct pool *pool)
     }
 }
 
+/* A reach of the activity counts as a use. */
 static inline unsigned reaches_of(const struct pool *pool, const struct manifest *manifest)
 {
-    const struct activity *activity = pool->activity;
-    unsigned count = activity->main && activity->main->content == manifest;
     const struct lease *lease;
+    unsigned count = 0;
 
-    for (size_t i = 0; i < activity->branch_count; i++)
-        count += activity->branches[i].reach->content == manifest;
     for (size_t at = 0; (lease = map_next(&pool->leases, &at)) != NULL;)
         count += lease->reach && lease->reach->content == manifest;
     return count;
@@ -284,6 +314,8 @@ static inline void check_pool(const struct clerk *clerk, const struct pool *pool
     assert_non_null(uses);
     check_stacks(pool, uses);
     check_leases(pool, uses);
+    check_activity(pool, uses);
+    check_deploy_times(&pool->deploy_times);
     check_changes(pool);
     check_manifests(pool, uses, settled);
     check_deadline(clerk, pool);

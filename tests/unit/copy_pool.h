@@ -3,6 +3,7 @@
 #define COPY_POOL_H
 
 #include "base/mem.h"
+#include "rules/activity.h"
 #include "rules/pool.h"
 
 #include <string.h>
@@ -60,7 +61,8 @@ static inline void copy_stack(struct pool *pool, struct map *manifests, const st
                            .held_by_job = stack->held_by_job,
                            .created = stack->created,
                            .modified = stack->modified,
-                           .health = stack->health};
+                           .health = stack->health,
+                           .grant_no = stack->grant_no};
     memcpy(copy->hold_lease_id, stack->hold_lease_id, LEASE_ID_SIZE);
     copy->health.failed_branch = mem_strdup(stack->health.failed_branch);
     copy->health.failures = NULL;
@@ -99,6 +101,7 @@ static inline void copy_lease(struct pool *pool, struct map *manifests, const st
                            .stack_commit = mem_strdup(lease->stack_commit),
                            .stack_content = copy_manifest(manifests, lease->stack_content),
                            .changed_units = lease->changed_units,
+                           .estimated_deploy_s = lease->estimated_deploy_s,
                            .granted_at = lease->granted_at,
                            .renewed_at = lease->granted_at,
                            .expires_at = lease->expires_at,
@@ -111,6 +114,35 @@ static inline void copy_lease(struct pool *pool, struct map *manifests, const st
     if (lease->stack)
         copy->stack = pool_stack(pool, lease->stack->number);
     pool_add_lease(pool, copy);
+}
+
+static inline void copy_times(struct pool *pool, const struct deploy_times *times)
+{
+    const struct deploy_time *row;
+
+    for (size_t at = 0; (row = map_next(&times->by_unit, &at)) != NULL;) {
+        struct deploy_time *copy = mem_alloc(sizeof *copy);
+        *copy = (struct deploy_time){.unit = mem_strdup(row->unit),
+                                     .mean_ms = row->mean_ms,
+                                     .weight_ms = row->weight_ms,
+                                     .deploys = row->deploys,
+                                     .measured_at = row->measured_at};
+        deploy_times_add(&pool->deploy_times, copy);
+    }
+}
+
+static inline void copy_activity(struct pool *pool, struct map *manifests,
+                                 const struct activity *activity)
+{
+    struct reach *main = activity->main;
+
+    pool_add_activity(pool, main ? copy_manifest(manifests, main->content) : NULL, activity->grants,
+                      activity->job_work, activity->refreshed);
+    for (size_t i = 0; i < activity->branch_count; i++) {
+        const struct active_branch *branch = &activity->branches[i];
+        pool_add_branch(pool, branch->name, copy_manifest(manifests, branch->reach->content),
+                        branch->grant, branch->is_merged);
+    }
 }
 
 /* Into an empty pool. */
@@ -129,6 +161,7 @@ static inline void copy_rows(struct pool *pool, const struct pool *old)
     pool->quarantine_after = old->quarantine_after;
     pool->settle_s = old->settle_s;
     pool->max_held = old->max_held;
+    pool->main_branch = mem_strdup(old->main_branch);
     pool->next_lease_number = old->next_lease_number;
     pool->mean_hold_s = old->mean_hold_s;
     for (size_t i = 1; i < old->stacks_size; i++)
@@ -136,10 +169,12 @@ static inline void copy_rows(struct pool *pool, const struct pool *old)
             copy_stack(pool, &manifests, old->stacks[i]);
     for (size_t at = 0; (lease = map_next(&old->leases, &at)) != NULL;)
         copy_lease(pool, &manifests, lease);
+    copy_times(pool, &old->deploy_times);
+    copy_activity(pool, &manifests, old->activity);
     for (size_t at = 0; (manifest = map_next(&manifests, &at)) != NULL;)
         pool_add_manifest(pool, manifest);
     map_free(&manifests);
-    pool_sort_idle(pool);
+    pool_end_load(pool);
 }
 
 static inline struct pool *copy_pool(const struct pool *old)

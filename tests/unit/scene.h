@@ -49,7 +49,7 @@ struct told {
 #define ROWS_MOST 200
 
 struct scene {
-    uint64_t rows[ROWS_MOST][6]; /* digests of what the database has of each stack, by change */
+    uint64_t rows[ROWS_MOST][7]; /* digests of what the database has of each stack, by change */
     struct pool *pool;
     struct clerk clerk;
     uint64_t others[2];
@@ -185,6 +185,8 @@ static inline uint64_t row_digest(const struct stack *stack, unsigned change)
                    (long long)stack->health.failed_since,
                    stack->health.failed_branch ? stack->health.failed_branch : "",
                    (long long)stack->health.unsettled_since);
+    else if (change == STACK_GRANT)
+        buf_printf(&text, "%llu", (unsigned long long)stack->grant_no);
     else
         buf_printf(&text, "%llu %s %s", (unsigned long long)stack->note_number,
                    stack->owner ? stack->owner : "", stack->reason ? stack->reason : "");

@@ -208,8 +208,19 @@ static struct command *any_update(struct walk *walk)
     change->has_max_held = maybe(walk, 30);
     change->max_held = (int)below(walk, 4) - 1;
     change->has_initial_commit = maybe(walk, 10);
+    change->has_main_branch = maybe(walk, 30);
+    change->main_branch = maybe(walk, 50) ? mem_strdup("fix") : NULL;
     change->prefix = maybe(walk, 10) ? mem_strdup("other-") : NULL;
     return command;
+}
+
+static void measure(struct walk *walk, struct command_mark_units *marks)
+{
+    static const char *const names[] = {"a", "b", "c", "other"};
+
+    marks->times = mem_alloc(sizeof *marks->times);
+    marks->times[0] = (struct unit_time){mem_strdup(names[below(walk, 4)]), below(walk, 100000)};
+    marks->time_count = 1;
 }
 
 static struct command *any_command(struct walk *walk)
@@ -232,6 +243,7 @@ static struct command *any_command(struct walk *walk)
     } else if (dice < 73) {
         command = on_any_stack(walk, VERB_MARK_UNITS, &number);
         command->has_lease_id = true; /* api asks for it */
+        measure(walk, &command->as.mark_units);
         command->as.mark_units.units = units(maybe(walk, 30) ? "a= b=" : any_units(walk));
         command->as.mark_units.removed = units(maybe(walk, 30) ? "e= f=" : NULL);
     } else if (dice < 79) {
