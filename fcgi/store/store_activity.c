@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-/* Reading. A manifest that isn't there was deleted by a program of schema 2. */
+/* Reading. A manifest that isn't there was deleted by an older program. */
 
 void store_activity_select(struct buf *sql, uint32_t project)
 {

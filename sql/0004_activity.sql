@@ -1,6 +1,6 @@
 -- What the choice of a stack looks ahead by: which branch is the main one, what branches asked for lately, how
 -- long each unit takes to deploy.
--- Oldest program: schema 2.
+-- Oldest program: schema 1.
 --
 -- An older program doesn't know that `activity` and `active_branch` refer to manifests, and may delete those:
 -- such a reference counts as nothing.
