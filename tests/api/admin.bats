@@ -475,7 +475,7 @@ latest_action()
     mark deployed
     get /status
     expect 200 '(.now | test("Z$")) and .queue == [] and (.stacks | length == 1)' \
-        ".project == {\"name\":\"$PROJECT\",\"prefix\":\"test-\",\"initialCommit\":\"zero\",\"maxStacks\":3,\"leaseSeconds\":3600,\"maxLeaseSeconds\":86400,\"waitSeconds\":600,\"quarantineAfter\":2,\"settleSeconds\":0,\"maxHeld\":1}" \
+        ".project == {\"name\":\"$PROJECT\",\"prefix\":\"test-\",\"initialCommit\":\"zero\",\"maxStacks\":3,\"leaseSeconds\":3600,\"maxLeaseSeconds\":86400,\"waitSeconds\":600,\"quarantineAfter\":2,\"settleSeconds\":0,\"maxHeld\":1,\"mainBranch\":null}" \
         '.stacks[0] | .stackName == "test-1" and .state == "leased" and .nextState == null and .branch == "topic" and .lastDeployedCommit == "deployed" and .fence == 2' \
         ".stacks[0].lease | .fence == 2 and .keyName == \"$PROJECT-admin\" and .branch == \"topic\" and .commit == \"c\" and .purpose == \"test\" and .changedUnits == 1" \
         '.stacks[0].lease | .job == {"url":"https://ci.example/9","name":"it","user":"ada"} and .askedAt <= .grantedAt and .grantedAt <= .deployedAt and .deployedAt < .expiresAt' \

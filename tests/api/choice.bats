@@ -286,18 +286,110 @@ granted()
     [[ $STACK == test-2 ]]
 }
 
+# near_and_far MAIN: a new project's test-1 and test-3 run what branch MAIN asked for last, test-2 is far from
+# that; test-1 is idle for longest. For $BETWEEN two units differ on each.
+near_and_far()
+{
+    local main="{\"branch\":\"$1\",\"units\":{\"a\":\"1\",\"b\":\"1\",\"c\":\"1\"}}"
+    local other='{"branch":"other","units":{"a":"9","b":"9","c":"1"}}' body
+    local -a leases=()
+
+    BETWEEN='{"branch":"other","units":{"a":"5","b":"5","c":"1"}}'
+    new_project --max-stacks 3 "${@:2}"
+    for body in "$main" "$other" "$main"; do
+        take "$body"
+        mark
+        leases+=("$LEASE")
+    done
+    for body in 1 3 2; do
+        STACK=test-$body LEASE=${leases[body - 1]}
+        give '"outcome":"success"'
+    done
+}
+
+# chosen: sets STACK to what $BETWEEN gets; nothing changes by it.
+chosen()
+{
+    take "$BETWEEN"
+    give '"outcome":"notDeployed"'
+}
+
 @test "a stack that is far from main is taken before one that is near, where both cost the job as much" {
-    new_project --max-stacks 2
-    take '{"branch":"main","units":{"a":"1","b":"1","c":"1"}}' # test-1
-    mark
-    first=$LEASE
-    take '{"branch":"other","units":{"a":"9","b":"9","c":"1"}}' # test-2 is far from main
-    mark
-    give '"outcome":"success"'
-    post /releaseStack "{\"stackName\":\"test-1\",\"leaseId\":\"$first\",\"outcome\":\"success\"}"
-    expect 200
-    take '{"branch":"other","units":{"a":"5","b":"5","c":"1"}}' # two units differ on both
+    near_and_far main
+    chosen
     [[ $STACK == test-2 ]]
+}
+
+@test "which branch is main is a setting; by default it is main or master" {
+    NAME=master near_and_far master
+    chosen
+    [[ $STACK == test-2 ]]
+    NAME=unset near_and_far develop
+    chosen
+    [[ $STACK == test-1 ]]
+    NAME=set near_and_far develop --main-branch develop
+    chosen
+    [[ $STACK == test-2 ]]
+    # What was known of one branch is not known of another.
+    ctl project update "$PROJECT" --main-branch trunk
+    sees /status '.project.mainBranch == "trunk"'
+    chosen
+    [[ $STACK == test-1 ]]
+    post /updateProject '{"mainBranch":null}'
+    expect 200
+    sees /status '.project.mainBranch == null'
+    post /updateProject '{"mainBranch":""}'
+    expect_error 400 invalidField '.error.field == "mainBranch"'
+}
+
+@test "choices look ahead as before once the program was restarted" {
+    near_and_far main
+    for signal in TERM KILL; do
+        end_program "$signal"
+        local_instance restart program
+        eventually is_ready
+        chosen
+        [[ $STACK == test-2 ]]
+    done
+}
+
+# measure SECONDS: the job says how long its deploys took.
+measure()
+{
+    post /markUnits "{\"stackName\":\"$STACK\",\"leaseId\":\"$LEASE\",\"units\":$1,\"seconds\":$2}"
+    expect 200
+}
+
+@test "units cost what jobs measured: one that takes long is left alone for two that don't" {
+    furnish '{"slow":"1","a":"2","b":"2"}' '{"slow":"2","a":"1","b":"1"}'
+    take '{"branch":"b1","units":{"slow":"1","a":"1","b":"1"}}'
+    [[ $STACK == test-1 || $STACK == test-2 ]]
+    expect 200 'has("estimatedDeploySeconds") | not'
+    sees /status '.stacks[0].lease.estimatedDeploySeconds == null and .deployTimes == []'
+    give '"outcome":"notDeployed"'
+    for _ in 1 2; do
+        take '{"branch":"b1","units":{"slow":"1","a":"2","b":"2"}}'
+        measure '{"slow":"1","a":"2","b":"2"}' '{"slow":300,"a":4.5,"b":1,"other":9}'
+        give '"outcome":"success"'
+    done
+    sees /status '.deployTimes == [{"unit":"slow","meanSeconds":300,"deploys":2},{"unit":"a","meanSeconds":4.5,"deploys":2},{"unit":"b","meanSeconds":1,"deploys":2}]'
+    take '{"branch":"b3","units":{"slow":"2","a":"2","b":"2","new":"1"}}'
+    # One that was never measured is like the others: (300 + 4.5 + 1) / 3.
+    expect 200 '.stackName == "test-2" and (.changedUnits | sort) == ["a","b","new"]' '.estimatedDeploySeconds == 107'
+    sees /status '.stacks[1].lease.estimatedDeploySeconds == 107'
+    give '"outcome":"notDeployed"'
+    get /history
+    expect 200 '.requests[0].estimatedDeploySeconds == 107'
+}
+
+@test "a mean follows what the latest deploys took; what is about to be deployed, or gone, says nothing" {
+    new_project --max-stacks 1
+    take '{"units":{"a":"1","b":"1"}}'
+    measure '{"a":"1"}' '{"a":100}'
+    for _ in {1..30}; do
+        measure '{"a":"1","b":null}' '{"a":10,"b":60,"c":60}'
+    done
+    sees /status '.deployTimes | length == 1 and (.[0] | .unit == "a" and .deploys == 31 and .meanSeconds > 10 and .meanSeconds < 12)'
 }
 
 @test "a refresh is refused while fewer than 2 stacks are available: 503 notNow" {

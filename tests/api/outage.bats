@@ -42,21 +42,6 @@ granted()
     lease_from_answer
 }
 
-process_is_gone()
-{
-    [[ ! -e /proc/$1 || $(<"/proc/$1/stat") == *') Z '* ]]
-}
-
-# Ends the program with that signal, and waits until it is gone.
-end_program()
-{
-    local pid
-
-    pid=$(local_instance pid program)
-    kill -"$1" "$pid"
-    eventually process_is_gone "$pid"
-}
-
 milliseconds()
 {
     printf '%s\n' "$((${EPOCHREALTIME/[.,]/} / 1000))"

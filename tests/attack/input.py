@@ -60,7 +60,7 @@ FIELDS = {
     "/updateProject": {"prefix": REFUSED, "initialCommit": KEPT, "maxStacks": REFUSED,
                        "leaseSeconds": REFUSED,
                        "maxLeaseSeconds": REFUSED, "waitSeconds": REFUSED, "quarantineAfter": REFUSED,
-                       "settleSeconds": REFUSED, "maxHeld": REFUSED, "reason": KEPT},
+                       "settleSeconds": REFUSED, "maxHeld": REFUSED, "mainBranch": KEPT, "reason": KEPT},
 }
 
 

@@ -18,19 +18,20 @@ teardown_file()
 @test "a project has the settings that it was created with" {
     ctl project create defaults --same-prefix
     ctl project create full --prefix pr. --initial-commit "it's \"é\" \\" --max-stacks 0 --wait-seconds 0 \
-        --lease-seconds 1 --max-lease-seconds 86400 --quarantine-after 0 --settle-seconds 86400 --max-held 3
+        --lease-seconds 1 --max-lease-seconds 86400 --quarantine-after 0 --settle-seconds 86400 --max-held 3 \
+        --main-branch 'release/ü'
     run ctl project list --json
     jq -e '.[] | select(.name == "defaults") | .prefix == "test-" and .initialCommit == null and .maxStacks == 10
         and .waitSeconds == 600 and .leaseSeconds == 3600 and .maxLeaseSeconds == 86400 and .quarantineAfter == 2
-        and .settleSeconds == 0 and .maxHeld == 5 and .stacks == 0' <<<"$output"
+        and .settleSeconds == 0 and .maxHeld == 5 and .mainBranch == null and .stacks == 0' <<<"$output"
     jq -e '.[] | select(.name == "full") | .prefix == "pr." and .initialCommit == "it'\''s \"é\" \\"
         and .maxStacks == 0 and .waitSeconds == 0 and .leaseSeconds == 1
-        and .quarantineAfter == 0 and .settleSeconds == 86400 and .maxHeld == 3
+        and .quarantineAfter == 0 and .settleSeconds == 86400 and .maxHeld == 3 and .mainBranch == "release/ü"
         and (.created | test("^20..-..-..T..:..:..\\....Z$"))' <<<"$output"
     run ctl project list
     grep -E '^full +pr\.N ' <<<"$output"
-    ctl project update full --max-stacks 1 --max-held half
-    ctl project list --json | jq -e '.[] | select(.name == "full") | .maxHeld == 1'
+    ctl project update full --max-stacks 1 --max-held half --main-branch ''
+    ctl project list --json | jq -e '.[] | select(.name == "full") | .maxHeld == 1 and .mainBranch == null'
 }
 
 @test "a project's name is taken once" {
@@ -129,6 +130,8 @@ teardown_file()
         run ctl project update shop $bad
         [ "$status" -ne 0 ] || { echo "accepted: $bad" && return 1; }
     done
+    run ctl project update shop --main-branch $'a\nb'
+    [ "$status" -ne 0 ]
     run ctl project update shop --initial-commit $'a\nb'
     [ "$status" -ne 0 ]
     run ctl project update shop --initial-commit $'\xff'

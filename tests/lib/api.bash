@@ -21,6 +21,21 @@ start_instance()
     eventually is_ready
 }
 
+process_is_gone()
+{
+    [[ ! -e /proc/$1 || $(<"/proc/$1/stat") == *') Z '* ]]
+}
+
+# end_program SIGNAL: ends the program with it, and waits until it is gone.
+end_program()
+{
+    local pid
+
+    pid=$(local_instance pid program)
+    kill -"$1" "$pid"
+    eventually process_is_gone "$pid"
+}
+
 # stop_database, start_database: the private server is killed. Somebody else's server goes on, but the
 # program's account there is locked and its connections are cut.
 stop_database()

@@ -235,6 +235,7 @@ class Model:
 
     def delete(self, stack):
         self.fences[stack.number] = stack.fence
+        self.granted_at.pop(stack.number, None)
         del self.stacks[stack.number]
         for request in [r for r in self.queue if r.stack_name == self.name(stack)]:
             self.tell(request, Answer(404, "unknownStack"))

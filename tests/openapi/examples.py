@@ -105,7 +105,8 @@ class World:
             if "lease" in stack:
                 self.post("/revokeLease", {"stackName": stack["stackName"]})
         self.post("/updateProject", {"maxStacks": 10, "waitSeconds": 600, "initialCommit": None,
-                                     "quarantineAfter": 2, "settleSeconds": 0})
+                                     "quarantineAfter": 2, "settleSeconds": 0,
+                                     "mainBranch": None})
 
     def lease(self, **fields):
         return self.post("/requestStack", fields)[1]
