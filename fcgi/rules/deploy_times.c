@@ -93,6 +93,8 @@ static void make_room(struct deploy_times *times)
     for (size_t at = 0; (row = map_next(&times->by_unit, &at)) != NULL;)
         if (!oldest || row->measured_at < oldest->measured_at)
             oldest = row;
+    if (!oldest)
+        return;
     count_out(times, oldest);
     map_remove_named(&times->by_unit, oldest->unit);
     untouch(times, oldest);

@@ -324,10 +324,10 @@ chosen()
     NAME=master near_and_far master
     chosen
     [[ $STACK == test-2 ]]
-    NAME=unset near_and_far develop
+    NAME=by-default near_and_far develop
     chosen
     [[ $STACK == test-1 ]]
-    NAME=set near_and_far develop --main-branch develop
+    NAME=by-setting near_and_far develop --main-branch develop
     chosen
     [[ $STACK == test-2 ]]
     # What was known of one branch is not known of another.
