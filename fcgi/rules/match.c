@@ -152,6 +152,8 @@ static size_t choose_request(const struct pool *pool, struct lease *const window
         if (!window[i]->units)
             continue;
         other = choose_by_units(pool, window[i]);
+        if (!other.stack)
+            break;
         cost = price_relative(pool, window[i], other.stack);
         if (cost < least &&
             manifest_distance(window[i]->units, other.stack->content) < window[i]->units->count) {
