@@ -31,6 +31,16 @@ deploys_one_by_one=(--deploy-unit 'echo "DEPLOY {}"')
     lacks MIGRATE
 }
 
+@test "the log says how long the deploy should take, by what earlier ones took, and how long it took" {
+    run "$ci_stack" run "${units[@]}" --deploy-unit 'sleep 2' --jobs 3
+    lacks estimated
+    change services/users
+    run "$ci_stack" run "${units[@]}" --deploy-unit true --report-json result.json
+    contains 'one unit after the other'
+    grep -E 'deploy +[0-9]s +ok +1 of 3 units, estimated [23]s' <<<"$output"
+    jq -e '.estimatedDeploySeconds | . == 2 or . == 3' result.json
+}
+
 @test "a deploy that failed costs what it was to change; forced, it costs everything" {
     "$ci_stack" run "${units[@]}" --deploy true
     change services/users
