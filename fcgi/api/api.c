@@ -12,6 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* nginx bounds the time between two parts of a body, not the whole. What comes later than this has
+ * no effect. */
+#define ARRIVAL_MAX_S 60
+
 enum role { ROLE_NONE, ROLE_VIEWER, ROLE_CI, ROLE_ADMIN };
 
 typedef void respond_function(const struct api *api, const struct call *call,
@@ -93,6 +97,16 @@ static bool admit(const struct call *call, const struct route *route, struct res
     bool is_get = strcmp(call->method, "GET") == 0 || strcmp(call->method, "HEAD") == 0;
     enum role role = role_of(call);
 
+    if (strlen(call->query) > CALL_PARAM_MAX) {
+        response_error(response, 414, "uriTooLong", "The query is longer than %d bytes",
+                       CALL_PARAM_MAX);
+        return false;
+    }
+    if (strtod(call->seconds, NULL) > ARRIVAL_MAX_S) {
+        response_error(response, 408, "requestTimeout", "The request took more than %d s to arrive",
+                       ARRIVAL_MAX_S);
+        return false;
+    }
     if (!route) {
         response_error(response, 404, "notFound", "There is no such path");
         return false;
@@ -115,6 +129,12 @@ static bool admit(const struct call *call, const struct route *route, struct res
     return true;
 }
 
+/* Most names have one key only, which has no number. */
+static uint32_t key_number_of(const struct call *call)
+{
+    return (uint32_t)strtoul(call->key_number, NULL, 10);
+}
+
 static struct command *read_body(const struct call *call, const struct route *route,
                                  struct json_document *document, struct response *response)
 {
@@ -128,6 +148,7 @@ static struct command *read_body(const struct call *call, const struct route *ro
     command = command_new(route->verb);
     command->project = mem_strdup(call->project);
     command->key_name = mem_strdup(call->key_name);
+    command->key_number = key_number_of(call);
     command->trace = mem_strdup(call->id);
     command->by_admin = role_of(call) == ROLE_ADMIN;
     route->body(&fields, call, command);
@@ -168,6 +189,8 @@ struct command *api_handle(const struct api *api, const struct call *call,
         return NULL;
     if (!route->respond)
         return make_command(call, route, response);
+    if (route->role > ROLE_NONE)
+        reader_set_key(api->reader, call->key_name, key_number_of(call));
     route->respond(api, call, response);
     return NULL;
 }
@@ -201,6 +224,11 @@ static void respond_ready(const struct api *api, const struct call *call, struct
     response_close(response, 200, json);
 }
 
+static void refuse_key(struct response *response)
+{
+    response_error(response, 401, "unauthorized", "This key was revoked or has expired");
+}
+
 /* Sends what a reader wrote, or says why it could not. */
 static void finish_reading(enum reader_status status, struct json_writer *json,
                            struct response *response)
@@ -210,6 +238,10 @@ static void finish_reading(enum reader_status status, struct json_writer *json,
         return;
     }
     json_writer_free(json);
+    if (status == READER_KEY_ENDED) {
+        refuse_key(response);
+        return;
+    }
     if (status == READER_NO_PROJECT) {
         response_error(response, 404, "unknownProject", "The project of this key does not exist");
         return;
@@ -284,9 +316,16 @@ static void respond_metrics(const struct api *api, const struct call *call,
 {
     const char *project = strcmp(call->role, "metrics") == 0 ? NULL : call->project;
     struct buf text = {0};
+    enum reader_status status;
 
     metrics_put(&text, project, api->is_ready);
-    if (reader_gauges(api->reader, project, &text) != READER_OK)
+    status = reader_gauges(api->reader, project, &text);
+    if (status == READER_KEY_ENDED) {
+        buf_free(&text);
+        refuse_key(response);
+        return;
+    }
+    if (status != READER_OK)
         buf_puts(&text, "# The gauges of stacks and requests need the database, which is away.\n");
     response_raw(response, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
     buf_free(&text);

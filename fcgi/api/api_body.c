@@ -85,6 +85,7 @@ void api_body_request(struct fields *fields, const struct call *call, struct com
     read_job(fields, request);
     read_seconds(fields, "waitSeconds", 0, WAIT_MAX_S, &request->wait_s);
     read_seconds(fields, "leaseSeconds", 1, LEASE_MAX_S, &request->lease_s);
+    read_seconds(fields, "graceSeconds", 0, WAIT_MAX_S, &request->grace_s);
     read_request_id(fields, call, &request->request_id);
     fields_integer(fields, "priority", PRIORITY_MIN, PRIORITY_MAX, &priority);
     request->priority = (int)priority;

@@ -19,8 +19,7 @@
 
 #include <fastcgi.h>
 
-#define PARAM_MAX        4096 /* nginx's own limits are lower */
-#define SEND_PATIENCE_MS 50   /* of the writer, for a response larger than the socket's buffer */
+#define SEND_PATIENCE_MS 50 /* of the writer, for a response larger than the socket's buffer */
 
 bool call_library_start(void)
 {
@@ -32,7 +31,7 @@ bool call_library_start(void)
 static const char *param(const FCGX_Request *fcgi, const char *name)
 {
     const char *value = FCGX_GetParam(name, fcgi->envp);
-    return value && strlen(value) <= PARAM_MAX ? value : "";
+    return value ? value : "";
 }
 
 static void read_body(FCGX_Request *fcgi, struct call *call)
@@ -50,18 +49,20 @@ static void read_body(FCGX_Request *fcgi, struct call *call)
 
 static void copy_params(const FCGX_Request *fcgi, struct call *call)
 {
-    static const char *const names[] = {"REQUEST_METHOD",     "DOCUMENT_URI", "QUERY_STRING",
-                                        "SO_PROJECT",         "SO_ROLE",      "SO_KEY_NAME",
-                                        "SO_IDEMPOTENCY_KEY", "SO_REQUEST_ID"};
-    char **const fields[] = {&call->method, &call->path,     &call->query,           &call->project,
-                             &call->role,   &call->key_name, &call->idempotency_key, &call->id};
+    static const char *const names[] = {
+        "REQUEST_METHOD", "DOCUMENT_URI",  "QUERY_STRING",       "SO_PROJECT",    "SO_ROLE",
+        "SO_KEY_NAME",    "SO_KEY_NUMBER", "SO_IDEMPOTENCY_KEY", "SO_REQUEST_ID", "SO_SECONDS"};
+    char **const fields[] = {
+        &call->method,   &call->path,       &call->query,           &call->project, &call->role,
+        &call->key_name, &call->key_number, &call->idempotency_key, &call->id,      &call->seconds};
     enum { COUNT = sizeof names / sizeof names[0] };
     size_t offsets[COUNT];
 
     for (size_t i = 0; i < COUNT; i++) {
         const char *value = param(fcgi, names[i]);
         offsets[i] = call->texts.len;
-        buf_append(&call->texts, value, strlen(value) + 1);
+        buf_append(&call->texts, value, strnlen(value, CALL_PARAM_MAX + 1));
+        buf_append(&call->texts, "", 1);
     }
     for (size_t i = 0; i < COUNT; i++)
         *fields[i] = call->texts.data + offsets[i];

@@ -10,7 +10,8 @@
 
 #include <stdbool.h>
 
-#define CALL_BODY_MAX (256 * 1024)
+#define CALL_BODY_MAX  (256 * 1024)
+#define CALL_PARAM_MAX 4096 /* of a longer text the first 4,097 bytes are there */
 
 /* Read to its end. Texts are never NULL. */
 struct call {
@@ -21,8 +22,10 @@ struct call {
     char *project; /* who asks: from nginx's key map; empty without a key */
     char *role;
     char *key_name;
+    char *key_number;
     char *idempotency_key;
-    char *id; /* nginx's $request_id, for the log */
+    char *id;      /* nginx's $request_id, for the log */
+    char *seconds; /* how long it took to arrive */
     struct buf body;
     bool body_too_large;
     struct buf texts; /* what the texts above point into */

@@ -26,13 +26,26 @@ void reader_free(struct reader *reader)
     free(reader);
 }
 
+void reader_set_key(struct reader *reader, const char *name, uint32_t number)
+{
+    reader->key_name = name;
+    reader->key_number = number;
+}
+
 /* Running */
 
 struct buf *reader_start_sql(struct reader *reader, const char *project)
 {
     buf_clear(&reader->sql);
-    buf_puts(&reader->sql,
-             "SELECT prefix, " SQL_MICROSECONDS "UTC_TIMESTAMP(6)) FROM project WHERE name = ");
+    buf_puts(
+        &reader->sql,
+        "SELECT prefix, " SQL_MICROSECONDS "UTC_TIMESTAMP(6)),"
+        " (SELECT COUNT(*) FROM ended_key e WHERE e.project_id = project.project_id AND e.name = ");
+    sql_text(&reader->sql, reader->key_name);
+    buf_printf(&reader->sql,
+               " AND (e.number > %u OR (e.number = %u AND e.ends_at <= UTC_TIMESTAMP(6))))"
+               " FROM project WHERE name = ",
+               reader->key_number, reader->key_number);
     sql_text(&reader->sql, project);
     return &reader->sql;
 }
@@ -42,6 +55,7 @@ void reader_take_project(struct page *page, const struct database_row *row)
     page->found = true;
     snprintf(page->prefix, sizeof page->prefix, "%s", row->values[PROJECT_PREFIX]);
     page->now_us = database_row_int(row, PROJECT_NOW, 0);
+    page->key_ended = database_row_int(row, PROJECT_KEY_ENDED, 0) != 0;
 }
 
 void reader_add_project(struct buf *sql, const char *project)
@@ -81,5 +95,7 @@ enum reader_status reader_run(struct reader *reader, database_visit *visit, stru
         database_disconnect(reader->database); /* so that the server is judged again */
         return READER_NO_DATABASE;
     }
+    if (page->key_ended)
+        return READER_KEY_ENDED;
     return page->found ? READER_OK : READER_NO_PROJECT;
 }

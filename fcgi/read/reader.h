@@ -14,7 +14,7 @@
 
 #define READER_LIMIT_MAX 100 /* rows of a page; also the default */
 
-enum reader_status { READER_OK, READER_NO_PROJECT, READER_NO_DATABASE };
+enum reader_status { READER_OK, READER_NO_PROJECT, READER_KEY_ENDED, READER_NO_DATABASE };
 
 struct reader_filter {
     uint64_t limit;
@@ -31,6 +31,9 @@ struct reader;
 struct reader *reader_new(const struct config *config);
 void reader_free(struct reader *reader);
 void reader_filter_free(struct reader_filter *filter);
+
+/* Whose key the calls that follow have; the name is only looked at during these. */
+void reader_set_key(struct reader *reader, const char *name, uint32_t number);
 
 /* Each writes members into an open JSON object. */
 enum reader_status reader_list_stacks(struct reader *reader, const char *project,

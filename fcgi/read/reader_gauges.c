@@ -71,11 +71,26 @@ static void add_sql(struct buf *sql, const char *project)
     buf_puts(sql, " GROUP BY p.project_id, p.name");
 }
 
+static void visit_project(void *context, const struct database_row *row)
+{
+    reader_take_project(context, row);
+}
+
+static enum reader_status check_key(struct reader *reader, const char *project)
+{
+    struct page page = {0};
+
+    reader_start_sql(reader, project);
+    return reader_run(reader, visit_project, &page);
+}
+
 enum reader_status reader_gauges(struct reader *reader, const char *project, struct buf *out)
 {
     struct gauging gauging = {0};
-    enum reader_status status;
+    enum reader_status status = project ? check_key(reader, project) : READER_OK;
 
+    if (status == READER_KEY_ENDED)
+        return status;
     add_sql(&reader->sql, project);
     status = reader_run(reader, visit, &gauging.page);
     for (size_t i = 0; i < GAUGE_COUNT; i++) {

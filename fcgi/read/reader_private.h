@@ -13,19 +13,22 @@ struct reader {
     struct database *database;
     struct buf sql;
     int64_t away_until_ms; /* the database; monotonic */
+    const char *key_name;  /* of the call at hand */
+    uint32_t key_number;
 };
 
 /* What every call has on its way from rows to JSON. A call that needs more has a struct of its own
  * with this one first, so that its `visit` gets that. */
 struct page {
     struct json_writer *json;
-    bool found; /* the project */
+    bool found;     /* the project */
+    bool key_ended; /* the caller's */
     char prefix[64 + 1];
     int64_t now_us;
 };
 
 /* Starts a text; its first set is the project's row, of these columns. */
-enum { PROJECT_PREFIX, PROJECT_NOW };
+enum { PROJECT_PREFIX, PROJECT_NOW, PROJECT_KEY_ENDED };
 
 struct buf *reader_start_sql(struct reader *reader, const char *project);
 /* The project's number as a subquery. */

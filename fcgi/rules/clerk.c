@@ -73,7 +73,7 @@ static void end_due_lease(const struct clerk *clerk, struct pool *pool, struct l
         pool_end_lease(pool, lease, lease->timed_out ? LEASE_TIMED_OUT : LEASE_ABANDONED,
                        OUTCOME_NONE);
     else if (lease->instance != clerk->instance)
-        clerk_request_disconnect(clerk, pool, lease, false);
+        clerk_request_disconnect(clerk, pool, lease, DEPARTURE_SENT_AWAY);
     /* Our own waits may still be granted; clerk_end_waits() ends them. */
 }
 
@@ -183,7 +183,7 @@ static void end_wait(const struct clerk *clerk, struct pool *pool, struct lease 
     lease->position = pool_position(pool, lease);
     lease->estimate_s =
         lease->wanted_stack ? pool_estimate_one_s(pool) : pool_estimate_s(pool, lease->position);
-    clerk_request_disconnect(clerk, pool, lease, true);
+    clerk_request_disconnect(clerk, pool, lease, DEPARTURE_TIMED_OUT);
 }
 
 static bool is_wait_over(const struct clerk *clerk, const struct pool *pool,

@@ -28,12 +28,17 @@ bool clerk_due_is_over(const struct clerk *clerk, const struct pool *pool,
     return lease->state == LEASE_ACTIVE && lease_end(clerk, lease) <= pool->now;
 }
 
+int64_t clerk_due_grace_us(const struct clerk *clerk, const struct lease *lease)
+{
+    return lease->grace_s < 0 ? clerk->request_grace_us : lease->grace_s * TIMES_SECOND;
+}
+
 /* Likewise for callers that could not come back to their place. */
 static int64_t place_end(const struct clerk *clerk, const struct lease *lease)
 {
     int64_t earliest = clerk->up_since + clerk->request_grace_us;
 
-    if (lease->place_until - clerk->request_grace_us >= clerk->up_since ||
+    if (lease->place_until - clerk_due_grace_us(clerk, lease) >= clerk->up_since ||
         lease->place_until >= earliest)
         return lease->place_until;
     return earliest;

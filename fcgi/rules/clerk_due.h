@@ -17,6 +17,8 @@ struct clerk {
     uint32_t waiting_max; /* per project */
 };
 
+/* How long the request keeps its place when its caller leaves. */
+int64_t clerk_due_grace_us(const struct clerk *clerk, const struct lease *lease);
 /* When something happens to the lease unless a caller does something first. */
 int64_t clerk_due_at(const struct clerk *clerk, const struct pool *pool, const struct lease *lease);
 /* Whether an active lease's time is over, so that it ends in this batch. */

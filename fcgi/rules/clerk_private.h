@@ -35,8 +35,15 @@ bool clerk_is_hold_of(const struct stack *stack, const struct command *command);
 /* A lease for that request at the end of the queue. */
 struct lease *clerk_request_enqueue(const struct clerk *clerk, struct pool *pool,
                                     struct command *command);
-/* Nobody is connected any more: the request keeps its place for the grace time, or ends. */
+enum departure {
+    DEPARTURE_HUNG_UP,
+    DEPARTURE_TIMED_OUT, /* its wait was over */
+    DEPARTURE_SENT_AWAY, /* not its own doing: the instance that held it stops, or is gone */
+};
+
+/* Nobody is connected any more: the request keeps its place for its grace time, or ends. Who was
+ * sent away has the program's at least. */
 void clerk_request_disconnect(const struct clerk *clerk, struct pool *pool, struct lease *lease,
-                              bool timed_out);
+                              enum departure departure);
 
 #endif

@@ -39,6 +39,7 @@ struct lease *clerk_request_enqueue(const struct clerk *clerk, struct pool *pool
     lease->job_user = mem_strdup(request->job_user);
     lease->priority = request->priority;
     lease->lease_s = least(lease_s, pool->max_lease_s);
+    lease->grace_s = request->grace_s;
     lease->wont_resume = request->wont_resume;
     lease->wanted_stack = wanted_stack(pool, command);
     lease->instance = clerk->instance;
@@ -109,6 +110,7 @@ static void repeat_request(const struct clerk *clerk, struct pool *pool, struct 
         lease->asker = command;
         lease->instance = clerk->instance;
         lease->timed_out = false;
+        lease->grace_s = command->as.request.grace_s;
         clerk_call_wait(pool, lease, &command->as.request);
         pool_touch_lease(pool, lease);
         pool_due_at(pool, lease->wait_until);
@@ -148,27 +150,34 @@ void clerk_request(const struct clerk *clerk, struct pool *pool, struct command 
 }
 
 void clerk_request_disconnect(const struct clerk *clerk, struct pool *pool, struct lease *lease,
-                              bool timed_out)
+                              enum departure departure)
 {
+    bool timed_out = departure == DEPARTURE_TIMED_OUT;
+    int64_t grace_us = clerk_due_grace_us(clerk, lease);
+
+    if (departure == DEPARTURE_SENT_AWAY && grace_us < clerk->request_grace_us)
+        grace_us = clerk->request_grace_us;
     if (!lease->request_id) {
         pool_end_lease(pool, lease, timed_out ? LEASE_TIMED_OUT : LEASE_ABANDONED, OUTCOME_NONE);
         return;
     }
     lease->instance = 0;
     lease->timed_out = timed_out;
-    lease->place_until = pool->now + clerk->request_grace_us;
+    lease->place_until = pool->now + grace_us;
     pool_touch_lease(pool, lease);
     pool_due_at(pool, lease->place_until);
 }
 
-static void take_back(const struct clerk *clerk, struct pool *pool, struct lease *lease)
+static void take_back(const struct clerk *clerk, struct pool *pool, struct lease *lease,
+                      enum departure departure)
 {
     pool_restore_branch(lease);
     if (lease->request_id && lease->purpose == PURPOSE_TEST) {
         pool_requeue(pool, lease);
-        clerk_request_disconnect(clerk, pool, lease, false);
-    } else {
-        pool_end_lease(pool, lease, LEASE_RELEASED, OUTCOME_NOT_DEPLOYED);
+        clerk_request_disconnect(clerk, pool, lease, departure);
+    } else { /* a refresh never waits; but its requestId may ask again */
+        pool_end_lease(pool, lease, lease->request_id ? LEASE_ABANDONED : LEASE_RELEASED,
+                       OUTCOME_NOT_DEPLOYED);
     }
 }
 
@@ -176,13 +185,14 @@ void clerk_hang_up(const struct clerk *clerk, struct pool *pool, struct command 
 {
     const struct command_hang_up *hang_up = &command->as.hang_up;
     struct lease *lease = pool_lease(pool, hang_up->number);
+    enum departure departure = hang_up->sent_away ? DEPARTURE_SENT_AWAY : DEPARTURE_HUNG_UP;
 
     if (!lease || lease->call_no != hang_up->call_no)
         return; /* another call came after that of the client who is gone */
     if (lease->state == LEASE_ACTIVE)
-        take_back(clerk, pool, lease);
+        take_back(clerk, pool, lease, departure);
     else if (lease->instance == clerk->instance)
-        clerk_request_disconnect(clerk, pool, lease, false);
+        clerk_request_disconnect(clerk, pool, lease, departure);
 }
 
 void clerk_cancel(const struct clerk *clerk, struct pool *pool, struct command *command)

@@ -12,6 +12,7 @@ static void set_defaults(struct command *command)
     case VERB_REQUEST:
         command->as.request.wait_s = -1;
         command->as.request.lease_s = -1;
+        command->as.request.grace_s = -1;
         break;
     case VERB_RELEASE:
         command->as.release.hold_s = -1;

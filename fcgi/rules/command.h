@@ -70,6 +70,7 @@ enum result_code {
     RESULT_NO_DATABASE,
     RESULT_IN_DOUBT, /* the COMMIT's fate could not be learned in time */
     RESULT_SHUTTING_DOWN,
+    RESULT_KEY_ENDED, /* the caller's key was revoked, or its time is over */
 };
 
 struct lease;
@@ -96,6 +97,7 @@ struct command_request {
     char *request_id;
     int wait_s;  /* -1: the project's */
     int lease_s; /* -1: the project's */
+    int grace_s; /* -1: as the program is set */
     int priority;
     bool supersede;
     bool wont_resume; /* what its branch holds stays held */
@@ -174,6 +176,7 @@ struct command_update_project {
 struct command_hang_up {
     uint64_t number; /* of the request */
     int64_t call_no; /* of the call whose client is gone; without effect if another came since */
+    bool sent_away;  /* it was told an error of ours, and may be back */
 };
 
 /* Points into the pool; good until the batch's responses are out. */
@@ -198,6 +201,7 @@ struct command {
     char *trace;        /* nginx's request id */
     char *project;
     char *key_name;
+    uint32_t key_number; /* of the keys of that name: see key.h */
     bool by_admin;
     char *stack_name; /* verbs on one stack; of a request: it wants that one */
     char *reason;     /* of administrators, and of a release */

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/times.h"
 #include "rules/activity.h"
+#include "rules/key.h"
 #include "rules/pool_private.h"
 #include "rules/reach.h"
 
@@ -89,6 +90,7 @@ void pool_free(struct pool *pool)
     for (size_t at = 0; (manifest = map_next(&pool->manifests, &at));)
         manifest_unref(manifest);
     map_free(&pool->manifests);
+    key_free_ends(&pool->key_ends);
     map_free(&pool->leases);
     map_free(&pool->requests);
     free(pool->touched);

@@ -95,6 +95,7 @@ struct lease {
     int64_t wait_until;
     int64_t call_no; /* of the latest call about it: see clerk_call.h */
     int64_t place_until;
+    int64_t grace_s; /* how long its place is kept; -1: as the program is set */
     bool timed_out;
 
     uint8_t lease_id[LEASE_ID_SIZE];
@@ -160,7 +161,8 @@ struct pool {
     int64_t max_held; /* -1: half of max_stacks */
     uint64_t version;
     uint64_t next_lease_number;
-    double mean_hold_s; /* of the latest leases; 0: none yet */
+    uint64_t first_fence; /* what the fence of a new stack begins above */
+    double mean_hold_s;   /* of the latest leases; 0: none yet */
     struct activity *activity;
     struct activity *remembered; /* while it is loaded: of the pool before it; or NULL */
     struct deploy_times deploy_times;
@@ -181,6 +183,7 @@ struct pool {
     uint32_t waiting_count;
     uint32_t wanting_count; /* of them those that want one particular stack */
     struct map manifests;   /* by hash */
+    struct map key_ends;    /* by name: see key.h */
 
     int64_t now;      /* the database's clock in this batch */
     int64_t deadline; /* nothing is due before it */

@@ -286,6 +286,7 @@ struct stack *pool_create_stack(struct pool *pool, uint32_t number)
         stack = mem_zalloc(sizeof *stack);
         stack->number = number;
         stack->state = STACK_DELETED;
+        stack->fence = pool->first_fence;
         pool_add_stack(pool, stack);
     }
     stack->created = pool->now;

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/times.h"
 #include "database/sql.h"
+#include "rules/key.h"
 #include "store/store_activity.h"
 #include "store/store_manifest.h"
 #include "store/table.h"
@@ -28,6 +29,7 @@ enum load_set {
     SET_DEPLOY_TIMES,
     SET_ACTIVITY,
     SET_BRANCHES,
+    SET_KEY_ENDS,
     SET_HOLD
 };
 
@@ -44,6 +46,7 @@ static void load_settings(struct pool *pool, const struct database_row *row)
     pool->settle_s = (uint32_t)database_row_uint(row, 8, 0);
     pool->max_held = database_row_int(row, 9, -1);
     pool->main_branch = mem_strdup(row->values[10]);
+    pool->first_fence = database_row_uint(row, 11, 0);
 }
 
 static void load_stack(struct loading *loading, const struct database_row *row)
@@ -156,6 +159,10 @@ static void load_row(void *context, const struct database_row *row)
     case SET_BRANCHES:
         store_activity_add_branch(loading->pool, row, &loading->manifests);
         break;
+    case SET_KEY_ENDS:
+        key_add_end(&loading->pool->key_ends, row->values[0],
+                    (uint32_t)database_row_uint(row, 1, 0), database_row_int(row, 2, 0));
+        break;
     case SET_HOLD:
         loading->pool->mean_hold_s = (double)database_row_int(row, 0, 0) / (double)TIMES_SECOND;
         break;
@@ -166,8 +173,8 @@ static void add_load_sql(struct buf *sql, uint32_t project)
 {
     buf_printf(sql,
                "SELECT prefix, initial_commit, max_stacks, lease_s, max_lease_s, wait_s,"
-               " next_lease_no, quarantine_after, settle_s, max_held, main_branch FROM project"
-               " WHERE project_id = %u;",
+               " next_lease_no, quarantine_after, settle_s, max_held, main_branch, first_fence"
+               " FROM project WHERE project_id = %u;",
                project);
     buf_printf(sql, "SELECT manifest_no, units FROM manifest WHERE project_id = %u;", project);
     table_select(sql, &table_stack, project);
@@ -179,6 +186,10 @@ static void add_load_sql(struct buf *sql, uint32_t project)
                project);
     table_select(sql, &table_lease, project);
     store_activity_select(sql, project);
+    buf_printf(sql,
+               "SELECT name, number, " SQL_MICROSECONDS
+               "ends_at) FROM ended_key WHERE project_id = %u;",
+               project);
     buf_printf(sql,
                "SELECT CAST(AVG(hold) AS SIGNED) FROM (SELECT"
                " TIMESTAMPDIFF(MICROSECOND, granted_at, ended_at) AS hold FROM history"

@@ -85,6 +85,7 @@ static const struct column lease_columns[] = {
     LEASE("instance_id", NUMBER64, instance, LEASE_LIFE),
     LEASE("wait_until", TIME, call_no, LEASE_LIFE), /* the number is nearly that time */
     LEASE("place_until", TIME, place_until, LEASE_LIFE),
+    LEASE("grace_s", COUNT, grace_s, LEASE_LIFE),
     LEASE("timed_out", BOOL, timed_out, LEASE_LIFE),
     LEASE_GRANT,
     LEASE("marked", BOOL, is_marked, LEASE_LIFE),

@@ -1,6 +1,8 @@
 /* batch_decide: what becomes of the commands, in memory. Writer's thread. */
 #include "write/batch_private.h"
 
+#include "rules/key.h"
+
 /* A leaseId that isn't the present one: was it ever right for that stack? */
 static enum database_status judge_lease_id(struct office *office, const struct pool *pool,
                                            struct command *command)
@@ -61,6 +63,13 @@ static void grant(struct office *office, struct desk *desk, uint32_t waiting)
     clerk_end_waits(&office->clerk, pool);
 }
 
+/* Its key ended after nginx had checked it. */
+static bool is_refused(const struct pool *pool, const struct command *command)
+{
+    return command->has_client &&
+           key_has_ended(&pool->key_ends, command->key_name, command->key_number, pool->now);
+}
+
 static enum database_status decide_desk(struct office *office, struct desk *desk)
 {
     enum database_status status = store_find_past(office->store, desk->pool, desk->commands.first);
@@ -69,6 +78,10 @@ static enum database_status decide_desk(struct office *office, struct desk *desk
     for (struct command *at = desk->commands.first; at && status == DATABASE_OK; at = at->next) {
         /* Discard what an earlier attempt left. */
         at->result = (struct result){.added = at->result.added};
+        if (is_refused(desk->pool, at)) {
+            at->result.code = RESULT_KEY_ENDED;
+            continue;
+        }
         clerk_run(&office->clerk, desk->pool, at);
         status = look_back(office, desk->pool, at);
     }

@@ -28,7 +28,7 @@ static void take_back_undelivered(struct office *office)
     struct undelivered *at;
 
     while ((at = delivery_next_undelivered(&office->delivery)) != NULL) {
-        office_hang_up(office, at->desk, at->number, at->call_no);
+        office_hang_up(office, at->desk, at->number, at->call_no, at->sent_away);
         free(at);
     }
 }
@@ -76,7 +76,7 @@ static void give_up_in_doubt(struct office *office, struct desk *desk)
             continue;
         }
         if (command->verb == VERB_REQUEST && lease && lease->asker == command)
-            office_hang_up(office, desk, lease->number, command->as.request.call_no);
+            office_hang_up(office, desk, lease->number, command->as.request.call_no, true);
         delivery_command(&office->delivery, desk, command, RESULT_IN_DOUBT);
         command_free(command);
     }

@@ -31,12 +31,15 @@ static bool send_response(struct delivery *delivery, struct client client,
 
 /* Nobody waits for the request any more. */
 static void note_left(struct delivery *delivery, struct desk *desk, uint64_t number,
-                      int64_t call_no)
+                      int64_t call_no, bool sent_away)
 {
     struct undelivered *undelivered = mem_alloc(sizeof *undelivered);
 
-    *undelivered = (struct undelivered){
-        .next = delivery->undelivered, .desk = desk, .number = number, .call_no = call_no};
+    *undelivered = (struct undelivered){.next = delivery->undelivered,
+                                        .desk = desk,
+                                        .number = number,
+                                        .call_no = call_no,
+                                        .sent_away = sent_away};
     delivery->undelivered = undelivered;
 }
 
@@ -44,7 +47,7 @@ static void note_undelivered(struct delivery *delivery, struct desk *desk, uint6
                              int64_t call_no)
 {
     log_info("request number %llu reached nobody and is taken back", (unsigned long long)number);
-    note_left(delivery, desk, number, call_no);
+    note_left(delivery, desk, number, call_no, false);
 }
 
 struct undelivered *delivery_next_undelivered(struct delivery *delivery)
@@ -165,7 +168,7 @@ static void deliver_request(struct delivery *delivery, struct desk *desk, struct
         delivery_command(delivery, desk, command, code);
     } else if (delivery->draining) {
         delivery_command(delivery, desk, command, RESULT_SHUTTING_DOWN);
-        note_left(delivery, desk, lease->number, command->as.request.call_no);
+        note_left(delivery, desk, lease->number, command->as.request.call_no, true);
     } else {
         park(delivery, desk, command);
     }

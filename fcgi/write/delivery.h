@@ -10,12 +10,13 @@
 #include "write/parking.h"
 #include "write/render.h"
 
-/* A request whose client is gone: its grant goes back, its wait ends. */
+/* A request whose client is gone, or was sent away: its grant goes back, its wait ends. */
 struct undelivered {
     struct undelivered *next;
     struct desk *desk;
     uint64_t number;
     int64_t call_no;
+    bool sent_away;
 };
 
 struct delivery {

@@ -52,12 +52,13 @@ void office_add(struct office *office, struct command_list commands)
 }
 
 void office_hang_up(struct office *office, const struct desk *desk, uint64_t number,
-                    int64_t call_no)
+                    int64_t call_no, bool sent_away)
 {
     struct command *command = command_new(VERB_HANG_UP);
 
     command->project = mem_strdup(desk->name);
-    command->as.hang_up = (struct command_hang_up){.number = number, .call_no = call_no};
+    command->as.hang_up =
+        (struct command_hang_up){.number = number, .call_no = call_no, .sent_away = sent_away};
     command_list_push_first(&office->pending, command);
 }
 
@@ -70,7 +71,7 @@ void office_wait(struct office *office, int64_t timeout_ms)
         struct desk *desk = gone->desk;
         struct client client;
 
-        office_hang_up(office, desk, gone->number, gone->call_no);
+        office_hang_up(office, desk, gone->number, gone->call_no, false);
         parking_take(office->delivery.parking, &desk->lot, gone->number, &client);
         gateway_drop(client);
     }
@@ -103,7 +104,7 @@ static void turn_away(struct office *office, struct desk *desk, uint64_t number,
     int64_t call_no = parking_get(&desk->lot, number)->call_no;
 
     delivery_number(&office->delivery, desk, number, code);
-    office_hang_up(office, desk, number, call_no);
+    office_hang_up(office, desk, number, call_no, true);
 }
 
 void office_refuse(struct office *office)

@@ -46,10 +46,10 @@ void office_free(struct office *office);
 /* Waits for the waker, for hang-ups (which become commands) or for the time. */
 void office_wait(struct office *office, int64_t timeout_ms);
 void office_add(struct office *office, struct command_list commands);
-/* Nobody hears of the request any more, as far as that call is concerned. Runs before what callers
- * sent later. */
+/* Nobody hears of the request any more, as far as that call is concerned: its client hung up, or
+ * was `sent_away`. Runs before what callers sent later. */
 void office_hang_up(struct office *office, const struct desk *desk, uint64_t number,
-                    int64_t call_no);
+                    int64_t call_no, bool sent_away);
 
 /* Takes what is due by now into the work. Whether there is any. */
 bool office_find_work(struct office *office);

@@ -197,6 +197,8 @@ static struct error_text error_of(enum result_code code)
     case RESULT_SUPERSEDED:
         return (struct error_text){409, "superseded",
                                    "A newer request of this branch has taken its place"};
+    case RESULT_KEY_ENDED:
+        return (struct error_text){401, "unauthorized", "This key was revoked or has expired"};
     case RESULT_NO_PROJECT:
         return (struct error_text){404, "unknownProject", "The project of this key does not exist"};
     case RESULT_NO_STACK:

@@ -1,9 +1,11 @@
 # shellcheck shell=bash
-# Keys: lines of `"KEY" "PROJECT ROLE NAME"; # created TIME [expires TIME]`, in a file that nginx reads.
-# A name has one key, and for a while after `rotate` the one before, which expires. Whoever edits the
-# file by hand may break it: then it is left alone until it is corrected, or replaced by `import`.
+# Keys: lines of `"KEY" "PROJECT ROLE NAME [NUMBER]"; # created TIME [expires TIME]`, in a file that nginx reads.
+# A name has one key, and for a while after `rotate` the one before, which expires. The number rises with each
+# key of the name (the first has none), so that the program can refuse those that have ended: their names and
+# numbers are in the table ended_key, which all hosts share. Whoever edits the file by hand may break it: then
+# it is left alone until it is corrected, or replaced by `import`.
 
-key_pattern='^"[0-9a-f]{64}" "[A-Za-z0-9._-]{1,64} (ci|viewer|admin) [A-Za-z0-9._-]{1,64}";( # created [0-9TZ:-]+( expires [0-9TZ:-]+)?)?$'
+key_pattern='^"[0-9a-f]{64}" "[A-Za-z0-9._-]{1,64} (ci|viewer|admin) [A-Za-z0-9._-]{1,64}( [0-9]{1,9})?";( # created [0-9TZ:-]+( expires [0-9TZ:-]+)?)?$'
 
 key_help='Usage: orchestratorctl key create PROJECT ROLE NAME
        orchestratorctl key list
@@ -16,9 +18,11 @@ key_help='Usage: orchestratorctl key create PROJECT ROLE NAME
 ROLE is ci (borrow and give back), viewer (look) or admin (everything of its project).
 create prints the key once, and nothing else. list never prints keys. revoke also ends the requests
 that wait with the key; stacks lent with it stay lent until they are given back or expire.
+A key that was revoked or has expired is refused on all hosts at once, and calls that are on their way, too.
 rotate prints a new key of the same name; the old one works for another SECONDS (default 86400; 0: not
 at all). expire removes expired keys; a timer of the package calls it.
-All take effect before the command returns, and no waiting request is dropped.
+All take effect before the command returns, and no waiting request is dropped. Exit status 1: nginx does not
+know of the change yet.
 
 Every host has a key file of its own. export prints it (it is secret). import reads such a file from
 standard input and replaces the whole file; only import changes a file with lines that are not keys:
@@ -33,6 +37,32 @@ keys_lock()
     flock -w 60 "$keys_lock" || die "$keys is locked by another orchestratorctl"
     # Left by a command that was interrupted: nginx may not know of its change.
     [[ ! -e $keys.old ]] || keys_take_effect
+}
+
+# Lines of standard input whose key has the name $1, and all others.
+keys_named()
+{
+    awk -F '"' -v name="$1" '{ split($4, word, " ") } word[3] == name'
+}
+
+keys_not_named()
+{
+    awk -F '"' -v name="$1" '{ split($4, word, " ") } word[3] != name'
+}
+
+# Project, role and number of each line of standard input.
+key_owner()
+{
+    awk -F '"' '{ split($4, word, " "); print word[1], word[2], word[4] + 0 }'
+}
+
+# key_line KEY "PROJECT ROLE NAME" NUMBER
+key_line()
+{
+    local number=''
+
+    (($3 == 0)) || number=" $3"
+    printf '"%s" "%s%s"; # created %s' "$1" "$2" "$number" "$(key_time "$EPOCHSECONDS")"
 }
 
 # Leaves the keys of standard input in `lines`, and in `faults` the numbers of lines that are neither key nor comment.
@@ -123,13 +153,16 @@ nginx_workers()
     done
 }
 
-# Makes nginx read the key file, and returns once only new workers accept connections.
+# Makes nginx read the key file, and returns once only new workers accept connections. If that can't be seen, `keys_late`
+# is set, and the former file stays beside the new one, so that the next command tries again.
+keys_late=
 keys_take_effect()
 {
     local master='' command='' old workers deadline=$((SECONDS + 20))
 
     [[ ! -s ${config[nginx_pid_file]} ]] || read -r master <"${config[nginx_pid_file]}" || true
     [[ ! $master =~ ^[0-9]+$ ]] || IFS= read -r -d '' command 2>/dev/null <"/proc/$master/cmdline" || true
+    keys_late=
     if [[ $command != 'nginx: master process'* ]]; then
         note 'nginx is not running; the keys take effect when it starts'
         rm -f "${config[keys_file]}.old"
@@ -137,15 +170,22 @@ keys_take_effect()
     fi
     old=$(nginx_workers "$master")
     kill -HUP "$master" || die 'nginx could not be told to reload; the keys take effect at its next reload'
-    rm -f "${config[keys_file]}.old"
     while ((SECONDS < deadline)); do
         workers=$(nginx_workers "$master")
         if [[ -n $workers && -z $(comm -12 <(sort <<<"$old") <(sort <<<"$workers")) ]]; then
+            rm -f "${config[keys_file]}.old"
             return 0
         fi
         sleep 0.02
     done
-    note 'nginx has not reloaded after 20 s; see its error log'
+    keys_late=1
+}
+
+# The end of a command that changed keys.
+keys_done()
+{
+    [[ -z $keys_late ]] ||
+        die 'nginx has not reloaded after 20 s (see its error log): new keys work, and it refuses old ones itself, once it has'
 }
 
 # Leaves a new key in `key`.
@@ -179,28 +219,43 @@ key_show()
 
 key_create()
 {
-    local project=${1:-} role=${2:-} name=${3:-} key lines
+    local project=${1:-} role=${2:-} name=${3:-} key lines number
 
     (($# == 3)) || usage 'key create needs PROJECT, ROLE and NAME' "$key_help"
     check_name 'project name' "$project"
     check_name 'key name' "$name"
     [[ $role =~ ^(ci|viewer|admin)$ ]] || die 'the role is ci, viewer or admin'
-    open_database
-    sql "SELECT 1 FROM project WHERE name = $(text "$project")"
-    ((${#rows[@]})) || die "there is no project $project"
-    session_end
-    keys_lock
+    [[ $name != orchestratorctl* ]] || die 'orchestratorctl is what its own calls are named in the record of actions'
+    keys_lock # before the project is looked up, or it might be deleted in between
     keys_read
-    ! grep -qF " $name\";" <<<"$lines" || die "there is a key $name already"
+    [[ -z $(keys_named "$name" <<<"$lines") ]] || die "there is a key $name already"
+    open_database
+    sql "SELECT COALESCE((SELECT number + 1 FROM ended_key e WHERE e.project_id = p.project_id AND e.name = $(text "$name")), 0)
+        FROM project p WHERE p.name = $(text "$project")"
+    ((${#rows[@]})) || die "there is no project $project"
+    number=${rows[0]}
+    session_end
     new_key
-    keys_put "${lines:+$lines$'\n'}\"$key\" \"$project $role $name\"; # created $(key_time "$EPOCHSECONDS")"
+    keys_put "${lines:+$lines$'\n'}$(key_line "$key" "$project $role $name" "$number")"
     keys_take_effect
     key_show "$name" "$project" "$role" "$key"
+    keys_done
+}
+
+# end_key PROJECT NAME NUMBER SECONDS: within a transaction that has the project's row locked. Programs on all hosts
+# refuse the key from then on, whatever their nginx knows. Keys of the name with a lower number have ended.
+end_key()
+{
+    sql "INSERT INTO ended_key (project_id, name, number, ends_at)
+        SELECT project_id, $(text "$2"), $3, UTC_TIMESTAMP(6) + INTERVAL $4 SECOND FROM project WHERE name = $(text "$1")
+        ON DUPLICATE KEY UPDATE ends_at = IF(VALUES(number) > number, VALUES(ends_at), LEAST(ends_at, VALUES(ends_at))),
+            number = GREATEST(number, VALUES(number));
+        UPDATE project SET version = version + 1 WHERE name = $(text "$1")"
 }
 
 key_rotate()
 {
-    local name='' overlap=86400 key lines line identity until
+    local name='' overlap=86400 key lines line project role number until
 
     while (($#)); do
         case $1 in
@@ -221,18 +276,28 @@ key_rotate()
     keys_lock
     keys_read
     lines=$(keys_that_live <<<"$lines")
-    line=$(grep -F " $name\";" <<<"$lines" | grep -v ' expires ' || true)
-    [[ $line =~ ^\"[0-9a-f]{64}\"\ \"([^\"]+)\"\; ]] || die "there is no key $name"
-    identity=${BASH_REMATCH[1]}
+    line=$(keys_named "$name" <<<"$lines" | grep -v ' expires ' || true)
+    [[ -n $line ]] || die "there is no key $name"
+    read -r project role number < <(key_owner <<<"$line")
+    open_database
+    # The older key first: if the rest fails, it ends all the same.
+    sql "START TRANSACTION; SELECT project_id FROM project WHERE name = $(text "$project") FOR UPDATE"
+    end_key "$project" "$name" "$number" "$overlap"
+    sql "SELECT GREATEST(COALESCE(MAX(number), 0), $number) + 1 FROM ended_key JOIN project USING (project_id)
+        WHERE project.name = $(text "$project") AND ended_key.name = $(text "$name"); COMMIT"
+    number=${rows[0]}
+    session_end
     until=$(key_time $((EPOCHSECONDS + overlap)))
     new_key
     # An older key goes at once: a name has two keys at most.
-    lines=$(awk -v name=" $name\";" -v until="$until" -v overlap="$overlap" '
-        index($0, name) { if (!overlap || / expires /) next; $0 = $0 " expires " until } { print }' <<<"$lines")
-    keys_put "${lines:+$lines$'\n'}\"$key\" \"$identity\"; # created $(key_time "$EPOCHSECONDS")"
+    lines=$(awk -F '"' -v name="$name" -v until="$until" -v overlap="$overlap" '
+        { split($4, word, " ") }
+        word[3] == name { if (!overlap || / expires /) next; $0 = $0 " expires " until } { print }' <<<"$lines")
+    keys_put "${lines:+$lines$'\n'}$(key_line "$key" "$project $role $name" "$number")"
     keys_take_effect
-    key_show "$name" "${identity%% *}" "$(cut -d ' ' -f 2 <<<"$identity")" "$key"
+    key_show "$name" "$project" "$role" "$key"
     ((overlap == 0)) || note "the old key works until $until"
+    keys_done
 }
 
 key_expire()
@@ -251,6 +316,7 @@ key_expire()
         keys_take_effect
         note "removed $count expired keys"
     }
+    keys_done
     [[ -z $json ]] || tell "$count keys removed" --argjson removed "$count"
 }
 
@@ -275,6 +341,7 @@ key_import()
     keys_lock
     keys_put "$lines"
     keys_take_effect
+    keys_done
     count=$(wc -l <<<"$lines")
     tell "$count keys" --argjson keys "$count"
 }
@@ -286,7 +353,7 @@ key_list()
     (($# == 0)) || usage "unknown argument $1" "$key_help"
     keys_look_here
     keys_tell_faults
-    lines=$(keys_that_live <<<"$lines" | sed -n 's/^"[0-9a-f]*" "\([^ ]*\) \([^ ]*\) \([^ ]*\)";\( # created \([^ ]*\)\( expires \(.*\)\)\{0,1\}\)\{0,1\}$/\3\t\1\t\2\t\5\t\7/p' | sort)
+    lines=$(keys_that_live <<<"$lines" | sed -n 's/^"[0-9a-f]*" "\([^ ]*\) \([^ ]*\) \([^ "]*\)[^"]*";\( # created \([^ ]*\)\( expires \(.*\)\)\{0,1\}\)\{0,1\}$/\3\t\1\t\2\t\5\t\7/p' | sort)
     if [[ -n $json ]]; then
         printf '[%s]\n' "$(awk -F '\t' 'function time(text) { return text == "" ? "null" : "\"" text "\"" }
             NF { printf "%s{\"name\":\"%s\",\"project\":\"%s\",\"role\":\"%s\",\"created\":%s,\"expires\":%s}", n++ ? "," : "", $1, $2, $3, time($4), time($5) }' <<<"$lines")"
@@ -295,18 +362,21 @@ key_list()
     fi
 }
 
-# Ends the requests that wait with a key; leaves their number in `ended`.
-end_waiting()
+# Ends the keys of project $1 (empty: of none) of the name $2, up to number $3, and the requests that wait with that name,
+# in one transaction: from its COMMIT the program refuses them on every host. Leaves the number of those requests in `ended`.
+end_everywhere()
 {
     local key_name projects
 
-    key_name=$(text "$1")
-    sql "SELECT DISTINCT project_id FROM lease WHERE state = 'waiting' AND key_name = $key_name ORDER BY project_id"
+    key_name=$(text "$2")
+    sql "SELECT project_id FROM project WHERE name = $(text "$1")
+        UNION SELECT project_id FROM lease WHERE state = 'waiting' AND key_name = $key_name ORDER BY project_id"
     projects=$(joined "${rows[@]}")
     ended=0
     [[ -n $projects ]] || return 0
     # The row locks first, in the program's order.
     sql "START TRANSACTION; SELECT project_id FROM project WHERE project_id IN ($projects) ORDER BY project_id FOR UPDATE"
+    [[ -z $1 ]] || end_key "$1" "$2" "$3" 0
     sql "INSERT INTO history (project_id, lease_no, state, request_id, key_name, branch, commit_id, purpose,
             job_url, job_name, job_user, asked_at, ended_at)
         SELECT project_id, lease_no, 'cancelled', request_id, key_name, branch, commit_id, purpose,
@@ -321,22 +391,24 @@ end_waiting()
 
 key_revoke()
 {
-    local name=${1:-} lines found='' ended
+    local name=${1:-} lines found project='' role number=0 ended
 
     (($# == 1)) || usage 'key revoke needs NAME' "$key_help"
     check_name 'key name' "$name"
     keys_lock
     keys_read
-    if grep -qF " $name\";" <<<"$lines"; then
-        found=1
-        keys_put "$(grep -vF " $name\";" <<<"$lines" || true)"
-        keys_take_effect
-    fi
-    # After the reload, so that no further request comes in.
+    found=$(keys_named "$name" <<<"$lines")
+    [[ -z $found ]] || read -r project role number < <(key_owner <<<"$found" | sort -k 3,3n | tail -n 1)
+    # First: what follows only spares nginx the work of passing its calls on.
     open_database
-    end_waiting "$name"
+    end_everywhere "$project" "$name" "$number"
     session_end
     [[ -n $found || $ended != 0 ]] || die "there is no key $name"
     ((ended == 0)) || note "ended $ended waiting requests of $name"
+    if [[ -n $found ]]; then
+        keys_put "$(keys_not_named "$name" <<<"$lines")"
+        keys_take_effect
+    fi
+    keys_done
     [[ -z $json ]] || tell "Key $name revoked" --argjson endedRequests "$ended"
 }

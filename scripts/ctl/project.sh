@@ -218,5 +218,6 @@ project_delete()
     trap 'exit 143' TERM
     keys_take_effect
     session_end
+    keys_done
     [[ -z $json ]] || tell "Project $name deleted"
 }

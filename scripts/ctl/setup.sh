@@ -58,7 +58,7 @@ setup_project()
     [[ " ${rows[*]} " == *" $name "* ]] || project_create "$name"
     for role in ci viewer admin; do
         keys_read
-        if grep -qF " $name-$role\";" <<<"$lines"; then
+        if [[ -n $(keys_named "$name-$role" <<<"$lines") ]]; then
             note "key $name-$role is there already; \`orchestratorctl key rotate\` makes a new one"
         else
             key=$(json='' && key_create "$name" "$role" "$name-$role")

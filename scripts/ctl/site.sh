@@ -85,6 +85,7 @@ nginx_reload()
     fi
     keys_lock
     keys_take_effect
+    keys_done
     exec {keys_lock}>&-
     for file in "${changed[@]}"; do
         if [[ -e $file ]]; then

@@ -472,6 +472,23 @@ ended_as()
     expect 200 '.last24Hours | .requests >= 3 and .released == 1 and .timedOut == 1 and .abandoned == 1 and .expired == 0'
 }
 
+@test "graceSeconds: who hangs up keeps its place for so long, instead of the usual time" {
+    new_project --max-stacks 1
+    take
+    later short POST /requestStack '{"requestId":"short","graceSeconds":1}'
+    waiting 1
+    later long POST /requestStack '{"requestId":"long"}'
+    waiting 2
+    hang_up short
+    hang_up long
+    waiting 0
+    eventually sees /history '.requests[0] | .state == "abandoned"'
+    sees /status '[.queue[].requestNumber] == [3]'
+    post /requestStack '{"requestId":"none","graceSeconds":0,"waitSeconds":0}'
+    expect_error 503 noStackAvailable
+    sees /status '[.queue[].requestNumber] == [3]'
+}
+
 @test "no key and no leaseId was logged" {
     assert_no_secret_was_logged
 }

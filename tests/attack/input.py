@@ -35,6 +35,7 @@ FIELDS = {
     "/requestStack": {"branch": KEPT, "commit": KEPT, "units": KEPT, "job.url": REFUSED,
                       "job.name": KEPT,
                       "job.user": KEPT, "waitSeconds": REFUSED, "leaseSeconds": REFUSED,
+                      "graceSeconds": REFUSED,
                       "requestId": KEPT,
                       "priority": REFUSED, "supersede": REFUSED, "resume": REFUSED,
                       "purpose": REFUSED, "stackName": NAMES_NOTHING},

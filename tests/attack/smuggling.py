@@ -16,7 +16,8 @@ suite = Suite()
 # All that the program may get to know of a request.
 PARAMS = {"REQUEST_METHOD", "DOCUMENT_URI", "QUERY_STRING", "CONTENT_TYPE", "CONTENT_LENGTH",
           "SO_PROJECT",
-          "SO_ROLE", "SO_KEY_NAME", "SO_IDEMPOTENCY_KEY", "SO_REQUEST_ID"}
+          "SO_ROLE", "SO_KEY_NAME", "SO_KEY_NUMBER", "SO_IDEMPOTENCY_KEY", "SO_REQUEST_ID",
+          "SO_SECONDS"}
 REFUSED = [([400], []), ([501], []), ([], [])]
 
 

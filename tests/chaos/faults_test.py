@@ -395,6 +395,18 @@ def half_an_answer(rig, team):
     expect(team.lease("one")["fence"], 3, "the fence of the lease of the repeated request")
 
 
+def half_an_answer_of_a_refresh(rig, _team):
+    team = Team(rig, stacks=2)
+    for lease in [team.lease(), team.lease()]:
+        expect(team.release(lease)[0], 200, "releaseStack")
+    refresh = {"purpose": "refresh", "requestId": "nightly"}
+    rig.arm("midAnswer", "cut")
+    status, _ = team.begin("/requestStack", refresh).result()
+    check(status in (None, 502), "half an answer came as %s" % status)
+    team.await_available(5)
+    expect(team.call("/requestStack", refresh)[0], 200, "the repeated refresh")
+
+
 def half_an_answer_of_a_release(rig, team):
     lease = team.lease("one")
     rig.arm("midAnswer", "cut")
@@ -756,6 +768,7 @@ TESTS = [
     ("… while nginx does not listen: what is sent then reaches the next one", killed_unheard),
     ("the program is stopped before the COMMIT, and goes on", stopped_before_commit),
     ("half an answer: the grant goes back at once", half_an_answer),
+    ("half an answer to a refresh: the same request gets a stack again", half_an_answer_of_a_refresh),
     ("half an answer to a release: it is done, and can be repeated", half_an_answer_of_a_release),
     ("a waiter's answer is lost: the grant goes back at once", parked_answer_lost),
     ("a grant is taken back after an outage of the database", taken_back_after_outage),

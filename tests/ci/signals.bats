@@ -274,7 +274,7 @@ cancel_in() # STEP SIGNAL STATUS OUTCOME
     done
 }
 
-@test "KILL of ci-stack and its keeper at once: what asked for a stack ends with them, and takes none" {
+@test "KILL of ci-stack and its keeper at once: what asked for a stack ends with them and takes none, and the queue forgets the job" {
     new_project 1
     own_temporary
     "$ci_stack" request --state one
@@ -283,6 +283,7 @@ cancel_in() # STEP SIGNAL STATUS OUTCOME
     kill -KILL "$(jq .keeper.pid -r two)" "$job"
     end_job
     await 10 nothing_runs
+    await 15 someone_waits 0
     "$ci_stack" release --state two # as a last step does; it removes the files of the killed one
     nothing_is_left two
     [ "$(waiting)" = 0 ]

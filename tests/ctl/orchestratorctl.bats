@@ -305,6 +305,101 @@ empty_shop()
     empty_shop "$other"
 }
 
+# slow_call NAME KEY: the head of a requestStack and half of its body; `finish_slow NAME` sends the rest and prints the
+# answer's status.
+slow_call()
+{
+    mkfifo "$BATS_TEST_TMPDIR/$1"
+    openssl s_client -quiet -CAfile "$VAR/tls/ca.pem" -connect "127.0.0.1:$(<"$VAR/port")" \
+        <"$BATS_TEST_TMPDIR/$1" >"$BATS_TEST_TMPDIR/$1.answer" 2>/dev/null 3>&- &
+    exec {slow}>"$BATS_TEST_TMPDIR/$1"
+    printf 'POST /requestStack HTTP/1.1\r\nHost: localhost\r\nX-API-Key: %s\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{' "$2" >&"$slow"
+}
+
+finish_slow()
+{
+    printf '}' >&"$slow"
+    eventually grep -q '^HTTP' "$BATS_TEST_TMPDIR/$1.answer"
+    exec {slow}>&-
+    head -n 1 "$BATS_TEST_TMPDIR/$1.answer" | cut -d ' ' -f 2
+}
+
+slow_has_ended()
+{
+    [ "$(query "SELECT ends_at <= UTC_TIMESTAMP(6) FROM ended_key WHERE name = 'slow'")" = 1 ]
+}
+
+@test "a call whose head came before the key was revoked, rotated or expired is refused when its body comes" {
+    local key command
+    for command in 'key revoke slow' 'key rotate slow --overlap 0' 'key rotate slow --overlap 1'; do
+        key=$(ctl key create shop ci slow)
+        slow_call slow "$key"
+        # shellcheck disable=SC2086 # words
+        ctl $command >"$BATS_TEST_TMPDIR/new"
+        eventually slow_has_ended
+        [ "$(finish_slow slow)" = 401 ]
+        rm "$BATS_TEST_TMPDIR/slow"
+        [[ ! -s $BATS_TEST_TMPDIR/new ]] || [ "$(status "$(<"$BATS_TEST_TMPDIR/new")" /listStacks)" = 200 ]
+        # A name that is used again has a key that works, whatever the one before was.
+        [[ -z $(ctl key list --json | jq -r '.[] | select(.name == "slow").name') ]] || ctl key revoke slow
+    done
+    key=$(ctl key create shop ci slow)
+    [ "$(status "$key" /listStacks)" = 200 ]
+    ctl key revoke slow
+}
+
+@test "a revoked or expired key is refused everywhere, even where nginx still knows it" {
+    local key path file=$VAR/etc/keys.map
+    key=$(ctl key create shop admin elsewhere)
+    cp "$file" "$BATS_TEST_TMPDIR/keys.map" # the file of another host
+    ctl key revoke elsewhere
+    cp "$BATS_TEST_TMPDIR/keys.map" "$file"
+    ctl key create shop ci reloader >/dev/null
+    for path in /listStacks /status /history /actions /capacity /metrics; do
+        [ "$(status "$key" "$path")" = 401 ]
+    done
+    for path in /requestStack /deleteLastStack /addStacks; do
+        [ "$(status "$key" "$path" --request POST --data-raw '{"count": 1}')" = 401 ]
+    done
+    ctl key revoke elsewhere
+    ctl key revoke reloader
+}
+
+@test "key revoke ends with 1 while nginx can't learn of it, though the key is refused already; the next command tells nginx" {
+    local key master
+    key=$(ctl key create shop ci stuck)
+    master=$(<"$VAR/run/nginx.pid")
+    kill -STOP "$master"
+    run ctl key revoke stuck
+    kill -CONT "$master"
+    [ "$status" -eq 1 ]
+    [[ $output == *'has not reloaded'* ]]
+    [ "$(status "$key" /listStacks)" = 401 ]
+    [ -e "$VAR/etc/keys.map.old" ]
+    run ctl key revoke stuck
+    [[ $output == *'no key stuck'* ]]
+    [ ! -e "$VAR/etc/keys.map.old" ]
+}
+
+@test "a key of a project that is deleted meanwhile is not made, so that it opens no later project of that name" {
+    local waiter
+    ctl project create brief --same-prefix
+    exec {lock}>"$VAR/etc/keys.map.lock"
+    flock "$lock"
+    "$ROOT/scripts/orchestratorctl" -c "$VAR/etc/stack-orchestrator.conf" key create brief ci brief-ci {lock}>&- 3>&- &
+    waiter=$!
+    eventually is_at_lock
+    query "DELETE FROM project WHERE name = 'brief'"
+    exec {lock}>&-
+    wait "$waiter" && return 1
+    [[ $(ctl key list) != *brief-ci* ]]
+}
+
+@test "the names of orchestratorctl's own calls in the record of actions are no key's" {
+    run ctl key create shop admin orchestratorctl.root
+    [ "$status" -eq 1 ]
+}
+
 @test "a configuration that nginx refuses leaves the keys as they were" {
     local before
     before=$(<"$VAR/etc/keys.map")

@@ -139,3 +139,27 @@ while True:
     grep -q 'max_waiting is lowered from 10000 to 300: the limit on open files is 400' "$place/log"
     [[ $(healthz) == *'"status":"ok"'* ]]
 }
+
+# told NAME=VALUE ...: the status and code of a call with these parameters, which asks for a stack unless they say otherwise
+told()
+{
+    env REQUEST_METHOD=POST DOCUMENT_URI=/requestStack CONTENT_LENGTH=0 SO_PROJECT=shop SO_ROLE=ci SO_KEY_NAME=shop-ci "$@" \
+        timeout 10 cgi-fcgi -bind -connect "$place/fcgi.sock" </dev/null | tr -d '\r' |
+        sed -n 's/^Status: \([0-9]*\).*/\1/p; s/.*"code":"\([A-Za-z]*\)".*/\1/p' | paste -sd ' '
+}
+
+@test "what is longer than the program takes is an error, not left out" {
+    local long
+    long=$(head -c 4097 /dev/zero | tr '\0' x)
+    start "$program" -c "$place/conf"
+    [ "$(told)" = '503 databaseUnavailable' ]
+    [ "$(told SO_IDEMPOTENCY_KEY="$long")" = '400 invalidField' ]
+    [ "$(told QUERY_STRING="$long")" = '414 uriTooLong' ]
+    [ "$(told DOCUMENT_URI="/$long")" = '404 notFound' ]
+}
+
+@test "a call that took longer than a minute to arrive has no effect" {
+    start "$program" -c "$place/conf"
+    [ "$(told SO_SECONDS=59.9)" = '503 databaseUnavailable' ]
+    [ "$(told SO_SECONDS=60.1)" = '408 requestTimeout' ]
+}

@@ -11,6 +11,13 @@ void reader_filter_free(struct reader_filter *filter)
     free(filter->branch);
 }
 
+void reader_set_key(struct reader *reader, const char *name, uint32_t number)
+{
+    (void)reader;
+    (void)name;
+    (void)number;
+}
+
 static enum reader_status tell_stacks(struct json_writer *json)
 {
     if (world.is_deleted)

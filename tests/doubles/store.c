@@ -294,6 +294,7 @@ static void check_lease_row(const struct lease *row, const struct lease *lease)
 {
     check(row->state == lease->state && row->passed_over == lease->passed_over);
     check(row->instance == lease->instance && row->call_no == lease->call_no);
+    check(row->grace_s == lease->grace_s);
     check(row->place_until == lease->place_until && row->timed_out == lease->timed_out);
     check(row->is_protected == lease->is_protected && row->fence == lease->fence);
     check(row->granted_at == lease->granted_at && row->expires_at == lease->expires_at);

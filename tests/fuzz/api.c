@@ -358,8 +358,10 @@ static void call(unsigned number, char letter, char *rest)
     struct call call = {.project = letter == 'n' ? empty : project,
                         .role = roles[found ? found - letters : 4],
                         .key_name = key,
+                        .key_number = empty,
                         .idempotency_key = empty,
-                        .id = empty};
+                        .id = empty,
+                        .seconds = empty};
 
     call.method = strsep(&rest, " ");
     call.query = rest ? strsep(&rest, " ") : empty;

@@ -285,7 +285,7 @@ static inline int64_t lease_is_due(const struct clerk *clerk, const struct pool 
                    ? lease->expires_at
                    : later(lease->expires_at, clerk->up_since + clerk->startup_grace_us);
     if (!lease->instance)
-        return lease->place_until - clerk->request_grace_us >= clerk->up_since
+        return lease->place_until - clerk_due_grace_us(clerk, lease) >= clerk->up_since
                    ? lease->place_until
                    : later(lease->place_until, clerk->up_since + clerk->request_grace_us);
     /* Another program is given up 2 s after it fell silent. */

@@ -355,6 +355,33 @@ static void test_hang_up(void **state)
     scene_free(scene);
 }
 
+/* Who says how long its place is kept is believed when it hangs up; not when it was sent away. */
+static void test_grace_of_its_own(void **state)
+{
+    struct scene *scene = scene_new(1);
+    struct told holder = scene_run(scene, ask("main", "holder", NULL));
+    struct command *command = ask("main", "r1", NULL);
+    struct told named;
+
+    (void)state;
+    (void)holder;
+    command->as.request.grace_s = 5;
+    named = scene_run(scene, command);
+    command = about(VERB_HANG_UP, &named);
+    command->as.hang_up.sent_away = true;
+    scene_run(scene, command);
+    assert_int_equal(lease_of(scene, &named)->place_until, NOON + SECONDS(60));
+    command = ask("main", "r1", NULL);
+    command->as.request.grace_s = 5;
+    named = scene_run(scene, command);
+    scene_run(scene, about(VERB_HANG_UP, &named));
+    assert_int_equal(lease_of(scene, &named)->place_until, NOON + SECONDS(5));
+    scene_pass(scene, 5);
+    scene_decide(scene);
+    assert_int_equal(scene->pool->ended_leases->state, LEASE_ABANDONED);
+    scene_free(scene);
+}
+
 static void test_hang_up_of_a_displaced_connection(void **state)
 {
     struct scene *scene = scene_new(1);
@@ -523,9 +550,15 @@ static void test_refresh_never_waits(void **state)
     told = scene_run(scene, ask_refresh("r1", "a=1"));
     assert_int_equal(told.result, RESULT_GRANTED);
     assert_int_equal(told.changed_units, 1);
-    scene_run(scene, about(VERB_HANG_UP, &told));
+    scene_add(scene, about(VERB_HANG_UP, &told));
+    scene_decide(scene);
+    assert_int_equal(scene->pool->ended_leases->state, LEASE_ABANDONED);
+    scene_settle(scene);
     assert_null(lease_of(scene, &told)); /* ended, not queued */
     assert_int_equal(scene->pool->waiting_count, 0);
+    command = ask_refresh("r1", "a=1"); /* nobody had it, so the same request may ask again */
+    command->past = (struct past_request){.number = 1, .ended = true, .state = LEASE_ABANDONED};
+    assert_int_equal(scene_run(scene, command).result, RESULT_GRANTED);
     scene_free(scene);
 }
 
@@ -847,6 +880,7 @@ UNIT_MAIN(cmocka_unit_test(test_request_mark_release),
           cmocka_unit_test(test_protection), cmocka_unit_test(test_release_by_name),
           cmocka_unit_test(test_wait_ends), cmocka_unit_test(test_wait_seconds_of_the_project),
           cmocka_unit_test(test_grant_before_wait_over), cmocka_unit_test(test_hang_up),
+          cmocka_unit_test(test_grace_of_its_own),
           cmocka_unit_test(test_hang_up_of_a_displaced_connection), cmocka_unit_test(test_cancel),
           cmocka_unit_test(test_supersede), cmocka_unit_test(test_unheard_grant),
           cmocka_unit_test(test_unheard_grant_of_a_new_stack),

@@ -94,6 +94,7 @@ static inline void copy_lease(struct pool *pool, struct map *manifests, const st
                            .wait_until = lease->wait_until,
                            .call_no = lease->call_no,
                            .place_until = lease->place_until,
+                           .grace_s = lease->grace_s,
                            .timed_out = lease->timed_out,
                            .is_protected = lease->is_protected,
                            .fence = lease->fence,
