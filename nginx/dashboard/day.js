@@ -45,6 +45,7 @@ export class DayView {
     this.#figures(state.status.last24Hours);
     this.#expiries(ended, state.now);
     this.#branches(ended);
+    this.#units(state.status.deployTimes);
     byId('day-empty').hidden = ended.length > 0 || state.status.stacks.length > 0;
     const from = state.history.since;
     byId('day-part').hidden = from <= state.now - 23.9 * 3600000;
@@ -114,6 +115,18 @@ export class DayView {
       el('td', { class: 'number' }, count(entry.units)),
       el('td', { class: 'number' }, duration(entry.seconds)),
       barCell((entry.seconds ?? 0) / most, 'leased'))));
+  }
+
+  #units(times) {
+    const dearest = times.slice(0, 10);
+    const most = Math.max(...dearest.map((entry) => entry.meanSeconds * entry.deploys)) || 1;
+    byId('units-none').hidden = dearest.length > 0;
+    byId('units-table').hidden = dearest.length === 0;
+    byId('units').replaceChildren(...dearest.map((entry) => el('tr', {},
+      el('th', { scope: 'row' }, foreign(entry.unit)),
+      el('td', { class: 'number' }, count(entry.deploys)),
+      el('td', { class: 'number' }, duration(entry.meanSeconds)),
+      barCell((entry.meanSeconds * entry.deploys) / most, 'leased'))));
   }
 }
 

@@ -109,6 +109,7 @@ function facts(stack, now) {
     list.push(['Holder', ...jobLink(lease)], ['Key', foreign(lease.keyName)], ['Branch', foreign(lease.branch)],
       ['Commit to test', foreign(lease.commit ?? 'not given', { class: 'code' })],
       ['Units to redeploy', lease.changedUnits === null ? 'not given' : String(lease.changedUnits)],
+      ...(lease.estimatedDeploySeconds === null ? [] : [['Deploy should take', duration(lease.estimatedDeploySeconds)]]),
       ['Deployed', lease.deployedAt ? time(Date.parse(lease.deployedAt), now) : 'not yet'],
       ['Lease', `request ${lease.requestNumber}, fence ${lease.fence}`]);
   } else {

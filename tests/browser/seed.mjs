@@ -57,6 +57,14 @@ export class Seed {
     return rows.length;
   }
 
+  /* {unit: [mean seconds, deploys]} */
+  times(project, units) {
+    const rows = Object.entries(units).map(([unit, [seconds, deploys]]) =>
+      `(@p, ${quote(unit)}, ${seconds * 1000}, ${seconds * 1000}, ${deploys}, UTC_TIMESTAMP(6))`);
+    this.#change(project, `INSERT INTO deploy_time (project_id, unit, mean_ms, weight_ms, deploys, measured_at)
+      VALUES ${rows.join(', ')};`);
+  }
+
   #job(number, asked, granted, stack, free, end) {
     const dice = this.#random();
     const url = `'https://ci.example/shop/runs/${48000 + number}'`;

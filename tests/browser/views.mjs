@@ -49,6 +49,7 @@ test('a project without stacks and history says so in every view', async () => {
   await says(page, '#day-empty', 'Nothing happened in the last 24 hours.');
   await says(page, '#expiries-none', /^None/);
   await says(page, '#branches-none', /^No job/);
+  await says(page, '#units-none', /^No job/);
   await choose(page, 'capacity');
   await says(page, '#capacity-empty', /^There is no answer yet/);
 });
@@ -107,6 +108,7 @@ test('the last 24 hours: chart, waits, holds, ends, expiries and branches', asyn
   const project = new Project();
   seed.stacks(project.name, 6);
   const jobs = seed.day(project.name, 6);
+  seed.times(project.name, { quick: [4.5, 200], slow: [300, 2], often: [90, 10] });
   const page = await enter(project, { view: 'day' });
   const { last24Hours: day } = await project.get('status');
   await says(page, '#ends-total', `${jobs} requests`);
@@ -119,6 +121,8 @@ test('the last 24 hours: chart, waits, holds, ends, expiries and branches', asyn
     WHERE name = '${project.name}' AND granted_at IS NOT NULL GROUP BY branch
     ORDER BY SUM(TIMESTAMPDIFF(MICROSECOND, granted_at, deployed_at)) DESC LIMIT 10`);
   equal((await cells(page, '#branches')).map((row) => row.slice(0, 3).join('\t')), dearest.trim().split('\n'), 'branches');
+  equal((await cells(page, '#units')).map((row) => row.slice(0, 3)),
+    [['often', '10', '1 min 30 s'], ['quick', '200', '4.5 s'], ['slow', '2', '5 min']], 'units');
 
   // The slider reads the chart; the figures of a moment are those of the rows of that moment.
   await page.locator('#pool-time').focus();
