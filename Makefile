@@ -154,10 +154,10 @@ fuzz: ## one hour of fuzzing; FUZZ_SECONDS=, FUZZ_JOBS=, FUZZ_TARGETS='json api'
 
 # --- Bench ---
 
-# TRACE=file (or REPO=dir UNITS='services/*') K=stacks LOAD=real|30|60|90 REFRESH=1
+# TRACE=file (or REPO=dir UNITS='services/*') K=stacks LOAD=real|30|60|90 REFRESH='hourly nightly' SECONDS=1
 bench-affinity: all ## replay a CI history: how many units each job deploys; see tests/bench/affinity.py --help
 	@tests/bench/affinity.py $(if $(REPO),--repo '$(REPO)' --units '$(UNITS)',--trace '$(TRACE)') \
-		$(if $(K),--stacks '$(K)') $(if $(LOAD),--load '$(LOAD)') $(if $(REFRESH),--refresh)
+		$(if $(K),--stacks '$(K)') $(if $(LOAD),--load '$(LOAD)') $(REFRESH:%=--refresh %) $(if $(SECONDS),--seconds)
 
 bench: ## everything measured, in turns, into tests/bench/RESULTS.md; BENCH_QUICK=1 for a few minutes
 	@scripts/setup bench

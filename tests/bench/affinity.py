@@ -10,8 +10,11 @@ times. What a stack runs is kept here, from the grants alone. The original's rul
 service too: the same jobs without `units`. Both are compared, grant by grant, with a small model.
 
 LOAD: `real` times, or compressed so that the original's rule would keep that share of the pool busy.
---refresh: after each merge the idle stack that the service chooses is brought to the head of main
-(1 minute and half a minute per unit on it); these deploys are not counted.
+--refresh: idle stacks that the service chooses are brought to the head of main (1 minute and half a minute
+per unit on it) after each merge, every hour, every night, or whenever one may be; an hourly or nightly round
+goes on until none needs it. These deploys are counted apart, as background work.
+--seconds: units take very different times, 2 seconds to 10 minutes; jobs tell of them. The rule by these
+times stands beside the same rule by units, and beside the nearest stack by each; all are measured in seconds.
 """
 import argparse
 import collections
@@ -19,6 +22,7 @@ import heapq
 import itertools
 import json
 import os
+import random
 import select
 import sys
 import tempfile
@@ -44,8 +48,9 @@ def deploy_seconds(changed):
 class ServicePool:
     """A project of the service with its stacks, as model.Pool: what it grants."""
 
-    def __init__(self, instance, name, history, stacks, by_units):
+    def __init__(self, instance, name, history, stacks, by_units, seconds=None):
         self.history = history
+        self.seconds = seconds
         self.by_units = by_units
         ci_key, admin_key = instance.project(name, "--max-stacks", str(stacks), "--lease-seconds",
                                              "86400", "--prefix", name + "-")
@@ -103,18 +108,25 @@ class ServicePool:
         if status != 200:
             raise wire.Refused("requestStack: %s %s" % (status, answer))
         self.spare.append(connection)
-        stack = self.lent(answer)
+        stack = self.lent(answer, self.history.needs[job])
         if self.by_units:
             self.answered[job] = len(answer["changedUnits"]) + len(answer["removedUnits"])
         return job, stack
 
-    def lent(self, answer):
-        """Takes a grant down, and says that its job has deployed."""
+    def lent(self, answer, needs):
+        """Takes a grant down, and says that its job has deployed, and how long that took."""
         stack = self.number(answer["stackName"])
         if stack in self.leases:
             raise AssertionError("%s was lent twice" % answer["stackName"])
         self.free -= 1
         self.leases[stack] = answer["leaseId"]
+        if self.seconds and answer["changedUnits"]:
+            units, changed = self.named(needs), set(answer["changedUnits"])
+            self.control.must("/markUnits", {
+                "stackName": answer["stackName"], "leaseId": answer["leaseId"],
+                "units": {unit: units[unit] for unit in changed},
+                "seconds": {unit: seconds for unit, seconds in zip(self.history.units, self.seconds)
+                            if unit in changed}})
         self.control.must("/setLastDeployedCommit", {
             "stackName": answer["stackName"], "leaseId": answer["leaseId"],
             "lastDeployedCommit": "deployed"})
@@ -151,7 +163,7 @@ class ServicePool:
             return None
         if status != 200:
             raise wire.Refused("refresh: %s %s" % (status, answer))
-        return self.lent(answer)
+        return self.lent(answer, needs)
 
     def close(self):
         for connection in [self.control, self.admin, *self.spare]:
@@ -167,22 +179,31 @@ class Result:
         self.held = 0
         self.refreshed = 0
         self.refused = 0
+        self.background = 0  # units that refreshes deployed
+        self.seconds = [0] * jobs  # to deploy, one unit after the other
 
     def mean(self, values):
         counted = values[len(values) // 10:]
         return sum(counted) / len(counted)
 
 
-def replay(history, times, stacks, pool, refresh=False):
+PERIODS = {"hourly": 3600, "nightly": 86400}
+
+
+def replay(history, times, stacks, pool, refresh=None, seconds=None):
     """Drives a pool through the history; keeps what each stack runs by itself."""
     result = Result(len(history))
     runs = [history.initial] * stacks
     ends = []
     order = itertools.count()
+    head = history.initial
+    in_round = set()  # stacks that a round of refreshes brings to the head
 
     def start(now, grants):
         for job, stack in grants:
-            changed = model.distance(history.needs[job], runs[stack])
+            units = model.differing(history.needs[job], runs[stack])
+            changed = len(units)
+            result.seconds[job] = sum(seconds[at] for at in units) if seconds else changed
             answered = pool.answered.get(job, changed)
             if answered != changed:
                 raise AssertionError("job %d: %d units differ, the service said %d" %
@@ -195,26 +216,50 @@ def replay(history, times, stacks, pool, refresh=False):
             result.grants.append((job, stack))
             heapq.heappush(ends, (now + held, next(order), stack))
 
-    def bring_to_head(now, needs):
-        stack = pool.refresh(needs)
+    def bring_to_head(now):
+        stack = pool.refresh(head)
         if stack is None:
             result.refused += 1
             return
+        if refresh in PERIODS:
+            in_round.add(stack)
         result.refreshed += 1
-        changed = model.distance(needs, runs[stack])
-        runs[stack] = needs
+        changed = len(model.differing(head, runs[stack]))
+        result.background += changed
+        runs[stack] = head
         heapq.heappush(ends, (now + deploy_seconds(changed), next(order), stack))
 
-    for job, now in enumerate(times):
-        while ends and ends[0][0] <= now:
-            end, _, stack = heapq.heappop(ends)
-            start(end, pool.release(stack))
-        start(now, pool.ask(job))
-        if refresh and history.is_main[job]:
-            bring_to_head(now, history.needs[job])
-    while ends:
+    def end_next():
         end, _, stack = heapq.heappop(ends)
         start(end, pool.release(stack))
+        if refresh == "continuous" or stack in in_round:
+            in_round.discard(stack)
+            bring_to_head(end)
+
+    def periods(last, now):
+        """The ends of the periods in between."""
+        if refresh in PERIODS:
+            first = last // PERIODS[refresh] + 1
+            yield from (at * PERIODS[refresh] for at in range(int(first), int(now // PERIODS[refresh]) + 1))
+
+    last = times[0] if times else 0
+    for job, now in enumerate(times):
+        for at in periods(last, now):
+            while ends and ends[0][0] <= at:
+                end_next()
+            if not in_round:
+                bring_to_head(at)
+        last = now
+        while ends and ends[0][0] <= now:
+            end_next()
+        start(now, pool.ask(job))
+        if history.is_main[job]:
+            head = history.needs[job]
+        if refresh == "continuous" or (refresh == "merge" and history.is_main[job]):
+            bring_to_head(now)
+    refresh = None
+    while ends:
+        end_next()
     return result
 
 
@@ -234,45 +279,55 @@ def compress(history, stacks, load):
 class Runs:
     """The same history under one rule after another, each in a project of its own."""
 
-    def __init__(self, history, times, stacks, instance):
+    def __init__(self, history, times, stacks, instance, seconds):
         self.history, self.times, self.stacks = history, times, stacks
         self.instance = instance
+        self.seconds = seconds  # of each unit; None: each counts 1
         self.count = 0
         self.original = None
         self.agrees = True
 
-    def run(self, label, by_units, refresh=False, in_turn=False):
-        planned = model.Pool(self.history, self.stacks, by_units, 1 if in_turn else model.WINDOW)
-        if in_turn:
-            planned = model.InTurn(planned, self.stacks)
-        expected = replay(self.history, self.times, self.stacks, planned, refresh)
-        result, seconds = expected, 0
+    def play(self, pool, refresh=None):
+        return replay(self.history, self.times, self.stacks, pool, refresh, self.seconds)
+
+    def run(self, label, by_units, refresh=None, in_turn=False, told=None):
+        """`told`: the seconds of units, of which the jobs tell the service."""
+        planned = model.Pool(self.history, self.stacks, by_units, 1 if in_turn else model.WINDOW, told)
+        expected = self.play(model.InTurn(planned, self.stacks) if in_turn else planned, refresh)
+        result, took = expected, 0
         if self.instance:
             self.count += 1
             pool = ServicePool(self.instance, "replay%d" % self.count, self.history, self.stacks,
-                               by_units)
+                               by_units, told)
             began = time.monotonic()
-            result = replay(self.history, self.times, self.stacks,
-                            model.InTurn(pool, self.stacks) if in_turn else pool, refresh)
-            seconds = time.monotonic() - began
+            result = self.play(model.InTurn(pool, self.stacks) if in_turn else pool, refresh)
+            took = time.monotonic() - began
             pool.close()
         self.original = self.original or result
-        self.show(label, result, expected, seconds)
+        self.show(label, result, expected, took)
         return result
 
+    def nearest(self, label, told=None):
+        """What the service doesn't do, for comparison: no looking ahead."""
+        result = self.play(model.Pool(self.history, self.stacks, True, model.WINDOW, told, nearest=True))
+        self.show(label, result, None, 0)
+
     def show(self, label, result, expected, seconds):
-        mean = result.mean(result.changed)
-        base = result.mean(self.original.changed)
+        mean = result.mean(result.seconds)
+        base = result.mean(self.original.seconds)
         same = result.mean([changed == 0 for changed in result.changed])
         print("%-34s %8.3f %7.3f %8.1f %% %10.1f" % (
             label, mean, mean / base if base else 1, 100 * same, result.mean(result.waited)), end="")
-        if self.instance:
+        if self.instance and not expected:
+            print("%33s" % "(the model alone)", end="")
+        elif self.instance:
             alike = sum(a == b for a, b in zip(result.grants, expected.grants))
             self.agrees = self.agrees and alike == len(expected.grants)
-            print(" %8.3f %6d of %-6d %5.0f" % (expected.mean(expected.changed), alike,
+            print(" %8.3f %6d of %-6d %5.0f" % (expected.mean(expected.seconds), alike,
                                                len(expected.grants), seconds), end="")
         if result.refreshed or result.refused:
-            print("   %d refreshed, %d not now" % (result.refreshed, result.refused), end="")
+            print("   %d refreshes, %.2f units a job; %d not now" % (
+                result.refreshed, result.background / len(result.changed), result.refused), end="")
         print(flush=True)
 
 
@@ -288,7 +343,10 @@ def parse():
     parser.add_argument("--write", metavar="FILE", help="with --repo: keep the history here")
     parser.add_argument("--stacks", type=int, default=10, metavar="K")
     parser.add_argument("--load", default="real", choices=["real", "30", "60", "90"])
-    parser.add_argument("--refresh", action="store_true")
+    parser.add_argument("--refresh", action="append", default=[],
+                        choices=["continuous", "hourly", "merge", "nightly"], help="may be repeated")
+    parser.add_argument("--seconds", action="store_true",
+                        help="measure seconds, of units that take very different times")
     parser.add_argument("--jobs", type=int, default=0, help="only the first so many")
     parser.add_argument("--model", action="store_true", help="only the model, without the service")
     options = parser.parse_args()
@@ -296,6 +354,11 @@ def parse():
     if options.repo and not options.units:
         parser.error("--repo needs --units")
     return options
+
+
+def unlike_seconds(units):
+    """From 2 seconds to 10 minutes, as many quick units as slow ones; for one name always the same."""
+    return [round(2 * 300 ** random.Random(unit).random(), 1) for unit in units]
 
 
 def load_history(options):
@@ -316,20 +379,26 @@ def main():
     except (OSError, ValueError, KeyError) as error:
         sys.exit("affinity: %s" % error)
     times = compress(history, options.stacks, options.load)
+    seconds = unlike_seconds(history.units) if options.seconds else None
     print("%s: %d jobs of %d branches, %d units; %d stacks; %s" % (
         history.name, len(history), len(collections.Counter(history.branches)), len(history.units),
         options.stacks, "real times" if options.load == "real" else options.load + " % load"))
     instance = None
     if not options.model:
         instance = service.Instance("affinity")
-    print("%-34s %8s %7s %10s %10s%s" % ("", "units", "", "", "mean", "    model  same grants" if instance else ""))
+    print("%-34s %8s %7s %10s %10s%s" % ("", "seconds" if seconds else "units", "", "", "mean",
+                                         "    model  same grants" if instance else ""))
     print("%-34s %8s %7s %10s %10s%s" % ("rule", "per job", "ratio", "unchanged", "wait s",
-                                         "    units  as the model  seconds" if instance else ""), flush=True)
-    runs = Runs(history, times, options.stacks, instance)
+                                         "  per job  as the model  seconds" if instance else ""), flush=True)
+    runs = Runs(history, times, options.stacks, instance, seconds)
     runs.run("original's", False)
+    runs.nearest("nearest stack by units")
     ours = runs.run("by units", True)
-    if options.refresh:
-        runs.run("by units, refresh after merges", True, refresh=True)
+    if seconds:
+        runs.nearest("nearest stack by seconds", seconds)
+        runs.run("by seconds", True, told=seconds)
+    for refresh in options.refresh:
+        runs.run("by units, refresh: " + refresh, True, refresh=refresh)
     if options.load != "real":
         turn = runs.run("by units, nobody overtakes", True, in_turn=True)
         waits = ours.mean(ours.waited), turn.mean(turn.waited)

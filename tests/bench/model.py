@@ -4,39 +4,50 @@ Written from the rules in fcgi/rules/match.h, not from its code; the replay comp
 grant. A pool answers ask(job), release(stack) and refresh(content) with what it granted.
 """
 from activity import Activity
+from deploy_times import DeployTimes
 
 WINDOW = 5
 PASSES = 5
 FRESH = 2
 
 
-def distance(needs, runs):
-    """How many units differ; `runs` None: unknown, so all that are needed do."""
+def differing(needs, runs):
+    """Numbers of the units that differ; `runs` None: unknown, so all that are needed do."""
     if needs is runs:
-        return 0
+        return []
     if runs is None:
-        return sum(1 for unit in needs if unit)
-    return sum(1 for unit, other in zip(needs, runs) if unit != other)
+        return [number for number, unit in enumerate(needs) if unit]
+    return [number for number, (unit, other) in enumerate(zip(needs, runs)) if unit != other]
 
 
 class Known:
-    """Distances, each counted once: equal contents are one object here."""
+    """Deploy times between contents, each counted once: equal contents are one object here."""
 
-    def __init__(self):
+    def __init__(self, units, times):
+        self.units = units
+        self.times = times
+        self.edition = times.edition
         self.known = {}
 
     def __call__(self, needs, runs):
+        if self.edition != self.times.edition:
+            self.edition = self.times.edition
+            self.known = {}
         key = id(needs), id(runs)
         if key not in self.known:
-            self.known[key] = distance(needs, runs)
+            self.known[key] = self.times.weight([self.units[at] for at in differing(needs, runs)])
         return self.known[key]
 
 
 class Pool:
-    """`by_units` False: the original's rule. `window` 1: strictly first come first served."""
+    """`by_units` False: the original's rule. `window` 1: strictly first come first served. `seconds`: how long
+    each unit takes to deploy, of which jobs tell; None: they don't. `nearest`: no looking ahead."""
 
-    def __init__(self, trace, stacks, by_units, window=WINDOW):
+    def __init__(self, trace, stacks, by_units, window=WINDOW, seconds=None, nearest=False):
         self.trace = trace
+        self.seconds = seconds
+        self.nearest = nearest
+        self.times = DeployTimes()
         self.by_units = by_units
         self.window = window if by_units else 1
         self.runs = [trace.initial] * stacks
@@ -45,7 +56,7 @@ class Pool:
         self.queue = []
         self.passed = {}
         mains = {branch for branch, main in zip(trace.branches, trace.is_main) if main}
-        self.activity = Activity(Known(), lambda branch: branch in mains or branch == "main")
+        self.activity = Activity(Known(trace.units, self.times), lambda branch: branch in mains or branch == "main")
         self.latest = [0] * stacks  # number of the latest grant
         self.answered = {}  # the service's own counts of changed units; a model has none
         if by_units:
@@ -55,7 +66,8 @@ class Pool:
         """Jobs of main have deployed what the history begins with."""
         self.activity.main_asks(self.trace.initial)
         for stack in range(len(self.runs)):
-            self.activity.granted("main", self.trace.initial, sum(map(bool, self.trace.initial)))
+            self.activity.granted("main", self.trace.initial,
+                                  self.activity.distance(self.trace.initial, None))
             self.latest[stack] = self.activity.grants
 
     def ask(self, job):
@@ -81,6 +93,7 @@ class Pool:
             return None
         stack = max(quiet, key=behind.get)
         self.activity.refreshed += behind[stack]
+        self.measure(needs, self.runs[stack])
         self.take(stack, needs, "main")
         return stack
 
@@ -92,10 +105,18 @@ class Pool:
     def lend(self, job, stack):
         branch, needs = self.trace.branches[job], self.trace.needs[job]
         if self.by_units:
-            cost = self.activity.distance(needs, self.runs[stack])
+            runs = self.runs[stack]
+            cost = self.activity.distance(needs, runs)
             self.activity.granted(branch, needs, cost)
             self.latest[stack] = self.activity.grants
+            self.measure(needs, runs)
         self.take(stack, needs, branch)
+
+    def measure(self, needs, runs):
+        """The job says how long its deploys took."""
+        for at in differing(needs, runs):
+            if self.seconds and needs[at]:
+                self.times.note(self.trace.units[at], self.seconds[at])
 
     def best(self, job):
         """(the stack that fits best, units to deploy on it less those on a mean busy one)"""
@@ -103,6 +124,9 @@ class Pool:
         if not self.by_units:
             same = [stack for stack in self.idle if self.branch[stack] == branch]
             return min(same) if same else self.idle[0], 0
+        if self.nearest:
+            costs = [self.activity.distance(needs, self.runs[at]) for at in self.idle]
+            return self.idle[costs.index(min(costs))], min(costs)
         prices = self.activity.prices(branch, needs, self.idle, dict(enumerate(self.runs)))
         stack = self.idle[prices.index(min(prices))]
         busy = [self.activity.distance(needs, self.runs[at]) for at in range(len(self.runs))

@@ -10,6 +10,7 @@ class DeployTimes:
         self.means = {}
         self.weights = {}
         self.counts = {}
+        self.edition = 0  # rises when a weight changes
 
     def note(self, unit, seconds):
         milliseconds = int(seconds * 1000 + .5)
@@ -20,6 +21,7 @@ class DeployTimes:
         weight = self.weights.get(unit, 0)
         if not weight or abs(mean - weight) * 4 > weight:
             self.weights[unit] = max(mean, 1)
+            self.edition += 1
 
     @staticmethod
     def of(known, unit):
