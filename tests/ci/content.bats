@@ -182,9 +182,8 @@ deploys_one_by_one=(--deploy-unit 'echo "DEPLOY {}"')
     "$ci_stack" release # it may have deployed whatever it liked
     run "$ci_stack" run "${units[@]}" --deploy true
     contains "that is everything: nobody said what test-1 runs"
-    echo dirty >>services/users/code
-    run "$ci_stack" run "${units[@]}" --allow-dirty --deploy true
-    contains "that is everything: the tree has uncommitted changes"
+    run "$ci_stack" run "${units[@]}" --force-deploy --deploy true
+    contains "that is everything: --force-deploy says so"
 }
 
 @test "--deploy-retries runs a failed command again, each unit's by itself" {

@@ -118,7 +118,9 @@ setup()
     [ "$(names 'services/*')" = 'services/mail services/orders services/users' ]
     [ "$(names 'services/.*')" = services/.hidden ]
     [ "$(names '*s/users/')" = services/users ]
-    [ "$(names '*/*/code')" = 'services/mail/code services/orders/code services/users/code' ]
+    [ "$(names '*/*/code')" = 'services/mail services/orders services/users' ] # the folders that hold it
+    [ "$(names '*/*/c*')" = 'services/mail/code services/orders/code services/users/code' ]
+    [ "$(names services/mail/code)" = services/mail/code ]
     [ "$(names 'services/[mo]*' top)" = 'services/mail services/orders top' ]
     [ -z "$(names 'none/*' 'top/*')" ]
     [ "$(list_units migrations)" = "$(git rev-parse HEAD:migrations)"$'\t'migrations ]

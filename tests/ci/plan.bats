@@ -92,6 +92,24 @@ commit() # BRANCH TIME PARENTS UNIT CONTENT...
     contains ci-stack-plan
 }
 
+@test "plan takes units as ci-stack does: from the folder where it is, with exclusions, and none without a match" {
+    make_history
+    cd history/services
+    run "$ci_stack-plan" --units '*/' --since 2020-01-01 --json
+    [ "$status" = 0 ]
+    jq -e '.units == 2 and .pools[0].changedUnitsPerJob > 0' <<<"$output"
+    run "$ci_stack-plan" --units '*/f !two' --since 2020-01-01 --json
+    jq -e '.units == 1 and .pools[0].changedUnitsPerJob > 0' <<<"$output"
+    run "$ci_stack-plan" --units . --since 2020-01-01 --json
+    jq -e '.units == 1 and .pools[0].changedUnitsPerJob > 0' <<<"$output"
+    run "$ci_stack-plan" --units 'one three' --since 2020-01-01
+    [ "$status" = 64 ]
+    contains "'three' of --units"
+    run "$ci_stack-plan" --units ../services/*
+    [ "$status" = 64 ]
+    contains "left over: ../services/two"
+}
+
 @test "plan's help names each option; wrong ones are refused by name" {
     run "$ci_stack-plan" --help
     [ "$status" = 0 ]

@@ -48,6 +48,54 @@ setup() { new_app; }
     nobody_leases
 }
 
+@test "warm deploys to what is new, though nothing is known of an older stack either" {
+    new_project 3
+    "$ci_stack" request --state older # who had it may have deployed whatever it liked
+    "$ci_stack" release --state older
+    ORCHESTRATOR_KEY=$admin_key run "$ci_stack" warm --add 1 "${units[@]}" --deploy 'echo "deploy $STACK_NAME"'
+    [ "$status" = 0 ]
+    contains "deploy test-2"
+    lacks "deploy test-1"
+    contains "1 warmed"
+    nobody_leases
+}
+
+@test "warm deploys to an older stack that is further from the commit first, then to the new one" {
+    new_project 3
+    mkdir services/{a,b,c}
+    touch services/{a,b,c}/f
+    commit_all 'more services'
+    "$ci_stack" run --units 'services/*' --deploy true
+    git rm -qr services/{a,b,c}
+    for unit in mail orders users; do echo 2 >"services/$unit/code"; done
+    commit_all 'fewer services'
+    ORCHESTRATOR_KEY=$admin_key run "$ci_stack" warm --add 1 --units 'services/*' --deploy 'echo "deploy $STACK_NAME"'
+    [ "$status" = 0 ]
+    contains "deploy test-2"
+    contains "1 warmed"
+}
+
+@test "destroy: --verify says whether anything is left; of a stack that no job ever had nothing is removed" {
+    new_project 2
+    "$ci_stack" run --test true
+    ORCHESTRATOR_KEY=$admin_key run "$ci_stack" destroy test-1 --destroy 'echo "remove $STACK_NAME"' --verify 'echo "is $STACK_NAME gone?"; exit 3'
+    [ "$status" = 3 ]
+    contains "is test-1 gone?"
+    contains "verify of test-1 failed with status 3; test-1 stays quarantined"
+    is_state test-1 quarantined
+    ORCHESTRATOR_KEY=$admin_key run "$ci_stack" destroy test-1 --destroy true --verify true
+    [ "$status" = 0 ]
+    [ -z "$(stack_state test-1)" ]
+    api POST /addStacks '{"count": 2}'
+    # test-1 was lent before: there may be something in the cloud.
+    ORCHESTRATOR_KEY=$admin_key run "$ci_stack" destroy test-1 test-2 --destroy 'echo "remove $STACK_NAME"'
+    [ "$status" = 0 ]
+    contains "remove test-1"
+    contains "no job ever had test-2"
+    lacks "remove test-2"
+    [ -z "$(stack_state test-2)" ]
+}
+
 @test "destroy waits for the job, removes the stack from the cloud, then gives up its name" {
     new_project 2
     "$ci_stack" request --state one
