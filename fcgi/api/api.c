@@ -135,6 +135,25 @@ static uint32_t key_number_of(const struct call *call)
     return (uint32_t)strtoul(call->key_number, NULL, 10);
 }
 
+/* Calls of the original service take fields that nobody knows, as it did, and name them. */
+static bool is_of_original(enum verb verb)
+{
+    return verb == VERB_REQUEST || verb == VERB_MARK || verb == VERB_RELEASE ||
+           verb == VERB_DELETE_LAST;
+}
+
+static struct ignored_fields *ignored_of(struct fields *fields)
+{
+    struct ignored_fields *ignored;
+
+    fields_find_unknown(fields);
+    if (fields->unknown.count == 0)
+        return NULL;
+    ignored = mem_alloc(sizeof *ignored);
+    *ignored = fields->unknown;
+    return ignored;
+}
+
 static struct command *read_body(const struct call *call, const struct route *route,
                                  struct json_document *document, struct response *response)
 {
@@ -152,6 +171,10 @@ static struct command *read_body(const struct call *call, const struct route *ro
     command->trace = mem_strdup(call->id);
     command->by_admin = role_of(call) == ROLE_ADMIN;
     route->body(&fields, call, command);
+    if (!is_of_original(route->verb))
+        fields_refuse_unknown(&fields);
+    else
+        command->ignored = ignored_of(&fields);
     if (fields_are_good(&fields))
         return command;
     fields_reply(&fields, response);

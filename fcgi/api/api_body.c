@@ -232,6 +232,13 @@ static bool is_prefix(const char *prefix)
     return len <= 63 && strspn(prefix, allowed) == len;
 }
 
+static bool changes_nothing(const struct command_update_project *change)
+{
+    return !change->prefix && !change->has_initial_commit && change->max_stacks < 0 &&
+           change->lease_s < 0 && change->max_lease_s < 0 && change->wait_s < 0 &&
+           change->quarantine_after < 0 && change->settle_s < 0 && !change->has_max_held;
+}
+
 void api_body_update_project(struct fields *fields, const struct call *call,
                              struct command *command)
 {
@@ -258,4 +265,7 @@ void api_body_update_project(struct fields *fields, const struct call *call,
     if (change->main_branch && !*change->main_branch)
         fields_fail(fields, "mainBranch", "must not be empty");
     fields_text(fields, "reason", FIELD_REASON_MAX, &command->reason);
+    fields_refuse_unknown(fields);
+    if (changes_nothing(change))
+        fields_lack(fields, "maxStacks", "or another setting is required");
 }

@@ -96,7 +96,7 @@ static bool set_filter(struct reader_filter *filter, enum filter_name name, cons
     case BY_NONE:
         break;
     }
-    return true;
+    return false;
 }
 
 /* Calls `set` for each pair of the query that it may know by name; false ends it. */
@@ -126,12 +126,24 @@ struct filtering {
     struct fields *fields;
 };
 
+/* A filter that is misspelt must not be taken for one that is kept. */
+static bool refuse_unknown(struct fields *fields, const char *name)
+{
+    size_t len = strlen(name);
+    bool is_shown = len > 0 && len < IGNORED_NAME_SIZE && text_is_utf8(name, len);
+
+    fields_fail(fields, is_shown ? name : "query", "is not a parameter of this call");
+    return false;
+}
+
 static bool set_filter_pair(void *context, const char *name, char *value)
 {
     struct filtering *filtering = context;
-    enum filter_name found = find_filter(name); /* unknown ones are ignored, like fields */
+    enum filter_name found = find_filter(name);
 
-    if (found == BY_NONE || (decode(value) && set_filter(filtering->filter, found, value)))
+    if (found == BY_NONE)
+        return refuse_unknown(filtering->fields, name);
+    if (decode(value) && set_filter(filtering->filter, found, value))
         return true;
     fields_fail(filtering->fields, filter_names[found], "in the query is not valid");
     return false;
@@ -145,16 +157,27 @@ bool api_query_filter(const char *query, struct reader_filter *filter, struct fi
     return each_pair(query, set_filter_pair, &filtering);
 }
 
+struct aiming {
+    uint64_t *target_s;
+    struct fields *fields;
+};
+
 static bool set_target_pair(void *context, const char *name, char *value)
 {
-    return strcmp(name, "targetSeconds") != 0 || set_number(value, 0, TARGET_MAX_S, context);
+    struct aiming *aiming = context;
+
+    if (strcmp(name, "targetSeconds") != 0)
+        return refuse_unknown(aiming->fields, name);
+    if (set_number(value, 0, TARGET_MAX_S, aiming->target_s))
+        return true;
+    fields_fail(aiming->fields, name, "in the query must be a whole number from 0 to %d",
+                TARGET_MAX_S);
+    return false;
 }
 
 bool api_query_target(const char *query, uint64_t *target_s, struct fields *fields)
 {
-    if (each_pair(query, set_target_pair, target_s))
-        return true;
-    fields_fail(fields, "targetSeconds", "in the query must be a whole number from 0 to %d",
-                TARGET_MAX_S);
-    return false;
+    struct aiming aiming = {target_s, fields};
+
+    return each_pair(query, set_target_pair, &aiming);
 }

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,9 +28,22 @@ bool fields_are_good(const struct fields *fields)
     return !fields->field[0];
 }
 
-static const struct json_value *find(const struct fields *fields, const char *name)
+static bool is_known(const struct fields *fields, const char *name)
+{
+    for (size_t i = 0; i < fields->known_count; i++)
+        if (strcmp(fields->known[i], name) == 0)
+            return true;
+    return false;
+}
+
+static const struct json_value *find(struct fields *fields, const char *name)
 {
     const struct json_value *value = json_member(fields->object, name);
+
+    if (value && !is_known(fields, name)) {
+        assert(fields->known_count < FIELD_COUNT_MAX);
+        fields->known[fields->known_count++] = name;
+    }
     return value && value->type != JSON_NULL ? value : NULL;
 }
 
@@ -260,8 +274,37 @@ bool fields_object(struct fields *fields, const char *name, struct fields *membe
     return true;
 }
 
-void fields_adopt(struct fields *fields, const struct fields *members)
+static void note_unknown(struct ignored_fields *unknown, const char *inside, const char *name)
 {
+    char whole[IGNORED_NAME_SIZE + 16];
+    int len = text_fit(name, IGNORED_NAME_SIZE - 1);
+
+    if (unknown->count == IGNORED_FIELDS_MAX)
+        return;
+    snprintf(whole, sizeof whole, "%s%.*s", inside, len, name);
+    snprintf(unknown->names[unknown->count++], IGNORED_NAME_SIZE, "%.*s",
+             text_fit(whole, IGNORED_NAME_SIZE - 1), whole);
+}
+
+void fields_find_unknown(struct fields *fields)
+{
+    for (const struct json_value *at = fields->object->first; at; at = at->next)
+        if (!is_known(fields, at->key))
+            note_unknown(&fields->unknown, fields->inside, at->key);
+}
+
+void fields_refuse_unknown(struct fields *fields)
+{
+    fields_find_unknown(fields);
+    if (fields->unknown.count > 0)
+        fields_fail(fields, fields->unknown.names[0], "is not a field of this call");
+}
+
+void fields_adopt(struct fields *fields, struct fields *members)
+{
+    fields_find_unknown(members);
+    for (unsigned i = 0; i < members->unknown.count; i++)
+        note_unknown(&fields->unknown, "", members->unknown.names[i]);
     if (!fields->field[0] && members->field[0]) {
         memcpy(fields->field, members->field, sizeof fields->field);
         memcpy(fields->fault, members->fault, sizeof fields->fault);
@@ -270,10 +313,16 @@ void fields_adopt(struct fields *fields, const struct fields *members)
 
 void fields_require(struct fields *fields, const char *name)
 {
-    if (!find(fields, name) && !fields->field[0]) {
-        fields_fail(fields, name, "is required");
-        fields->missing = true;
-    }
+    if (!find(fields, name))
+        fields_lack(fields, name, "is required");
+}
+
+void fields_lack(struct fields *fields, const char *name, const char *text)
+{
+    if (fields->field[0])
+        return;
+    fields_fail(fields, name, "%s", text);
+    fields->missing = true;
 }
 
 void fields_reply(const struct fields *fields, struct response *response)

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "http/response.h"
 #include "rules/command.h"
+#include "rules/manifest.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,13 +14,17 @@
 #define FIELD_REASON_MAX 1000
 #define FIELD_URL_MAX    2048
 #define FIELD_UNITS_MAX  2000
+#define FIELD_COUNT_MAX  24 /* that a body may have */
 
 struct fields {
     const struct json_value *object;
     const char *inside; /* "job." for members of job; else "" */
     bool missing;       /* the fault is a missing field */
-    char field[64];     /* the first faulty field; empty: none yet */
+    char field[80];     /* the first faulty field; empty: none yet */
     char fault[160];
+    const char *known[FIELD_COUNT_MAX]; /* names that were asked for */
+    size_t known_count;
+    struct ignored_fields unknown; /* of the objects inside */
 };
 
 /* A member that is absent or null leaves the target as it is. Texts are copies for the caller. */
@@ -44,12 +49,20 @@ void fields_lease_id(struct fields *fields, const char *name, bool *given, uint8
                      size_t size);
 /* The members of an object, as fields of their own. false: there is none. */
 bool fields_object(struct fields *fields, const char *name, struct fields *members);
-/* Takes over a fault that was found among the members. */
-void fields_adopt(struct fields *fields, const struct fields *members);
+/* Takes over a fault that was found among the members, and those of them that nobody knows. */
+void fields_adopt(struct fields *fields, struct fields *members);
 
 void fields_require(struct fields *fields, const char *name);
+/* One of several is missing. */
+void fields_lack(struct fields *fields, const char *name, const char *text);
 void fields_fail(struct fields *fields, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The members that no function above was asked for, and those of objects inside; kept in `unknown`.
+ * Once all that may be there was read. */
+void fields_find_unknown(struct fields *fields);
+/* A fault if there is one. */
+void fields_refuse_unknown(struct fields *fields);
 
 bool fields_are_good(const struct fields *fields);
 /* 400 with the first fault. */

@@ -68,19 +68,6 @@ void response_close(struct response *response, int status, struct json_writer *j
     start(response, status, "application/json");
 }
 
-void response_message(struct response *response, const char *format, ...)
-{
-    struct json_writer *json = response_open();
-    char message[512];
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
-    va_end(args);
-    json_put_string(json, "message", message);
-    response_close(response, 200, json);
-}
-
 struct json_writer *response_open_error(const char *code, const char *message)
 {
     struct json_writer *json = response_open();

@@ -15,10 +15,6 @@ struct response {
 struct json_writer *response_open(void);
 void response_close(struct response *response, int status, struct json_writer *json);
 
-/* {"message": …} */
-void response_message(struct response *response, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
 /* {"error": {"code", "message"}} */
 void response_error(struct response *response, int status, const char *code, const char *format,
                     ...) __attribute__((format(printf, 4, 5)));

@@ -121,6 +121,7 @@ void command_free(struct command *command)
     free(command->key_name);
     free(command->stack_name);
     free(command->reason);
+    free(command->ignored);
     free(command->result.added);
     free(command);
 }

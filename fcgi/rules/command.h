@@ -192,6 +192,15 @@ struct result {
     bool is_at_most;   /* VERB_EXTEND: the lease ends with the project's maximum */
 };
 
+#define IGNORED_FIELDS_MAX 10
+#define IGNORED_NAME_SIZE  65
+
+/* Fields of a body that nobody knows: the first few, long names cut. */
+struct ignored_fields {
+    unsigned count;
+    char names[IGNORED_FIELDS_MAX][IGNORED_NAME_SIZE];
+};
+
 struct command {
     struct command *next;
     enum verb verb;
@@ -207,6 +216,7 @@ struct command {
     char *reason;     /* of administrators, and of a release */
     bool has_lease_id;
     uint8_t lease_id[LEASE_ID_SIZE];
+    struct ignored_fields *ignored; /* named in the response; NULL: none */
 
     union {
         struct command_request request;

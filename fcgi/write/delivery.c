@@ -89,12 +89,13 @@ void delivery_parked(struct delivery *delivery, struct desk *desk, const struct 
                      enum result_code code)
 {
     struct response response = {0};
-    struct client client;
+    struct parked parked;
 
-    if (!parking_take(delivery->parking, &desk->lot, lease->number, &client))
+    if (!parking_take(delivery->parking, &desk->lot, lease->number, &parked))
         return;
-    render_request(desk->pool, lease, code, &response);
-    if (!send_response(delivery, client, &response, WAITED) && code == RESULT_GRANTED)
+    render_request(desk->pool, lease, code, parked.ignored, &response);
+    free(parked.ignored);
+    if (!send_response(delivery, parked.client, &response, WAITED) && code == RESULT_GRANTED)
         note_undelivered(delivery, desk, lease->number, lease->call_no);
 }
 
@@ -102,12 +103,13 @@ void delivery_number(struct delivery *delivery, struct desk *desk, uint64_t numb
                      enum result_code code)
 {
     struct response response = {0};
-    struct client client;
+    struct parked parked;
 
-    if (!parking_take(delivery->parking, &desk->lot, number, &client))
+    if (!parking_take(delivery->parking, &desk->lot, number, &parked))
         return;
-    render_request(desk->pool, NULL, code, &response);
-    send_response(delivery, client, &response, WAITED);
+    render_request(desk->pool, NULL, code, parked.ignored, &response);
+    free(parked.ignored);
+    send_response(delivery, parked.client, &response, WAITED);
 }
 
 void delivery_refuse(struct delivery *delivery, struct desk *desk, enum result_code code)
@@ -145,10 +147,13 @@ static void park(struct delivery *delivery, struct desk *desk, struct command *c
                                   .number = lease->number,
                                   .call_no = command->as.request.call_no,
                                   .deadline_ms = times_monotonic_ms() + left_ms,
-                                  .desk = desk};
+                                  .desk = desk,
+                                  .ignored = command->ignored};
 
-    if (parking_put(delivery->parking, &parked))
+    if (parking_put(delivery->parking, &parked)) {
+        command->ignored = NULL; /* its memory goes with the client */
         return;
+    }
     gateway_drop(command->client);
     note_undelivered(delivery, desk, lease->number, command->as.request.call_no);
 }

@@ -69,11 +69,13 @@ void office_wait(struct office *office, int64_t timeout_ms)
     parking_wait(office->delivery.parking, timeout_ms);
     while ((gone = parking_next_gone(office->delivery.parking)) != NULL) {
         struct desk *desk = gone->desk;
-        struct client client;
+        struct parked parked;
 
         office_hang_up(office, desk, gone->number, gone->call_no, false);
-        parking_take(office->delivery.parking, &desk->lot, gone->number, &client);
-        gateway_drop(client);
+        if (!parking_take(office->delivery.parking, &desk->lot, gone->number, &parked))
+            continue;
+        free(parked.ignored);
+        gateway_drop(parked.client);
     }
 }
 

@@ -61,13 +61,13 @@ const struct parked *parking_get(const struct map *lot, uint64_t number)
     return map_get(lot, number);
 }
 
-bool parking_take(struct parking *parking, struct map *lot, uint64_t number, struct client *client)
+bool parking_take(struct parking *parking, struct map *lot, uint64_t number, struct parked *taken)
 {
     struct parked *parked = map_remove(lot, number);
 
     if (!parked)
         return false;
-    *client = parked->client;
+    *taken = *parked;
     epoll_ctl(parking->epoll, EPOLL_CTL_DEL, parked->client.fd, NULL);
     for (int i = parking->event_at; i < parking->event_count; i++)
         if (parking->events[i].data.ptr == parked)

@@ -7,6 +7,7 @@
 
 #include "base/map.h"
 #include "http/gateway.h"
+#include "rules/command.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,6 +22,7 @@ struct parked {
     int64_t call_no;     /* of the call; the client is current only while the lease has the same */
     int64_t deadline_ms; /* monotonic; when its wait is over even if the database is away */
     struct desk *desk;   /* whose lot that is */
+    struct ignored_fields *ignored; /* of its call, for the response; owned */
 };
 
 struct parking;
@@ -35,8 +37,9 @@ size_t parking_count(const struct parking *parking);
 bool parking_put(struct parking *parking, const struct parked *client);
 const struct parked *parking_get(const struct map *lot, uint64_t number);
 
-/* Takes the client out; the caller sends it a response or drops it. false: it isn't there. */
-bool parking_take(struct parking *parking, struct map *lot, uint64_t number, struct client *client);
+/* Takes the client out; the caller sends it a response or drops it, and frees `ignored`. false: it
+ * isn't there. */
+bool parking_take(struct parking *parking, struct map *lot, uint64_t number, struct parked *taken);
 
 /* Waits for the waker, for hang-ups or for `timeout_ms`. */
 void parking_wait(struct parking *parking, int64_t timeout_ms);

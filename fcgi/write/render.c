@@ -35,9 +35,10 @@ enum result_code render_result_of(const struct lease *lease)
 }
 
 void render_request(const struct pool *pool, const struct lease *lease, enum result_code code,
-                    struct response *response)
+                    struct ignored_fields *ignored, struct response *response)
 {
-    struct command command = {.verb = VERB_REQUEST, .result = {.code = code, .lease = lease}};
+    struct command command = {
+        .verb = VERB_REQUEST, .ignored = ignored, .result = {.code = code, .lease = lease}};
     render_command(pool, &command, response);
 }
 
@@ -67,7 +68,7 @@ static void render_released(const struct pool *pool, const struct command *comma
     char text[256];
 
     if (command->as.release.outcome != OUTCOME_HOLD) {
-        response_message(response, "Stack %s released", name);
+        render_success_say(command, response, "Stack %s released", name);
         return;
     }
     json = response_open();
@@ -77,7 +78,7 @@ static void render_released(const struct pool *pool, const struct command *comma
                  name, pool->job_holds);
     json_put_string(json, "message", text);
     json_put_bool(json, "held", command->result.is_held);
-    response_close(response, 200, json);
+    render_success_close(command, json, response);
 }
 
 static void render_done(const struct pool *pool, const struct command *command,
@@ -89,10 +90,10 @@ static void render_done(const struct pool *pool, const struct command *command,
     name_stack(pool, stack, name, sizeof name);
     switch (command->verb) {
     case VERB_MARK:
-        response_message(response, "Last commit of stack %s updated", name);
+        render_success_say(command, response, "Last commit of stack %s updated", name);
         break;
     case VERB_MARK_UNITS:
-        response_message(response, "Units of stack %s marked", name);
+        render_success_say(command, response, "Units of stack %s marked", name);
         break;
     case VERB_RELEASE:
         render_released(pool, command, name, response);
@@ -101,32 +102,32 @@ static void render_done(const struct pool *pool, const struct command *command,
         render_extended(pool, command, response);
         break;
     case VERB_CANCEL:
-        response_message(response, "Request cancelled");
+        render_success_say(command, response, "Request cancelled");
         break;
     case VERB_DELETE_LAST:
     case VERB_DELETE_STACK:
-        response_message(response, "Stack %s deleted", name);
+        render_success_say(command, response, "Stack %s deleted", name);
         break;
     case VERB_HOLD:
-        response_message(response, "Stack %s %s", name,
-                         stack && stack->lease ? "is held once its job gives it back" : "held");
+        render_success_say(command, response, "Stack %s %s", name,
+                           stack && stack->lease ? "is held once its job gives it back" : "held");
         break;
     case VERB_QUARANTINE:
-        response_message(response, "Stack %s %s", name,
-                         stack->lease ? "is quarantined once its job gives it back"
-                                      : "quarantined");
+        render_success_say(command, response, "Stack %s %s", name,
+                           stack->lease ? "is quarantined once its job gives it back"
+                                        : "quarantined");
         break;
     case VERB_REINSTATE:
-        response_message(response, "Stack %s reinstated", name);
+        render_success_say(command, response, "Stack %s reinstated", name);
         break;
     case VERB_REVOKE:
-        response_message(response, "Lease of stack %s revoked", name);
+        render_success_say(command, response, "Lease of stack %s revoked", name);
         break;
     case VERB_ADD_STACKS:
         render_stacks_added(pool, command, response);
         break;
     case VERB_UPDATE_PROJECT:
-        response_message(response, "Project %s updated", pool->name);
+        render_success_say(command, response, "Project %s updated", pool->name);
         break;
     case VERB_REQUEST:
     case VERB_HANG_UP:
@@ -282,7 +283,7 @@ void render_command(const struct pool *pool, const struct command *command,
         render_done(pool, command, response);
         break;
     case RESULT_GRANTED:
-        render_granted(pool, result->lease, response);
+        render_granted(pool, command, response);
         break;
     case RESULT_WAIT_OVER:
         render_wait_over(pool, result->lease, response);
@@ -300,11 +301,12 @@ void render_command(const struct pool *pool, const struct command *command,
         render_not_now(command, response);
         break;
     case RESULT_NO_MORE_STACK:
-        response_message(response, "No more stack");
+        render_success_say(command, response, "No more stack");
         break;
     case RESULT_DRAINING:
         name_stack(pool, result->stack, name, sizeof name);
-        response_message(response, "Stack %s is deleted once its job gives it back", name);
+        render_success_say(command, response, "Stack %s is deleted once its job gives it back",
+                           name);
         break;
     default:
         render_error(result->code, response);

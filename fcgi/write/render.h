@@ -11,9 +11,9 @@
 void render_command(const struct pool *pool, const struct command *command,
                     struct response *response);
 
-/* The response to a parked request, whose command is long gone. */
+/* The response to a parked request, whose command is long gone; `ignored` was the command's. */
 void render_request(const struct pool *pool, const struct lease *lease, enum result_code code,
-                    struct response *response);
+                    struct ignored_fields *ignored, struct response *response);
 
 /* How the wait for a lease ended, going by its state. RESULT_WAITING: it hasn't. */
 enum result_code render_result_of(const struct lease *lease);

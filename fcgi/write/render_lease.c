@@ -67,8 +67,10 @@ static void put_units(struct json_writer *json, const struct lease *lease)
     }
 }
 
-void render_granted(const struct pool *pool, const struct lease *lease, struct response *response)
+void render_granted(const struct pool *pool, const struct command *command,
+                    struct response *response)
 {
+    const struct lease *lease = command->result.lease;
     struct json_writer *json = response_open();
 
     put_stack_name(json, pool, lease->stack->number);
@@ -85,7 +87,7 @@ void render_granted(const struct pool *pool, const struct lease *lease, struct r
         json_put_string(json, "requestId", lease->request_id);
     json_put_number(json, "waitedSeconds",
                     (double)(lease->granted_at - lease->asked_at) / (double)TIMES_SECOND, 3);
-    response_close(response, 200, json);
+    render_success_close(command, json, response);
 }
 
 static void put_holder(struct json_writer *json, const struct pool *pool, const struct lease *lease)

@@ -8,7 +8,13 @@
 #define RETRY_SOON_S 1
 #define RETRY_MAX_S  30
 
-void render_granted(const struct pool *pool, const struct lease *lease, struct response *response);
+/* 200, and the fields of the call that nobody knows. */
+void render_success_close(const struct command *command, struct json_writer *json,
+                          struct response *response);
+void render_success_say(const struct command *command, struct response *response,
+                        const char *format, ...) __attribute__((format(printf, 3, 4)));
+void render_granted(const struct pool *pool, const struct command *command,
+                    struct response *response);
 void render_wait_over(const struct pool *pool, const struct lease *lease,
                       struct response *response);
 void render_extended(const struct pool *pool, const struct command *command,

@@ -94,12 +94,56 @@ give_back()
     done
 }
 
-@test "unknown fields are ignored" {
+@test "fields that nobody knows are ignored, and named in the answer" {
+    new_project --max-stacks 1
+    post /requestStack '{"branch":"b","colour":{"red":[1,2,{"x":null}]},"stackname":7,"job":{"name":"n","nmae":1}}'
+    expect 200 '.stackName == "test-1"' '.ignoredFields == ["job.nmae","colour","stackname"]'
+    later waits POST /requestStack '{"count":2}'
+    waiting 1
+    post /setLastDeployedCommit '{"stackName":"test-1","lastDeployedCommit":"c","commit":"d"}'
+    expect 200 '.message == "Last commit of stack test-1 updated"' '.ignoredFields == ["commit"]'
+    post /releaseStack '{"stackName":"test-1","why":null}'
+    expect 200 '.message == "Stack test-1 released"' '.ignoredFields == ["why"]'
+    answer_of waits
+    expect 200 '.stackName == "test-1"' '.ignoredFields == ["count"]'
+    give_back test-1
+    post /deleteLastStack '{"stackName":"test-9"}'
+    expect 200 '.message == "Stack test-1 deleted"' '.ignoredFields == ["stackName"]'
+    post /deleteLastStack '{"stackName":null}'
+    expect 200 '.message == "No more stack"' '.ignoredFields == ["stackName"]'
+}
+
+@test "of many ignored fields ten are named, of a long name the first 64 bytes" {
     new_project
-    post /requestStack '{"branch":"b","colour":{"red":[1,2,{"x":null}]},"stackname":7}'
-    expect 200 '.stackName == "test-1"'
-    post /releaseStack '{"stackName":"test-1","why":false}'
-    says 'Stack test-1 released'
+    post /requestStack "$(jq -n '[range(100) | {key: "f\(.)é\("é" * 500)", value: .}] | from_entries')"
+    expect 200 '.ignoredFields | length == 10 and all(.[]; utf8bytelength | . >= 62 and . <= 64)' '.ignoredFields[0][0:4] == "f0éé"'
+}
+
+@test "other calls refuse fields that nobody knows, and filters; updateProject wants a setting" {
+    ROLE=admin new_project
+    take
+    for call in markUnits extendLease; do
+        post /$call "{\"stackName\":\"$STACK\",\"leaseId\":\"$LEASE\",\"units\":{},\"second\":5}"
+        expect_error 400 invalidField
+    done
+    for call in cancelRequest holdStack quarantineStack reinstateStack revokeLease deleteStack; do
+        post /$call '{"stackName":"test-1","requestNumber":1,"reasn":"x"}'
+        expect_error 400 invalidField '.error.field == "reasn" or .error.field == "stackName" or .error.field == "requestNumber"'
+    done
+    post /addStacks '{"count":1,"number":7}'
+    expect_error 400 invalidField '.error.field == "number"' '.error.message | endswith("is not a field of this call")'
+    post /updateProject '{"maxStack":7}'
+    expect_error 400 invalidField '.error.field == "maxStack"'
+    for body in '' '{"reason":"x"}' '{"maxStacks":null}'; do
+        post /updateProject "$body"
+        expect_error 400 missingField '.error.field == "maxStacks"'
+    done
+    for path in '/history?brnach=x' '/actions?limits=1' '/capacity?target=3'; do
+        get "$path"
+        expect_error 400 invalidField
+    done
+    sees /status '(.stacks | length == 1) and .project.maxStacks == 10'
+    sees /actions '.actions == []'
 }
 
 @test "stacks are created one after the other up to maxStacks, then callers wait" {

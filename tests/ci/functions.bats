@@ -53,6 +53,15 @@ setup()
     [ "$(duration 59) $(duration 60) $(duration 3600) $(duration 36061)" = '59s 1m00s 1h00m 10h01m' ]
 }
 
+@test "fields that the service ignored are named, without control characters" {
+    printf '{"stackName":"test-1","ignoredFields":["count","a\\nb",7]}' >"$answer"
+    output=$(say_ignored /requestStack 3>&1)
+    contains "requestStack: the service doesn't know these fields, and ignored them: count, ab"
+    printf '{"stackName":"\\"ignoredFields\\""}' >"$answer"
+    output=$(say_ignored /requestStack 3>&1)
+    [ -z "$output" ]
+}
+
 @test "between two tries it waits what the service says, or ever longer, and never longer than allowed" {
     near() { awk -v got="$1" -v wanted="$2" 'BEGIN { exit !(got >= wanted * 0.49 && got <= wanted * 1.51) }'; }
     : >"$answer.head"

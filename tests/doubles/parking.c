@@ -33,6 +33,7 @@ void parking_free(struct parking *parking)
     for (size_t i = 0; i < PLACES; i++) {
         if (places[i].parking != parking)
             continue;
+        free(places[i].parked->ignored);
         free(places[i].parked);
         places[i] = (struct place){0};
     }
@@ -64,13 +65,13 @@ const struct parked *parking_get(const struct map *lot, uint64_t number)
     return map_get(lot, number);
 }
 
-bool parking_take(struct parking *parking, struct map *lot, uint64_t number, struct client *client)
+bool parking_take(struct parking *parking, struct map *lot, uint64_t number, struct parked *taken)
 {
     struct parked *parked = map_remove(lot, number);
 
     if (!parked)
         return false;
-    *client = parked->client;
+    *taken = *parked;
     for (size_t i = 0; i < PLACES; i++)
         if (places[i].parked == parked)
             places[i] = (struct place){0};

@@ -63,6 +63,32 @@ static void test_text(void **state)
     free(text);
 }
 
+static void test_unknown(void **state)
+{
+    char *text = NULL;
+    struct fields job;
+
+    (void)state;
+    open_text("{'a':'x','b':null,'job':{'c':1,'d':2},'e':5,'f':6}");
+    fields_text(&fields, "a", 10, &text);
+    fields_text(&fields, "b", 10, &text);
+    fields_text(&fields, "g", 10, &text);
+    assert_true(fields_object(&fields, "job", &job));
+    fields_integer(&job, "c", 0, 1, &(int64_t){0});
+    fields_adopt(&fields, &job);
+    fields_find_unknown(&fields);
+    assert_int_equal(fields.unknown.count, 3);
+    assert_string_equal(fields.unknown.names[0], "job.d");
+    assert_string_equal(fields.unknown.names[1], "e");
+    assert_string_equal(fields.unknown.names[2], "f");
+    close_text(NULL, NULL);
+    free(text);
+    open_text("{'e':5}");
+    fields_refuse_unknown(&fields);
+    fields_lack(&fields, "a", "is required"); /* the first fault stays */
+    close_text("e", "is not a field of this call");
+}
+
 static void check_integer(const char *text, bool good)
 {
     int64_t number = 99;
@@ -250,7 +276,7 @@ static void test_required(void **state)
     close_text("a", "required");
 }
 
-UNIT_MAIN(cmocka_unit_test(test_text), cmocka_unit_test(test_integer),
-          cmocka_unit_test(test_bool_and_word), cmocka_unit_test(test_url),
-          cmocka_unit_test(test_units), cmocka_unit_test(test_lease_id),
+UNIT_MAIN(cmocka_unit_test(test_text), cmocka_unit_test(test_unknown),
+          cmocka_unit_test(test_integer), cmocka_unit_test(test_bool_and_word),
+          cmocka_unit_test(test_url), cmocka_unit_test(test_units), cmocka_unit_test(test_lease_id),
           cmocka_unit_test(test_objects), cmocka_unit_test(test_required))
