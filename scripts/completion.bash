@@ -46,7 +46,7 @@ _orchestratorctl()
         words='ci viewer admin'
     elif [[ $word != -* ]] && ((COMP_CWORD == i + 2)); then
         case "$command ${COMP_WORDS[i + 1]}" in
-        'project update' | 'project delete' | 'key create') words=$(_orchestratorctl_names project) ;;
+        'project update' | 'project pause' | 'project resume' | 'project delete' | 'key create') words=$(_orchestratorctl_names project) ;;
         'stack hold' | 'stack quarantine' | 'stack reinstate' | 'stack delete' | 'lease revoke') words=$(_orchestratorctl_names stack) ;;
         'key revoke' | 'key rotate') words=$(_orchestratorctl_names key) ;;
         'stack import')

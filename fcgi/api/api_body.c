@@ -232,11 +232,24 @@ static bool is_prefix(const char *prefix)
     return len <= 63 && strspn(prefix, allowed) == len;
 }
 
+/* The reason of a pause is kept with the project, where it has less room. */
+static void read_pause(struct fields *fields, struct command *command)
+{
+    struct command_update_project *change = &command->as.update_project;
+    const struct json_value *paused = json_member(fields->object, "paused");
+
+    change->has_paused = paused && paused->type != JSON_NULL;
+    fields_bool(fields, "paused", &change->paused);
+    if (change->paused && command->reason && strlen(command->reason) > FIELD_NAME_MAX)
+        fields_fail(fields, "reason", "is too long for a pause (%d bytes at most)", FIELD_NAME_MAX);
+}
+
 static bool changes_nothing(const struct command_update_project *change)
 {
     return !change->prefix && !change->has_initial_commit && change->max_stacks < 0 &&
            change->lease_s < 0 && change->max_lease_s < 0 && change->wait_s < 0 &&
-           change->quarantine_after < 0 && change->settle_s < 0 && !change->has_max_held;
+           change->quarantine_after < 0 && change->settle_s < 0 && !change->has_max_held &&
+           !change->has_main_branch && !change->has_paused;
 }
 
 void api_body_update_project(struct fields *fields, const struct call *call,
@@ -265,6 +278,7 @@ void api_body_update_project(struct fields *fields, const struct call *call,
     if (change->main_branch && !*change->main_branch)
         fields_fail(fields, "mainBranch", "must not be empty");
     fields_text(fields, "reason", FIELD_REASON_MAX, &command->reason);
+    read_pause(fields, command);
     fields_refuse_unknown(fields);
     if (changes_nothing(change))
         fields_lack(fields, "maxStacks", "or another setting is required");

@@ -42,6 +42,11 @@ static const struct member settings[] = {
     {"settleSeconds", MEMBER_NUMBER, "settle_s"},
     {"maxHeld", MEMBER_NUMBER, "COALESCE(max_held, GREATEST(max_stacks DIV 2, 1))"},
     {"mainBranch", MEMBER_TEXT, "main_branch"},
+    {"pause", MEMBER_OPEN, "paused_at IS NOT NULL"},
+    {"since", MEMBER_TIME, "paused_at"},
+    {"by", MEMBER_TEXT, "paused_by"},
+    {"reason", MEMBER_TEXT, "pause_reason"},
+    {"pause", MEMBER_CLOSE, NULL},
     {0},
 };
 

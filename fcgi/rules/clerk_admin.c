@@ -206,14 +206,18 @@ void clerk_update_project(const struct clerk *clerk, struct pool *pool, struct c
         pool->max_held = change->max_held;
     if (change->has_main_branch)
         pool_set_main_branch(pool, change->main_branch);
+    if (change->has_paused && change->paused)
+        pool_pause(pool, command->key_name, command->reason);
+    else if (change->has_paused)
+        pool_resume(pool);
     pool->settings_dirty = true;
     pool_due_at(pool, pool->now); /* another settle_s, another end of a rest */
     snprintf(detail, sizeof detail,
              "prefix=%s maxStacks=%u leaseSeconds=%u maxLeaseSeconds=%u waitSeconds=%u"
-             " quarantineAfter=%u settleSeconds=%u maxHeld=%lld mainBranch=%s",
+             " quarantineAfter=%u settleSeconds=%u maxHeld=%lld mainBranch=%s paused=%s",
              pool->prefix, pool->max_stacks, pool->lease_s, pool->max_lease_s, pool->wait_s,
              pool->quarantine_after, pool->settle_s, (long long)pool->max_held,
-             pool->main_branch ? pool->main_branch : "");
+             pool->main_branch ? pool->main_branch : "", pool->pause.since ? "true" : "false");
     pool_record(pool, command, 0, detail);
     command->result.code = RESULT_DONE;
 }

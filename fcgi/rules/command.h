@@ -171,6 +171,8 @@ struct command_update_project {
     int64_t max_held; /* -1 with has_max_held: half of max_stacks */
     bool has_main_branch;
     char *main_branch; /* NULL with has_main_branch: main, or master */
+    bool has_paused;
+    bool paused;
 };
 
 struct command_hang_up {

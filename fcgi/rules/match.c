@@ -238,6 +238,8 @@ bool match_next(const struct pool *pool, struct match *match)
     struct choice choice;
 
     *match = (struct match){0};
+    if (pool->pause.since)
+        return false;
     if (find_resumed(pool, match) || find_wanting(pool, count ? window[0] : NULL, match))
         return true;
     if (count == 0 || stacks == 0)
@@ -333,7 +335,7 @@ struct stack *match_refresh(const struct pool *pool, struct manifest *units, con
     struct stack *found;
     struct reach *reach;
 
-    if (count_free(pool, 2) < 2 || head_of_line(pool, window) > 0)
+    if (pool->pause.since || count_free(pool, 2) < 2 || head_of_line(pool, window) > 0)
         return NULL;
     if (!units)
         return idle_longest(pool, branch);

@@ -16,6 +16,7 @@
  * 5. A request for one particular stack stands beside the line, so it holds nobody up. It gets that
  *    stack once it is idle and nobody of the line stands before the request. As ranks rise, nobody
  *    who comes later passes it for ever.
+ * 6. While the project is paused, nobody gets anything.
  */
 #ifndef MATCH_H
 #define MATCH_H

@@ -99,6 +99,8 @@ void pool_free(struct pool *pool)
     free(pool->prefix);
     free(pool->initial_commit);
     free(pool->main_branch);
+    free(pool->pause.by);
+    free(pool->pause.reason);
     activity_free(pool->activity);
     activity_free(pool->remembered);
     deploy_times_free(&pool->deploy_times);
@@ -139,6 +141,23 @@ void pool_settle(struct pool *pool)
     activity_settle(pool->activity);
     deploy_times_settle(&pool->deploy_times);
     pool_settle_manifests(pool);
+}
+
+void pool_pause(struct pool *pool, const char *by, const char *reason)
+{
+    if (!pool->pause.since)
+        pool->pause.since = pool->now;
+    mem_replace(&pool->pause.by, by);
+    mem_replace(&pool->pause.reason, reason);
+    pool->settings_dirty = true;
+}
+
+void pool_resume(struct pool *pool)
+{
+    pool->pause.since = 0;
+    mem_replace(&pool->pause.by, NULL);
+    mem_replace(&pool->pause.reason, NULL);
+    pool->settings_dirty = true;
 }
 
 void pool_record(struct pool *pool, const struct command *command, uint32_t stack_number,

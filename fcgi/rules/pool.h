@@ -146,6 +146,13 @@ struct action {
     char *reason;
 };
 
+/* While it lasts nobody gets a stack. */
+struct pause {
+    int64_t since; /* 0: the project isn't paused */
+    char *by;      /* name of a key */
+    char *reason;
+};
+
 struct pool {
     uint32_t id;
     char *name;
@@ -159,6 +166,7 @@ struct pool {
     uint32_t quarantine_after; /* branches; 0: never */
     uint32_t settle_s;
     int64_t max_held; /* -1: half of max_stacks */
+    struct pause pause;
     uint64_t version;
     uint64_t next_lease_number;
     uint64_t first_fence; /* what the fence of a new stack begins above */
@@ -284,6 +292,9 @@ int64_t pool_rest_end(const struct pool *pool, const struct stack *stack); /* of
 
 /* Says that something is due at `time_us`. */
 void pool_due_at(struct pool *pool, int64_t time_us);
+/* Settings, to be written with the others. A longer pause keeps its beginning. */
+void pool_pause(struct pool *pool, const char *by, const char *reason);
+void pool_resume(struct pool *pool);
 /* Remembers what an administrator did. */
 void pool_record(struct pool *pool, const struct command *command, uint32_t stack_number,
                  const char *detail);

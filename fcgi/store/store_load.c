@@ -47,6 +47,9 @@ static void load_settings(struct pool *pool, const struct database_row *row)
     pool->max_held = database_row_int(row, 9, -1);
     pool->main_branch = mem_strdup(row->values[10]);
     pool->first_fence = database_row_uint(row, 11, 0);
+    pool->pause.since = database_row_int(row, 12, 0);
+    pool->pause.by = mem_strdup(row->values[13]);
+    pool->pause.reason = mem_strdup(row->values[14]);
 }
 
 static void load_stack(struct loading *loading, const struct database_row *row)
@@ -173,7 +176,8 @@ static void add_load_sql(struct buf *sql, uint32_t project)
 {
     buf_printf(sql,
                "SELECT prefix, initial_commit, max_stacks, lease_s, max_lease_s, wait_s,"
-               " next_lease_no, quarantine_after, settle_s, max_held, main_branch, first_fence"
+               " next_lease_no, quarantine_after, settle_s, max_held, main_branch, first_fence,"
+               " " SQL_MICROSECONDS "paused_at), paused_by, pause_reason"
                " FROM project WHERE project_id = %u;",
                project);
     buf_printf(sql, "SELECT manifest_no, units FROM manifest WHERE project_id = %u;", project);

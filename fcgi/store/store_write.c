@@ -297,6 +297,12 @@ static void write_settings(struct buf *sql, const struct pool *pool)
         buf_printf(sql, ", max_held = %lld", (long long)pool->max_held);
     buf_puts(sql, ", main_branch = ");
     sql_text(sql, pool->main_branch);
+    buf_puts(sql, ", paused_at = ");
+    sql_time(sql, pool->pause.since);
+    buf_puts(sql, ", paused_by = ");
+    sql_text(sql, pool->pause.by);
+    buf_puts(sql, ", pause_reason = ");
+    sql_text(sql, pool->pause.reason);
     buf_puts(sql, ", modified = ");
     sql_time(sql, pool->now);
     buf_printf(sql, " WHERE project_id = %u;", pool->id);

@@ -251,13 +251,16 @@ static struct error_text error_of(enum result_code code)
     return (struct error_text){500, "internal", "Unexpected result"};
 }
 
-static void render_not_now(const struct command *command, struct response *response)
+static void render_not_now(const struct pool *pool, const struct command *command,
+                           struct response *response)
 {
     struct error_text error = error_of(RESULT_NOT_NOW);
-    struct json_writer *json = response_open_error(error.code, error.message);
+    struct json_writer *json = response_open_error(
+        error.code, pool->pause.since ? "The project is paused" : error.message);
 
     response_retry_after(response, RETRY_MAX_S);
     json_put_bool(json, "fresh", command->result.is_fresh);
+    render_put_pause(json, pool);
     response_close_error(response, error.status, json);
 }
 
@@ -298,7 +301,7 @@ void render_command(const struct pool *pool, const struct command *command,
         render_invalid_state(command, response);
         break;
     case RESULT_NOT_NOW:
-        render_not_now(command, response);
+        render_not_now(pool, command, response);
         break;
     case RESULT_NO_MORE_STACK:
         render_success_say(command, response, "No more stack");

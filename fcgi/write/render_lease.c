@@ -131,12 +131,26 @@ static void put_scarcity(struct json_writer *json, const struct pool *pool)
     json_put_integer(json, "unsettled", unsettled);
 }
 
+void render_put_pause(struct json_writer *json, const struct pool *pool)
+{
+    if (!pool->pause.since)
+        return;
+    json_open_object(json, "pause");
+    json_put_time(json, "since", pool->pause.since);
+    json_put_string(json, "by", pool->pause.by);
+    json_put_string(json, "reason", pool->pause.reason);
+    json_close_object(json);
+}
+
 static void say_wait_over(const struct pool *pool, const struct lease *lease, char *text,
                           size_t size)
 {
     const struct stack *wanted = pool_stack(pool, lease->wanted_stack);
 
-    if (wanted)
+    if (pool->pause.since)
+        snprintf(text, size, "The project is paused%s%s", pool->pause.reason ? ": " : "",
+                 pool->pause.reason ? pool->pause.reason : "");
+    else if (wanted)
         snprintf(text, size, "Stack %s%u did not become available within the wait: it is %s",
                  pool->prefix, wanted->number, words_stack_state(wanted->state));
     else
@@ -145,7 +159,7 @@ static void say_wait_over(const struct pool *pool, const struct lease *lease, ch
 
 void render_wait_over(const struct pool *pool, const struct lease *lease, struct response *response)
 {
-    char text[200];
+    char text[400];
     struct json_writer *json;
     int64_t retry_s = lease->estimate_s < RETRY_MAX_S ? lease->estimate_s : RETRY_MAX_S;
 
@@ -156,6 +170,7 @@ void render_wait_over(const struct pool *pool, const struct lease *lease, struct
     json_put_integer(json, "requestNumber", (int64_t)lease->number);
     json_put_string(json, "requestId", lease->request_id);
     put_scarcity(json, pool);
+    render_put_pause(json, pool);
     /* A caller with a requestId keeps its place by calling again at once. */
     response_retry_after(response, lease->request_id ? RETRY_SOON_S : retry_s);
     response_close_error(response, 503, json);

@@ -17,6 +17,8 @@ void render_granted(const struct pool *pool, const struct command *command,
                     struct response *response);
 void render_wait_over(const struct pool *pool, const struct lease *lease,
                       struct response *response);
+/* If the project is paused: since when, by whom, and why. */
+void render_put_pause(struct json_writer *json, const struct pool *pool);
 void render_extended(const struct pool *pool, const struct command *command,
                      struct response *response);
 

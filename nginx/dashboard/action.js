@@ -15,6 +15,14 @@ const VERBS = {
     title: 'Reinstate', button: 'Reinstate', fields: [],
     text: 'Returns the stack to the pool. If a job has it, it returns when the job gives it back, instead of being set aside.',
   },
+  pause: {
+    title: 'Pause', button: 'Pause', fields: [], call: 'updateProject', says: { paused: true },
+    text: 'Nobody gets a stack until somebody resumes it. Who waits goes on waiting, and is told why. Leases go on.',
+  },
+  resume: {
+    title: 'Resume', button: 'Resume', fields: [], call: 'updateProject', says: { paused: false },
+    text: 'Those who wait get stacks again.',
+  },
   revokeLease: {
     title: 'Revoke the lease of', button: 'Revoke', fields: [],
     text: 'Takes the stack from its job at once. The job learns of it only at its next call, and may still be deploying.',
@@ -23,7 +31,7 @@ const VERBS = {
 
 export class ActionDialog {
   #verb = null;
-  #stack = null;
+  #target = null;
 
   /* done(message): it happened. */
   constructor(done) {
@@ -37,18 +45,19 @@ export class ActionDialog {
     });
   }
 
-  open(verb, stack, api) {
+  /* `target`: a stack, or the project. */
+  open(verb, target, api) {
     this.#verb = verb;
-    this.#stack = stack;
+    this.#target = target;
     this.api = api;
     const { title, text, button, fields } = VERBS[verb];
     this.form.reset();
-    setText(byId('action-title'), `${title} ${stack.stackName}`);
+    setText(byId('action-title'), `${title} ${target.stackName ?? target.name}`);
     setText(byId('action-text'), text);
     setText(byId('action-do'), button);
     setText(byId('action-error'), '');
     byId('action-seconds-field').hidden = !fields.includes('seconds');
-    byId('action-revoke-field').hidden = !stack.lease || !['holdStack', 'quarantineStack'].includes(verb);
+    byId('action-revoke-field').hidden = !target.lease || !['holdStack', 'quarantineStack'].includes(verb);
     this.dialog.showModal();
     byId('action-reason').focus();
   }
@@ -62,7 +71,7 @@ export class ActionDialog {
     if (button.getAttribute('aria-disabled')) return;
     button.setAttribute('aria-disabled', 'true');
     try {
-      const { message } = await this.api.post(this.#verb, this.#body());
+      const { message } = await this.api.post(VERBS[this.#verb].call ?? this.#verb, this.#body());
       this.dialog.close();
       this.done(message);
     } catch (error) {
@@ -73,9 +82,11 @@ export class ActionDialog {
   }
 
   #body() {
-    const body = { stackName: this.#stack.stackName, reason: byId('action-reason').value.trim() };
+    const reason = byId('action-reason').value.trim();
+    if (VERBS[this.#verb].says) return { ...VERBS[this.#verb].says, reason };
+    const body = { stackName: this.#target.stackName, reason };
     // Only the lease that the administrator saw, not one that came since.
-    if (this.#verb === 'revokeLease') body.fence = this.#stack.lease.fence;
+    if (this.#verb === 'revokeLease') body.fence = this.#target.lease.fence;
     if (!byId('action-seconds-field').hidden) body.seconds = Number(byId('action-seconds').value);
     if (!byId('action-revoke-field').hidden) body.revoke = byId('action-revoke').checked;
     return body;

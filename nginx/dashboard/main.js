@@ -4,7 +4,7 @@ import { ActionDialog } from './action.js';
 import { Api, forgetKey, keepKey, looksLikeKey, storedKey } from './api.js';
 import { CapacityView } from './capacity.js';
 import { DayView } from './day.js';
-import { byId, setAttribute, setText } from './dom.js';
+import { byId, foreign, setAttribute, setText } from './dom.js';
 import { clock, duration, plural } from './format.js';
 import { History } from './history.js';
 import { Poll } from './poll.js';
@@ -122,9 +122,24 @@ function show() {
   const project = state.status.project.name;
   setText(byId('project'), project);
   document.title = `${state.status.queue.length ? `(${state.status.queue.length}) ` : ''}${project} – stack-orchestrator`;
+  showPause(state.status);
   views[shown].show(state);
   stack.show(state);
   tick();
+}
+
+function showPause({ project: { pause }, key }) {
+  const isAdmin = key?.role === 'admin';
+  const shownPause = JSON.stringify(pause ?? null);
+  byId('pause-begin').hidden = !isAdmin || Boolean(pause);
+  byId('pause').hidden = !pause;
+  byId('pause-end').hidden = !isAdmin;
+  // Written only when it changes, so that it is read out once.
+  if (pause && read.pause !== shownPause) {
+    byId('pause-text').replaceChildren('Paused since ', clock(Date.parse(pause.since)), ' by ', foreign(pause.by ?? 'somebody'),
+      pause.reason ? ': ' : '', pause.reason ? foreign(pause.reason) : '', '. Nobody gets a stack.');
+  }
+  read.pause = shownPause;
 }
 
 function tick() {
@@ -209,6 +224,8 @@ byId('key-form').addEventListener('submit', (event) => {
 });
 byId('forget').addEventListener('click', () => leave());
 byId('again').addEventListener('click', () => poll.now());
+byId('pause-begin').addEventListener('click', () => action.open('pause', state.status.project, api));
+byId('pause-end').addEventListener('click', () => action.open('resume', state.status.project, api));
 window.addEventListener('hashchange', choose);
 document.addEventListener('visibilitychange', tick);
 setInterval(tick, 1000);

@@ -69,9 +69,9 @@ export class StackDialog {
 
   /* Its latest leases and what was done to it, also from before the last 24 hours. */
   async refresh() {
-    const { api, now } = this.state;
     const stackName = this.#name;
     if (stackName === null) return;
+    const { api, now } = this.state;
     try {
       const [{ requests }, { actions }] = await Promise.all([
         api.get('history', { stackName, limit: LEASES }),

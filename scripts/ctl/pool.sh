@@ -93,7 +93,7 @@ status_command()
     for answer in "${pages[@]}"; do
         # shellcheck disable=SC2016 # jq's variables
         jq -r "$jq_words"'
-            "\nPROJECT \(.project.name): \(.stacks | length) of at most \(.project.maxStacks) stacks\(if .stacks == [] then "" else " (\(counts))" end), \(.queue | length) waiting"' <<<"$answer"
+            "\nPROJECT \(.project.name): \(.stacks | length) of at most \(.project.maxStacks) stacks\(if .stacks == [] then "" else " (\(counts))" end), \(.queue | length) waiting\(paused)"' <<<"$answer"
         stack_table
         [[ $(jq '.queue | length' <<<"$answer") == 0 ]] || { printf '\n' && queue_table; }
         jq -r "$jq_words"'

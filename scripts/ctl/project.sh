@@ -3,6 +3,8 @@
 
 project_help='Usage: orchestratorctl project create NAME [SETTING ...]
        orchestratorctl project update NAME SETTING ...
+       orchestratorctl project pause NAME [--reason TEXT]
+       orchestratorctl project resume NAME [--reason TEXT]
        orchestratorctl project list [--json]
        orchestratorctl project delete NAME [--force]
 
@@ -20,7 +22,8 @@ Settings:
   --max-held N             how many stacks jobs may hold at a time (0 to 100000, default "half" of --max-stacks)
 
 The prefix can change only while the project has no stacks. Two projects with one prefix would lend the
-same stack twice, unless they deploy to different accounts: then say --same-prefix. delete removes the
+same stack twice, unless they deploy to different accounts: then say --same-prefix. While a project is
+paused nobody gets a stack: who waits goes on waiting and is told why, leases go on. delete removes the
 project with its keys, its history and its record of stacks; while leases are live it needs --force.'
 
 check_text() # OPTION VALUE
@@ -163,6 +166,30 @@ project_update()
     [[ -z $json ]] || tell "Project $name updated"
 }
 
+# switch_pause paused|resumed NAME [--reason TEXT]: the program does it, and records it.
+switch_pause()
+{
+    local words word project reason owner seconds fence target revoke
+
+    pool_options "$project_help" "${@:2}"
+    one_word "$project_help" NAME
+    check_name 'project name' "$word"
+    project=$word
+    must_ask POST /updateProject "$project" "$(jq -cn --arg word "$1" --arg reason "$reason" \
+        '{paused: ($word == "paused")} + if $reason == "" then {} else {$reason} end')"
+    tell "Project $project $1"
+}
+
+project_pause()
+{
+    switch_pause paused "$@"
+}
+
+project_resume()
+{
+    switch_pause resumed "$@"
+}
+
 project_list()
 {
     local initial_commit main_branch max_held stacks lent waiting
@@ -179,13 +206,13 @@ project_list()
         sql "SELECT JSON_OBJECT('name', name, 'prefix', prefix, 'initialCommit', $initial_commit,
             'maxStacks', max_stacks, 'waitSeconds', wait_s, 'leaseSeconds', lease_s, 'maxLeaseSeconds', max_lease_s,
             'quarantineAfter', quarantine_after, 'settleSeconds', settle_s, 'maxHeld', $max_held, 'mainBranch', $main_branch,
-            'stacks', $stacks, 'leased', $lent, 'waiting', $waiting,
+            'stacks', $stacks, 'leased', $lent, 'waiting', $waiting, 'pausedSince', $(iso paused_at),
             'created', $(iso created), 'modified', $(iso modified)) FROM project p ORDER BY name"
         printf '[%s]\n' "$(joined "${rows[@]}")"
     else
         sql "SELECT name, CONCAT(prefix, 'N'), COALESCE($initial_commit, '-'), max_stacks, wait_s, lease_s, max_lease_s,
-            quarantine_after, settle_s, $max_held, COALESCE($main_branch, '-'), $stacks, $lent, $waiting FROM project p ORDER BY name"
-        printf '%s\n' $'NAME\tSTACK NAMES\tINITIAL COMMIT\tMAX STACKS\tWAIT S\tLEASE S\tMAX LEASE S\tQUARANTINE AFTER\tSETTLE S\tMAX HELD\tMAIN BRANCH\tSTACKS\tLENT\tWAITING' "${rows[@]}" | table
+            quarantine_after, settle_s, $max_held, COALESCE($main_branch, '-'), $stacks, $lent, $waiting, IF(paused_at IS NULL, '-', 'yes') FROM project p ORDER BY name"
+        printf '%s\n' $'NAME\tSTACK NAMES\tINITIAL COMMIT\tMAX STACKS\tWAIT S\tLEASE S\tMAX LEASE S\tQUARANTINE AFTER\tSETTLE S\tMAX HELD\tMAIN BRANCH\tSTACKS\tLENT\tWAITING\tPAUSED' "${rows[@]}" | table
     fi
     session_end
 }

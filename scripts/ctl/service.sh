@@ -74,5 +74,6 @@ jq_words='
     def ends($now): if .lease then (.lease.expiresInSeconds | span) else (.hold.until | until($now)) end;
     def health: [if (.failedDeploys // 0) > 0 then "\(.failedDeploys) failed" else empty end, if .unsettled then "unsettled" else empty end]
         | join(", ") | if . == "" then "-" else . end;
+    def paused: .project.pause | if . then ", paused by \(.by | clean)" + (if .reason then ": \(.reason | clean)" else "" end) else "" end;
     def counts: [.stacks[].state] | group_by(.) | map("\(length) \(.[0])") | join(", ");
 '

@@ -22,7 +22,7 @@ top_picture()
         | ([$height - 7, 2] | max) as $room
         | ([(.queue | length), ([$room / 3 | floor, $room - ($stacks | length)] | max)] | min) as $queued
         | ([($stacks | length), $room - $queued] | min) as $shown
-        | ("\(.project.name)   \($lent) of \($stacks | length) stacks lent, at most \(.project.maxStacks)   \(.queue | length) waiting   \($now[11:19]) UTC" | line("bold")),
+        | ("\(.project.name)   \($lent) of \($stacks | length) stacks lent, at most \(.project.maxStacks)   \(.queue | length) waiting\(paused)   \($now[11:19]) UTC" | line("bold")),
           ("24 h: \($day.granted) granted, \($day.expired) expired   wait p50 \($day.waitSeconds.p50 | span), p95 \($day.waitSeconds.p95 | span)   hold p50 \($day.holdSeconds.p50 | span)" | line("plain")),
           ("" | line("plain")),
           ("\("STACK" | cell(12)) \("STATE" | cell(11)) \("BRANCH" | cell($branch)) \("WHO" | cell(10)) \("SINCE" | cell(9)) \("ENDS IN" | cell(9)) DEPLOYS" | line("dim")),

@@ -120,7 +120,7 @@ give_back()
 }
 
 @test "other calls refuse fields that nobody knows, and filters; updateProject wants a setting" {
-    ROLE=admin new_project
+    ROLE='admin' new_project
     take
     for call in markUnits extendLease; do
         post /$call "{\"stackName\":\"$STACK\",\"leaseId\":\"$LEASE\",\"units\":{},\"second\":5}"

@@ -248,6 +248,30 @@ ended_as()
     ended_as picky cancelled
 }
 
+@test "paused: nobody gets a stack, who waits is told why; leases go on, and resuming serves the queue" {
+    new_project --max-stacks 2
+    take
+    post /updateProject '{"paused":true,"reason":"The account is being cleaned"}'
+    says "Project $PROJECT updated"
+    sees /status ".project.pause | .by == \"$PROJECT-admin\" and .reason == \"The account is being cleaned\" and .since"
+    ask patient
+    post /requestStack '{"waitSeconds":0}'
+    expect_error 503 noStackAvailable '.error.message == "The project is paused: The account is being cleaned"' \
+        ".error.pause | .by == \"$PROJECT-admin\" and .reason == \"The account is being cleaned\""
+    post /requestStack '{"purpose":"refresh"}'
+    expect_error 503 notNow '.error.pause.reason == "The account is being cleaned"'
+    post /extendLease "{\"stackName\":\"$STACK\",\"leaseId\":\"$LEASE\"}"
+    expect 200
+    give
+    no_answer_yet patient
+    post /updateProject "{\"paused\":true,\"reason\":\"$(printf 'x%.0s' {1..256})\"}"
+    expect_error 400 invalidField '.error.field == "reason"'
+    post /updateProject '{"paused":false}'
+    granted patient
+    sees /status '.project | has("pause") | not'
+    sees /actions '[.actions[].detail | capture("paused=(?<is>\\w+)").is] == ["false", "true"]'
+}
+
 @test "supersede ends older waiting requests of the same branch only, and never a lease" {
     new_project --max-stacks 1
     take '{"branch":"topic"}'

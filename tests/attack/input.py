@@ -61,7 +61,9 @@ FIELDS = {
     "/updateProject": {"prefix": REFUSED, "initialCommit": KEPT, "maxStacks": REFUSED,
                        "leaseSeconds": REFUSED,
                        "maxLeaseSeconds": REFUSED, "waitSeconds": REFUSED, "quarantineAfter": REFUSED,
-                       "settleSeconds": REFUSED, "maxHeld": REFUSED, "mainBranch": KEPT, "reason": KEPT},
+                       "settleSeconds": REFUSED, "maxHeld": REFUSED, "mainBranch": KEPT,
+                       "paused": REFUSED,
+                       "reason": KEPT},
 }
 
 

@@ -62,6 +62,31 @@ test('hold a free stack with a reason and a time, and reinstate it', async () =>
   equal((await lastAction(project)).reason, 'seen enough', 'the reason');
 });
 
+test('pause the project with a reason, and resume it', async () => {
+  const project = new Project();
+  await project.admin('addStacks', { count: 1 });
+  const page = await enter(project, { role: 'admin' });
+  check(!await page.isVisible('#pause'), 'it is paused before');
+  await page.click('#pause-begin');
+  await says(page, '#action-title', `Pause ${project.name}`);
+  await page.fill('#action-reason', 'the account is cleaned');
+  await page.click('#action-do');
+  await says(page, '#pause-text', /^Paused since .* by .*-admin: the account is cleaned\. Nobody gets a stack\.$/);
+  check(!await page.isVisible('#pause-begin'), 'it can be paused twice');
+  equal((await project.get('status')).project.pause.reason, 'the account is cleaned', 'the reason');
+  equal((await lastAction(project)).action, 'updateProject', 'the action');
+
+  const viewer = await enter(project, { role: 'viewer' });
+  check(await viewer.isVisible('#pause'), 'a viewer sees no pause');
+  check(!await viewer.isVisible('#pause-end'), 'a viewer may resume');
+
+  await page.click('#pause-end');
+  await page.fill('#action-reason', 'done');
+  await page.click('#action-do');
+  await page.locator('#pause').waitFor({ state: 'hidden' });
+  equal((await project.get('status')).project.pause, undefined, 'the pause');
+});
+
 test('quarantine a leased stack: when its job gives it back, or at once', async () => {
   const project = new Project();
   const lease = await project.request({ branch: 'a' });

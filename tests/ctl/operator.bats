@@ -74,6 +74,21 @@ state_of()
     ctl stack list | grep -E "^$name +available +- "
 }
 
+@test "a project is paused and resumed, with a reason that status shows" {
+    [ "$(ctl project pause shop --reason 'the account is cleaned')" = 'Project shop paused' ]
+    ctl status | grep -E ', 0 waiting, paused by orchestratorctl[a-z.]*: the account is cleaned$'
+    LINES=24 COLUMNS=150 ctl top --once | grep -E '0 waiting, paused by orchestratorctl[a-z.]*: the account is cleaned'
+    ctl project list | grep -E '^shop .* yes *$'
+    ctl project list --json | jq -e '.[] | select(.name == "shop") | .pausedSince | test("^20")'
+    borrow '{"waitSeconds":0}' | jq -e '.error.pause.reason == "the account is cleaned"'
+    [ "$(ctl project resume shop --json)" = '{"message":"Project shop resumed"}' ]
+    ctl project list --json | jq -e '.[] | select(.name == "shop") | .pausedSince == null'
+    run ctl project pause
+    [ "$status" -eq 2 ]
+    run ctl project pause nobodys
+    [ "$status" -eq 1 ]
+}
+
 @test "what the program refuses is said in its words" {
     run ctl stack hold test-99
     [ "$status" -eq 1 ]

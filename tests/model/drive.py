@@ -290,7 +290,10 @@ class Drive:
                                {"leaseSeconds": 1800, "maxLeaseSeconds": 7200},
                                {"maxLeaseSeconds": 86400}, {"quarantineAfter": rng.randrange(4)},
                                {"maxHeld": rng.choice([None, 0, 1, 2])},
-                               {"mainBranch": rng.choice([None, "feature"])}])
+                               {"mainBranch": rng.choice([None, "feature"])},
+                               {"paused": not project.model.is_paused, "reason": "why not"}])
+            if project.model.is_paused and rng.random() < 0.7:
+                body = {"paused": False}
         return {"verb": verb, "body": body}
 
     @staticmethod

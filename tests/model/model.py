@@ -177,6 +177,7 @@ class Model:
         self.lease_seconds = lease_seconds
         self.max_lease_seconds = max_lease_seconds
         self.quarantine_after = 2
+        self.is_paused = False
         self.max_held = None  # half of the stacks, at least one
         self.stacks = {}
         self.main_branch = None  # main, or master
@@ -308,7 +309,7 @@ class Model:
         """Of the soundest idle stacks the one furthest from the request's units that no job had lately; on a
         tie the one idle longest."""
         available = self.available()
-        if len(available) < 2 or any(r.connection and not r.stack_name for r in self.queue):
+        if self.is_paused or len(available) < 2 or any(r.connection and not r.stack_name for r in self.queue):
             return Answer(503, "notNow", fresh=False)
         branch, units = body.get("branch") or "main", body.get("units")
         fresh = units is not None and [distance(units, s.content) for s in available].count(0)
@@ -346,7 +347,8 @@ class Model:
     def scarcity(self):
         """Why there was none."""
         states = [s.state for s in self.stacks.values()]
-        return {"held": states.count("held"), "quarantined": states.count("quarantined"),
+        pause = Is("a pause", lambda v: v["since"] and v["by"]) if self.is_paused else "missing"
+        return {"pause": pause, "held": states.count("held"), "quarantined": states.count("quarantined"),
                 "holders": Is("%d holders" % sum(s.lease is not None for s in self.stacks.values()),
                               lambda v: isinstance(v, list) and len(v) ==
                               sum(s.lease is not None for s in self.stacks.values()))}
@@ -384,7 +386,7 @@ class Model:
     # --- Who gets what ---
 
     def grant(self):
-        while True:
+        while not self.is_paused:
             self.resume_holds()
             if self.grant_wanted():
                 continue
@@ -810,6 +812,7 @@ class Model:
         if "mainBranch" in body and body["mainBranch"] != self.main_branch:
             self.main_branch = body["mainBranch"]
             self.activity.main = None
+        self.is_paused = body.get("paused", self.is_paused)
         return Answer(200, None, message=A_TEXT)
 
     # --- Looking ---

@@ -106,7 +106,7 @@ class World:
                 self.post("/revokeLease", {"stackName": stack["stackName"]})
         self.post("/updateProject", {"maxStacks": 10, "waitSeconds": 600, "initialCommit": None,
                                      "quarantineAfter": 2, "settleSeconds": 0,
-                                     "mainBranch": None})
+                                     "mainBranch": None, "paused": False})
 
     def lease(self, **fields):
         return self.post("/requestStack", fields)[1]
@@ -193,7 +193,8 @@ NEEDS = {
     "/revokeLease": {"revoke": with_lease, "fenced": with_lease},
     "/addStacks": {"two": with_idle},
     "/deleteStack": {"delete": with_idle},
-    "/updateProject": {"settings": with_idle, "forget": with_nothing},
+    "/updateProject": {"settings": with_idle, "forget": with_nothing, "pause": with_nothing,
+                       "resume": with_idle},
 }
 
 # Examples that more than the call's own role is needed for.
@@ -282,7 +283,7 @@ def wrong_fields(world, path, operation, role):
             answer = world.expect("invalidField", "POST", path, {**good, name: value}, role=role)
             if answer.get("error", {}).get("field", "").split(".")[0] != name:
                 world.blame("post", path, ["%s should be named as invalid" % name])
-    if path in ("/cancelRequest", "/markUnits"):
+    if path in ("/cancelRequest", "/markUnits", "/updateProject"):
         world.expect("missingField", "POST", path, good, role=role)
 
 

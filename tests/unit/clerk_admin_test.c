@@ -250,6 +250,43 @@ static void test_update_project(void **state)
     scene_free(scene);
 }
 
+static struct command *pause(bool paused, const char *reason)
+{
+    struct command *command = command_new(VERB_UPDATE_PROJECT);
+
+    command->as.update_project.has_paused = true;
+    command->as.update_project.paused = paused;
+    command->reason = mem_strdup(reason);
+    return command;
+}
+
+static void test_pause(void **state)
+{
+    struct told holder;
+    struct scene *scene = scene_three(&holder);
+    struct told waiting;
+
+    (void)state;
+    assert_int_equal(scene_run(scene, pause(true, "cleaning")).result, RESULT_DONE);
+    assert_int_equal(scene->pool->pause.since, scene->pool->now);
+    assert_string_equal(scene->pool->pause.by, "key");
+    waiting = scene_run(scene, ask("main", NULL, NULL));
+    assert_int_equal(waiting.result, RESULT_WAITING);
+    assert_int_equal(scene_run(scene, ask_refresh(NULL, NULL)).result, RESULT_NOT_NOW);
+    scene_run(scene,
+              give_back("test-1", &holder, OUTCOME_HOLD)); /* not even what its branch holds */
+    assert_int_equal(lease_of(scene, &waiting)->state, LEASE_WAITING);
+    scene_pass(scene, 1);
+    scene_run(scene, pause(true, "still cleaning"));
+    assert_int_equal(scene->pool->pause.since, scene->pool->now - SECONDS(1));
+    assert_string_equal(scene->pool->pause.reason, "still cleaning");
+    scene_run(scene, pause(false, NULL));
+    assert_int_equal(scene->pool->pause.since, 0);
+    assert_null(scene->pool->pause.reason);
+    assert_int_equal(lease_of(scene, &waiting)->state, LEASE_ACTIVE);
+    scene_free(scene);
+}
+
 static void test_unknown_stacks(void **state)
 {
     static const enum verb verbs[] = {VERB_HOLD,    VERB_QUARANTINE,   VERB_REINSTATE,
@@ -312,4 +349,5 @@ UNIT_MAIN(cmocka_unit_test(test_hold_an_available_stack),
           cmocka_unit_test(test_reinstate), cmocka_unit_test(test_revoke),
           cmocka_unit_test(test_delete_last), cmocka_unit_test(test_delete_drains),
           cmocka_unit_test(test_add_stacks), cmocka_unit_test(test_update_project),
-          cmocka_unit_test(test_unknown_stacks), cmocka_unit_test(test_actions_are_recorded))
+          cmocka_unit_test(test_pause), cmocka_unit_test(test_unknown_stacks),
+          cmocka_unit_test(test_actions_are_recorded))

@@ -163,6 +163,8 @@ static inline void copy_rows(struct pool *pool, const struct pool *old)
     pool->settle_s = old->settle_s;
     pool->max_held = old->max_held;
     pool->main_branch = mem_strdup(old->main_branch);
+    pool->pause =
+        (struct pause){old->pause.since, mem_strdup(old->pause.by), mem_strdup(old->pause.reason)};
     pool->next_lease_number = old->next_lease_number;
     pool->mean_hold_s = old->mean_hold_s;
     for (size_t i = 1; i < old->stacks_size; i++)

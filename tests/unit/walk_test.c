@@ -210,6 +210,8 @@ static struct command *any_update(struct walk *walk)
     change->has_initial_commit = maybe(walk, 10);
     change->has_main_branch = maybe(walk, 30);
     change->main_branch = maybe(walk, 50) ? mem_strdup("fix") : NULL;
+    change->has_paused = maybe(walk, 40);
+    change->paused = maybe(walk, 30);
     change->prefix = maybe(walk, 10) ? mem_strdup("other-") : NULL;
     return command;
 }
@@ -332,6 +334,7 @@ static void check_live(struct walk *walk, const struct lease *lease)
             assert_true(lease->fence > walk->fences[lease->stack->number]);
             walk->fences[lease->stack->number] = lease->fence;
             assert_int_equal(lease->granted_at, pool->now);
+            assert_int_equal(pool->pause.since, 0);
             walk->grants++;
             /* Nobody is granted whom nobody waits for. */
             assert_true(!memo || memo->instance == US || lease->asker);
@@ -439,6 +442,8 @@ static void check_nobody_starves(const struct walk *walk)
     uint32_t ours = 0;
     uint32_t theirs = 0;
 
+    if (pool->pause.since)
+        return;
     for (const struct stack *at = pool->idle_first; at; at = at->idle_next)
         stacks += !pool_is_resting(pool, at);
     if (pool->stack_count < pool->max_stacks)
