@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Host name and socket: unique among running instances. */
+/* Host name and socket: unique among running instances, unless two hosts have one name. */
 static void find_place(const char *socket, char *place, size_t size)
 {
     struct sockaddr_un address = {.sun_family = AF_UNSPEC};

@@ -65,14 +65,13 @@ static enum database_status sign_on(struct store *store, struct database_time *n
     if (status == DATABASE_OK) {
         sql = store_start_sql(store);
         buf_printf(sql, "SET SESSION wait_timeout = %d;", IDLE_S);
-        buf_puts(sql, "DELETE FROM instance WHERE host = "); /* whose socket we have now */
-        sql_text(sql, store->place);
-        buf_printf(sql, " AND instance_id <> %llu;", (unsigned long long)store->instance);
         store_add_heartbeat(sql, store, NULL);
         buf_puts(sql, "SELECT " STORE_NOW_US);
         now->asked = times_monotonic_us();
         status = database_run(store->database, sql, store_take_number, &now->said);
         now->answered = times_monotonic_us();
+        if (!store->started)
+            store->started = now->said;
     }
     if (status != DATABASE_OK)
         database_disconnect(store->database);

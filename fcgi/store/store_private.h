@@ -11,6 +11,7 @@ struct store {
     struct database *database;
     uint64_t instance;
     char place[240];      /* host and socket */
+    int64_t started;      /* when this run first reached the database, by its clock */
     uint64_t batch;       /* number of the latest batch sent */
     bool has_begun;       /* a transaction, which has the rows locked */
     bool schema_is_wrong; /* and was complained about */

@@ -12,6 +12,10 @@
 /* An instance that was silent for this long is dead. */
 #define SILENCE_S 2
 
+/* An earlier run at our own place, whose socket we have, is dead sooner. Two hosts may have one
+ * name, so the other one is given the time for a heartbeat. */
+#define PREDECESSOR_S 1
+
 /* But after an outage of the database all were silent: nobody is dead yet. */
 #define SILENCE_AFTER_OUTAGE_S 3600
 
@@ -74,8 +78,14 @@ enum database_status store_find_others(struct store *store, bool was_away,
     *others = (struct store_others){0};
     buf_printf(sql,
                "SELECT instance_id FROM instance WHERE instance_id <> %llu"
-               " AND heartbeat > UTC_TIMESTAMP(6) - INTERVAL %d SECOND",
+               " AND heartbeat > UTC_TIMESTAMP(6) - INTERVAL %d SECOND AND NOT (host = ",
                (unsigned long long)store->instance, was_away ? SILENCE_AFTER_OUTAGE_S : SILENCE_S);
+    sql_text(sql, store->place);
+    buf_puts(sql, " AND heartbeat < ");
+    sql_time(sql, store->started);
+    buf_puts(sql, " AND UTC_TIMESTAMP(6) > ");
+    sql_time(sql, store->started + PREDECESSOR_S * TIMES_SECOND);
+    buf_puts(sql, ")");
     return database_run(store->database, sql, take_other, others);
 }
 

@@ -201,3 +201,37 @@ was_tried()
 @test "no key and no leaseId was logged" {
     assert_no_secret_was_logged
 }
+
+waits_at()
+{
+    [ "$(query "SELECT instance_id FROM lease WHERE branch = 'elsewhere'")" = "$1" ]
+}
+
+@test "a program that starts takes a living one for dead on no account, though its host has the same name; a dead one soon" {
+    local host
+    new_project --max-stacks 1
+    take
+    host=$(query 'SELECT host FROM instance')
+    later elsewhere POST /requestStack '{"branch":"elsewhere","requestId":"elsewhere"}'
+    waiting 1
+    # The caller is at another host of this name, which beats its heart in the time to come.
+    query "INSERT INTO instance (instance_id, host, last_batch, heartbeat, started)
+        VALUES (4711, '$host', 0, UTC_TIMESTAMP(6) + INTERVAL 1 HOUR, UTC_TIMESTAMP(6))"
+    local_instance kill program
+    query "UPDATE lease SET instance_id = 4711 WHERE branch = 'elsewhere'; UPDATE project SET version = version + 1"
+    local_instance restart program
+    eventually is_ready
+    # It has looked at the rows for longer than a dead one would be spared.
+    eventually watched_for 3
+    waits_at 4711
+    query "UPDATE instance SET heartbeat = UTC_TIMESTAMP(6) - INTERVAL 3 SECOND WHERE instance_id = 4711"
+    eventually waits_at NULL
+    query 'DELETE FROM instance WHERE instance_id = 4711'
+}
+
+# Whether this run of the program has been at it for $1 seconds.
+watched_for()
+{
+    [ "$(query "SELECT COUNT(*) FROM instance WHERE instance_id <> 4711
+        AND heartbeat > started + INTERVAL $1 SECOND AND heartbeat > UTC_TIMESTAMP(6) - INTERVAL 1 SECOND")" = 1 ]
+}
