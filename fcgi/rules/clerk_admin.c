@@ -133,7 +133,7 @@ void clerk_revoke(const struct clerk *clerk, struct pool *pool, struct command *
     (void)clerk;
     if (!stack)
         return;
-    if (!stack->lease || (fence >= 0 && (uint64_t)fence != stack->fence)) {
+    if (!stack->lease || (fence >= 0 && (uint64_t)fence != stack->lease->fence)) {
         command->result.code = RESULT_INVALID_STATE;
         return;
     }

@@ -14,9 +14,17 @@ Each night: systemctl enable --now stack-orchestrator-backup.timer'
 restore_help='Usage: orchestratorctl restore FILE
 
 Fills an empty database from a backup, and applies the migrations that are newer than it. A database
-that holds a project or foreign tables is refused. `orchestratorctl setup` makes an empty one.
+that holds a project or tables of others is refused. Fences and request numbers go on above all that can
+have been given since the backup. `orchestratorctl setup` makes an empty one.
 The keys of the backup take effect if this host has no keys yet; otherwise the present keys stay.
 The restored database does not know what was lent after the backup: make sure that those jobs have ended.'
+
+# Names of all tables that are ours, as SQL texts in a list.
+our_tables()
+{
+    sed -n 's/^CREATE TABLE \([a-z_]*\).*/\1/p' "$(migrations_directory)"/*.sql | cat - <(printf 'schema_version\nunfinished_restore\n') |
+        sed "s/.*/'&'/" | paste -sd ,
+}
 
 # The options of a client, dump or not, at the host that answered.
 dump_options()
@@ -101,10 +109,30 @@ backup_failure()
         head -n 1 "$scratch/tar"
 }
 
-# Puts all that a backup holds into `directory`; leaves the number of the schema in `schema`.
+# Puts all that a backup holds into `directory`; leaves the number of the schema in `schema`. The key file is the same
+# before and after the dump, so it is of the dump's moment, too; a lock would hold up whoever has to revoke a key.
 backup_collect()
 {
-    local program unfinished lines faults extra=()
+    local tries lines faults before
+
+    for tries in 1 2 3 4 5; do
+        keys_look_here
+        before=$lines
+        backup_dump
+        keys_look_here
+        [[ $lines != "$before" ]] || break
+        ((tries < 5)) || die 'the keys change all the time; try again later'
+    done
+    keys_tell_faults
+    printf '%s' "${lines:+$lines$'\n'}" >"$directory/keys.map"
+    cp "$config_file" "$directory/stack-orchestrator.conf"
+    jq -n --argjson schema "$schema" --arg database "${config[database_name]}" --arg time "$(key_time "$EPOCHSECONDS")" \
+        '{format: 1, $schema, $database, $time}' >"$directory/backup.json"
+}
+
+backup_dump()
+{
+    local program unfinished tables extra=()
 
     program=$(dump_program)
     open_database
@@ -112,19 +140,15 @@ backup_collect()
     sql 'SELECT COALESCE(MAX(version), 0), SUM(finished IS NULL) FROM schema_version'
     read -r schema unfinished <<<"${rows[0]}"
     [[ $unfinished == 0 ]] || die 'a migration was begun and never finished; finish that first'
+    sql "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name IN ($(our_tables))"
+    tables=("${rows[@]}")
     # One snapshot of all tables; no lock on any. MySQL's own client reads more than its grants allow.
     [[ $("$program" --version) == *MariaDB* ]] || extra=(--set-gtid-purged=OFF --column-statistics=0)
     "$program" --defaults-file=<(dump_options) --single-transaction --quick --skip-lock-tables --no-tablespaces \
-        --hex-blob --default-character-set=utf8mb4 --tz-utc "${extra[@]}" "${config[database_name]}" >"$directory/database.sql" 2>"$scratch/dump" ||
+        --hex-blob --default-character-set=utf8mb4 --tz-utc "${extra[@]}" "${config[database_name]}" "${tables[@]}" >"$directory/database.sql" 2>"$scratch/dump" ||
         die "the database could not be dumped into $directory: $(head -n 1 "$scratch/dump")"
     session_end
     tail -n 1 "$directory/database.sql" | grep -q '^-- Dump completed' || die "the dump in $directory is not complete"
-    keys_look_here
-    keys_tell_faults
-    printf '%s' "${lines:+$lines$'\n'}" >"$directory/keys.map"
-    cp "$config_file" "$directory/stack-orchestrator.conf"
-    jq -n --argjson schema "$schema" --arg database "${config[database_name]}" --arg time "$(key_time "$EPOCHSECONDS")" \
-        '{format: 1, $schema, $database, $time}' >"$directory/backup.json"
 }
 
 # A half-restored database must be neither used nor backed up.
@@ -136,7 +160,7 @@ refuse_unfinished_restore()
 
 restore_command()
 {
-    local file=${1:-} program schema newest directory tables ours unfinished lines faults
+    local file=${1:-} program schema newest directory tables ours unfinished foreign lines faults
 
     [[ $# == 1 && $file != -* ]] || usage 'restore needs FILE' "$restore_help"
     [[ -r $file ]] || die "can't read $file"
@@ -151,9 +175,11 @@ restore_command()
     newest=$(newest_migration)
     ((schema <= newest)) || die "$file has schema $schema, newer than this orchestratorctl knows ($newest): upgrade it"
     open_database
-    sql "SELECT COUNT(*), COALESCE(SUM(table_name = 'project'), 0), COALESCE(SUM(table_name = 'unfinished_restore'), 0)
+    sql "SELECT COUNT(*), COALESCE(SUM(table_name = 'project'), 0), COALESCE(SUM(table_name = 'unfinished_restore'), 0),
+            COALESCE(GROUP_CONCAT(IF(table_name IN ($(our_tables)), NULL, table_name) SEPARATOR ' '), '')
         FROM information_schema.tables WHERE table_schema = DATABASE()"
-    read -r tables ours unfinished <<<"${rows[0]}"
+    read -r tables ours unfinished foreign <<<"${rows[0]}"
+    [[ -z $foreign ]] || die "the database ${config[database_name]} holds tables of others: $foreign; nothing was restored"
     [[ $ours == 0 ]] || sql 'SELECT COUNT(*) FROM project'
     # Fresh tables, as setup makes them, hold nothing.
     [[ $tables == 0 || $unfinished == 1 || ($ours == 1 && ${rows[0]} == 0) ]] ||
@@ -175,6 +201,7 @@ restore_command()
     sql 'DELETE FROM instance'
     session_end
     (json='' restoring=1 && migrate)
+    restore_counters "$directory/backup.json"
     keys_lock
     keys_look_here
     if [[ -n $lines$faults ]]; then
@@ -195,11 +222,27 @@ restore_command()
     tell "Restored the backup of $(jq -r .time "$directory/backup.json")" --argjson schema "$newest"
 }
 
-# Drops all tables: they hold nothing but what an unfinished restore put there.
+# Nobody knows what was given since the backup. So fences, request numbers and versions go on far above: by more than the
+# service can have given, at 20,000 a second until now and an hour beyond.
+restore_counters()
+{
+    local time step
+
+    time=$(date -d "$(jq -r .time "$1")" +%s)
+    step=$((20000 * (EPOCHSECONDS > time ? EPOCHSECONDS - time + 3600 : 3600)))
+    open_database
+    sql "START TRANSACTION;
+        UPDATE project SET first_fence = first_fence + $step, next_lease_no = next_lease_no + $step, version = version + $step;
+        UPDATE stack SET fence = fence + $step;
+        COMMIT"
+    session_end
+}
+
+# Drops our tables: they hold nothing but what an unfinished restore put there.
 empty_database()
 {
     open_database
-    sql 'SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()'
+    sql "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name IN ($(our_tables))"
     ((${#rows[@]} == 0)) || sql "SET FOREIGN_KEY_CHECKS = 0; DROP TABLE IF EXISTS $(printf '`%s`,' "${rows[@]}" | sed 's/,$//')"
     session_end
 }
