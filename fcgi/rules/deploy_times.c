@@ -182,10 +182,25 @@ struct deploy_sum deploy_times_sum(const struct deploy_times *times, const struc
     return summing.sum;
 }
 
+struct weighing {
+    const struct deploy_times *times;
+    uint64_t ms;
+};
+
+static void weigh_visit(void *context, enum manifest_difference kind, const char *name)
+{
+    struct weighing *weighing = context;
+
+    (void)kind;
+    weighing->ms += deploy_times_weight(weighing->times, name);
+}
+
 uint64_t deploy_times_distance(const struct deploy_times *times, const struct manifest *needs,
                                const struct manifest *runs)
 {
-    if (times->by_unit.count == 0)
-        return manifest_distance(needs, runs) * UNKNOWN_MS;
-    return deploy_times_sum(times, needs, runs).weight_ms;
+    struct weighing weighing = {.times = times};
+
+    if (needs != runs)
+        manifest_skim(needs, runs, weigh_visit, &weighing);
+    return weighing.ms;
 }

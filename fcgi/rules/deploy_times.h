@@ -54,7 +54,7 @@ void deploy_times_note(struct deploy_times *times, const char *unit, uint32_t ms
 void deploy_times_settle(struct deploy_times *times);
 
 uint32_t deploy_times_weight(const struct deploy_times *times, const char *unit);
-/* manifest_distance(), weighed. */
+/* How far they are apart; by manifest_skim(). */
 uint64_t deploy_times_distance(const struct deploy_times *times, const struct manifest *needs,
                                const struct manifest *runs);
 struct deploy_sum deploy_times_sum(const struct deploy_times *times, const struct manifest *needs,

@@ -24,6 +24,16 @@ static char *copy_text(char **at, const char *text)
     return copy;
 }
 
+static void add_hashes(struct manifest *manifest)
+{
+    for (size_t i = 0; i < manifest->count; i++) {
+        const struct unit *unit = &manifest->units[i];
+        uint64_t pair[] = {manifest->names_hash, mem_hash(unit->name, strlen(unit->name))};
+        manifest->names_hash = mem_hash(pair, sizeof pair);
+        manifest->prints[i] = mem_hash(unit->fingerprint, strlen(unit->fingerprint));
+    }
+}
+
 struct manifest *manifest_new(const struct unit *units, size_t count)
 {
     size_t text_size = 0;
@@ -32,17 +42,20 @@ struct manifest *manifest_new(const struct unit *units, size_t count)
 
     for (size_t i = 0; i < count; i++)
         text_size += strlen(units[i].name) + strlen(units[i].fingerprint) + 2;
-    manifest = mem_alloc(sizeof *manifest + count * sizeof(struct unit) + text_size);
+    manifest =
+        mem_alloc(sizeof *manifest + count * (sizeof(struct unit) + sizeof(uint64_t)) + text_size);
     *manifest = (struct manifest){.references = 1, .count = count};
     if (count)
         memcpy(manifest->units, units, count * sizeof(struct unit));
     qsort(manifest->units, count, sizeof(struct unit), compare_names);
-    text = (char *)(manifest->units + count);
+    manifest->prints = (uint64_t *)(manifest->units + count);
+    text = (char *)(manifest->prints + count);
     for (size_t i = 0; i < count; i++) {
         manifest->units[i].name = copy_text(&text, manifest->units[i].name);
         manifest->units[i].fingerprint = copy_text(&text, manifest->units[i].fingerprint);
     }
-    manifest->hash = mem_hash(manifest->units + count, text_size);
+    manifest->hash = mem_hash(manifest->prints + count, text_size);
+    add_hashes(manifest);
     return manifest;
 }
 
@@ -108,6 +121,19 @@ void manifest_compare(const struct manifest *needs, const struct manifest *runs,
             r++;
         }
     }
+}
+
+void manifest_skim(const struct manifest *needs, const struct manifest *runs,
+                   void (*visit)(void *context, enum manifest_difference kind, const char *name),
+                   void *context)
+{
+    if (!runs || needs->names_hash != runs->names_hash || needs->count != runs->count) {
+        manifest_compare(needs, runs, visit, context);
+        return;
+    }
+    for (size_t i = 0; i < needs->count; i++)
+        if (needs->prints[i] != runs->prints[i])
+            visit(context, UNIT_CHANGED, needs->units[i].name);
 }
 
 static void count_visit(void *context, enum manifest_difference kind, const char *name)

@@ -39,12 +39,13 @@ struct step {
     const char *name;
     const char *before; /* its fingerprint; NULL: it isn't there */
     const char *after;
-    size_t hint;
+    size_t place; /* in the second content, or where it would be */
     uint32_t weight_ms;
 };
 
 struct reach_path {
     const struct reach *from;
+    const struct manifest *to;
     struct step *steps;
     size_t count;
     size_t most;
@@ -60,14 +61,15 @@ static void add_step(void *context, enum manifest_difference kind, const char *n
     path->count++;
 }
 
-static void find_steps(struct reach_path *path, const struct manifest *to,
-                       const struct deploy_times *times)
+static void find_steps(struct reach_path *path, const struct deploy_times *times)
 {
+    const struct manifest *to = path->to;
+
     for (size_t i = 0, at = 0; i < path->count; i++) { /* by name, as the units are */
         struct step *step = &path->steps[i];
         while (at < to->count && strcmp(to->units[at].name, step->name) < 0)
             at++;
-        step->hint = at;
+        step->place = at;
         step->before = manifest_find(path->from->content, step->name, at);
         step->after = manifest_find(to, step->name, at);
         step->weight_ms = deploy_times_weight(times, step->name);
@@ -84,14 +86,15 @@ struct reach_path *reach_path_new(const struct reach *from, const struct reach *
         return NULL;
     path = mem_zalloc(sizeof *path);
     path->from = from;
+    path->to = to->content;
     path->most = most;
     path->steps = mem_alloc(most * sizeof *path->steps);
-    manifest_compare(to->content, from->content, add_step, path);
+    manifest_skim(to->content, from->content, add_step, path);
     if (path->count > path->most) {
         reach_path_free(path);
         return NULL;
     }
-    find_steps(path, to->content, times);
+    find_steps(path, times);
     return path;
 }
 
@@ -101,6 +104,26 @@ void reach_path_free(struct reach_path *path)
         return;
     free(path->steps);
     free(path);
+}
+
+/* What the step does to the distance of a stack. */
+static int64_t change_of(const struct reach_path *path, const struct step *step,
+                         const struct manifest *runs)
+{
+    const struct manifest *from = path->from->content;
+    const struct manifest *to = path->to;
+    int differed;
+    int differs;
+
+    if (runs->names_hash == to->names_hash && from->names_hash == to->names_hash) {
+        differed = runs->prints[step->place] != from->prints[step->place];
+        differs = runs->prints[step->place] != to->prints[step->place];
+    } else {
+        const char *runs_it = manifest_find(runs, step->name, step->place);
+        differed = !text_same(step->before, runs_it);
+        differs = !text_same(step->after, runs_it);
+    }
+    return (int64_t)step->weight_ms * (differs - differed);
 }
 
 void reach_follow(const struct reach_path *path, struct reach *to, uint32_t number,
@@ -114,14 +137,8 @@ void reach_follow(const struct reach_path *path, struct reach *to, uint32_t numb
         return;
     entry = entry_of(to, number);
     *entry = *known;
-    for (size_t i = 0; i < path->count; i++) {
-        const struct step *step = &path->steps[i];
-        const char *runs_it = manifest_find(runs, step->name, step->hint);
-        if (!text_same(step->after, runs_it))
-            entry->distance_ms += step->weight_ms;
-        if (!text_same(step->before, runs_it))
-            entry->distance_ms -= step->weight_ms;
-    }
+    for (size_t i = 0; i < path->count; i++)
+        entry->distance_ms += (uint64_t)change_of(path, &path->steps[i], runs);
 }
 
 /* Distances by other deploy times count for nothing. */

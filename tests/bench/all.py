@@ -27,6 +27,7 @@ PARTS = {
     "sizes": "Sizes",
     "parked": "Requests that wait",
     "cold": "One curl per call",
+    "choices": "What a choice costs",
     "rest": "The program at rest",
 }
 FIGURES = os.path.join(loads.TOOLS, "../../bench")
