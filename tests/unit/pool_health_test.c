@@ -156,7 +156,7 @@ static void test_what_is_unknown_does_not_grow_without_end(void **state)
     (void)state;
     for (int job = 0; job < 6; job++) {
         struct unit list[2000];
-        static char names[2000][16];
+        static char names[2000][32];
         struct command *command = ask("main", NULL, NULL);
         struct told told;
 
