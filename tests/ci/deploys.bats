@@ -131,6 +131,23 @@ deploy_again() # OPTION...
     contains "nothing changed"
 }
 
+@test "--allow-dirty in a subfolder" {
+    echo edit >>services/users/code
+    mkdir shop.log
+    cd services
+    "$ci_stack" request --units '*/' --shared ../migrations --allow-dirty --state ../shop.log/state --keep $$
+    deploy_again "${one_by_one[@]}" --state ../shop.log/state
+    [ "$(deployed)" = 'DEPLOY mail DEPLOY orders DEPLOY users' ]
+    echo edit >>users/code
+    cd ..
+    deploy_again "${one_by_one[@]}" --state shop.log/state # the request said which folder
+    [ "$(deployed)" = 'DEPLOY users' ]
+    "$ci_stack" release --state shop.log/state
+    cd services
+    run "$ci_stack" run --units '*/' --shared ../migrations --allow-dirty --state ../shop.log/state --deploy false
+    contains "nothing changed"
+}
+
 @test "--allow-dirty: a unit that failed, or was edited while it was deployed, is deployed again" {
     echo edit >>services/users/code
     request_of_a_laptop
