@@ -54,6 +54,7 @@ static const struct route routes[] = {
     {"/addStacks", ROLE_ADMIN, NULL, VERB_ADD_STACKS, api_body_add_stacks},
     {"/deleteStack", ROLE_ADMIN, NULL, VERB_DELETE_STACK, api_body_stack},
     {"/updateProject", ROLE_ADMIN, NULL, VERB_UPDATE_PROJECT, api_body_update_project},
+    {"/prioritizeRequest", ROLE_ADMIN, NULL, VERB_PRIORITIZE, api_body_prioritize},
     {"/status", ROLE_VIEWER, respond_status, 0, NULL},
     {"/history", ROLE_VIEWER, respond_history, 0, NULL},
     {"/actions", ROLE_VIEWER, respond_actions, 0, NULL},

@@ -74,7 +74,7 @@ void api_body_request(struct fields *fields, const struct call *call, struct com
 {
     bool resume = true;
     struct command_request *request = &command->as.request;
-    int64_t priority = 0;
+    int64_t priority = PRIORITY_MIN - 1;
     int purpose = PURPOSE_TEST;
 
     fields_text(fields, "branch", FIELD_NAME_MAX, &request->branch);
@@ -88,7 +88,8 @@ void api_body_request(struct fields *fields, const struct call *call, struct com
     read_seconds(fields, "graceSeconds", 0, WAIT_MAX_S, &request->grace_s);
     read_request_id(fields, call, &request->request_id);
     fields_integer(fields, "priority", PRIORITY_MIN, PRIORITY_MAX, &priority);
-    request->priority = (int)priority;
+    request->has_priority = priority >= PRIORITY_MIN;
+    request->priority = request->has_priority ? (int)priority : 0;
     fields_bool(fields, "supersede", &request->supersede);
     fields_bool(fields, "resume", &resume);
     request->wont_resume = !resume;
@@ -221,6 +222,21 @@ void api_body_add_stacks(struct fields *fields, const struct call *call, struct 
     fields_integer(fields, "count", 1, 1000, &count);
     command->as.add_stacks.count = (uint32_t)count;
     fields_text(fields, "reason", FIELD_REASON_MAX, &command->reason);
+}
+
+void api_body_prioritize(struct fields *fields, const struct call *call, struct command *command)
+{
+    int64_t number = 0;
+    int64_t priority = 0;
+
+    (void)call;
+    fields_require(fields, "requestNumber");
+    fields_integer(fields, "requestNumber", 1, INT64_MAX, &number);
+    fields_require(fields, "priority");
+    fields_integer(fields, "priority", PRIORITY_MIN, PRIORITY_MAX, &priority);
+    fields_text(fields, "reason", FIELD_REASON_MAX, &command->reason);
+    command->as.prioritize =
+        (struct command_prioritize){.number = (uint64_t)number, .priority = (int)priority};
 }
 
 static bool is_prefix(const char *prefix)

@@ -23,5 +23,6 @@ api_body api_body_quarantine;
 api_body api_body_revoke;
 api_body api_body_add_stacks;
 api_body api_body_update_project;
+api_body api_body_prioritize;
 
 #endif

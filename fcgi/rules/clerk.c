@@ -43,6 +43,8 @@ static clerk_verb *function_of(enum verb verb)
         return clerk_delete_stack;
     case VERB_UPDATE_PROJECT:
         return clerk_update_project;
+    case VERB_PRIORITIZE:
+        return clerk_prioritize;
     case VERB_HANG_UP:
         return clerk_hang_up;
     }

@@ -221,3 +221,22 @@ void clerk_update_project(const struct clerk *clerk, struct pool *pool, struct c
     pool_record(pool, command, 0, detail);
     command->result.code = RESULT_DONE;
 }
+
+void clerk_prioritize(const struct clerk *clerk, struct pool *pool, struct command *command)
+{
+    const struct command_prioritize *wish = &command->as.prioritize;
+    struct lease *lease = pool_lease(pool, wish->number);
+    char detail[64];
+
+    (void)clerk;
+    command->result.lease = lease;
+    if (!lease || lease->state != LEASE_WAITING) {
+        command->result.code = lease ? RESULT_INVALID_STATE : RESULT_NO_REQUEST;
+        return;
+    }
+    pool_prioritize(pool, lease, wish->priority);
+    snprintf(detail, sizeof detail, "request %llu: priority %d", (unsigned long long)lease->number,
+             lease->priority);
+    pool_record(pool, command, 0, detail);
+    command->result.code = RESULT_DONE;
+}

@@ -26,6 +26,7 @@ clerk_verb clerk_revoke;
 clerk_verb clerk_add_stacks;
 clerk_verb clerk_delete_stack;
 clerk_verb clerk_update_project;
+clerk_verb clerk_prioritize;
 
 /* Whether the command's leaseId is that which ended in the stack's latest hold. */
 bool clerk_is_hold_of(const struct stack *stack, const struct command *command);

@@ -38,6 +38,7 @@ struct lease *clerk_request_enqueue(const struct clerk *clerk, struct pool *pool
     lease->job_name = mem_strdup(request->job_name);
     lease->job_user = mem_strdup(request->job_user);
     lease->priority = request->priority;
+    lease->asked_priority = request->priority;
     lease->lease_s = least(lease_s, pool->max_lease_s);
     lease->grace_s = request->grace_s;
     lease->wont_resume = request->wont_resume;
@@ -89,6 +90,16 @@ static void note_ended(const struct lease *lease, struct past_request *past)
                                   .ended_at = lease->ended_at};
 }
 
+/* Another priority than its caller named before. The same again leaves what an administrator set.
+ */
+static void move(struct pool *pool, struct lease *lease, const struct command_request *request)
+{
+    if (!request->has_priority || request->priority == lease->asked_priority)
+        return;
+    lease->asked_priority = request->priority;
+    pool_prioritize(pool, lease, request->priority);
+}
+
 static void repeat_request(const struct clerk *clerk, struct pool *pool, struct lease *lease,
                            struct command *command)
 {
@@ -110,6 +121,7 @@ static void repeat_request(const struct clerk *clerk, struct pool *pool, struct 
         lease->asker = command;
         lease->instance = clerk->instance;
         lease->timed_out = false;
+        move(pool, lease, &command->as.request);
         lease->grace_s = command->as.request.grace_s;
         clerk_call_wait(pool, lease, &command->as.request);
         pool_touch_lease(pool, lease);

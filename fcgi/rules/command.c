@@ -43,6 +43,7 @@ static void set_defaults(struct command *command)
     case VERB_REINSTATE:
     case VERB_ADD_STACKS:
     case VERB_DELETE_STACK:
+    case VERB_PRIORITIZE:
     case VERB_HANG_UP:
         break;
     }
@@ -108,6 +109,7 @@ static void free_said(struct command *command)
     case VERB_REVOKE:
     case VERB_ADD_STACKS:
     case VERB_DELETE_STACK:
+    case VERB_PRIORITIZE:
     case VERB_HANG_UP:
         break;
     }
@@ -157,6 +159,8 @@ const char *command_verb_name(enum verb verb)
         return "deleteStack";
     case VERB_UPDATE_PROJECT:
         return "updateProject";
+    case VERB_PRIORITIZE:
+        return "prioritizeRequest";
     case VERB_HANG_UP:
         break;
     }

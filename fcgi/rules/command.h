@@ -37,6 +37,7 @@ enum verb {
     VERB_ADD_STACKS,
     VERB_DELETE_STACK,
     VERB_UPDATE_PROJECT,
+    VERB_PRIORITIZE,
     VERB_HANG_UP, /* the writer's own: a client is gone, so its wait ends, or its grant goes back.
                    * It has no name in the API. */
 };
@@ -99,6 +100,7 @@ struct command_request {
     int lease_s; /* -1: the project's */
     int grace_s; /* -1: as the program is set */
     int priority;
+    bool has_priority;
     bool supersede;
     bool wont_resume; /* what its branch holds stays held */
     enum purpose purpose;
@@ -175,6 +177,11 @@ struct command_update_project {
     bool paused;
 };
 
+struct command_prioritize {
+    uint64_t number; /* of the request */
+    int priority;
+};
+
 struct command_hang_up {
     uint64_t number; /* of the request */
     int64_t call_no; /* of the call whose client is gone; without effect if another came since */
@@ -231,6 +238,7 @@ struct command {
         struct command_revoke revoke;
         struct command_add_stacks add_stacks;
         struct command_update_project update_project;
+        struct command_prioritize prioritize;
         struct command_hang_up hang_up;
     } as;
 

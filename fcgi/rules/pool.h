@@ -87,6 +87,7 @@ struct lease {
     char *job_name;
     char *job_user;
     int priority;
+    int asked_priority; /* what its caller named last */
     uint32_t lease_s;
     uint32_t passed_over;
     int64_t asked_at;
@@ -270,6 +271,8 @@ void pool_touch_stack(struct pool *pool, struct stack *stack, unsigned changes);
 /* A new waiting lease at the end of the queue. Takes over `lease`, whose texts the caller set. */
 void pool_enqueue(struct pool *pool, struct lease *lease, struct manifest *units);
 void pool_touch_lease(struct pool *pool, struct lease *lease);
+/* Moves a waiting request in the queue. */
+void pool_prioritize(struct pool *pool, struct lease *lease, int priority);
 /* waiting → active: the stack is the lease's until it ends. */
 void pool_activate(struct pool *pool, struct lease *lease, struct stack *stack, bool is_new);
 /* Before an undelivered grant is taken back: the stack's branch is what it was. */

@@ -118,6 +118,14 @@ void pool_enqueue(struct pool *pool, struct lease *lease, struct manifest *units
         pool_due_at(pool, lease->wait_until);
 }
 
+void pool_prioritize(struct pool *pool, struct lease *lease, int priority)
+{
+    queue_remove(pool, lease);
+    lease->priority = priority;
+    queue_insert(pool, lease);
+    pool_touch_lease(pool, lease);
+}
+
 static void new_lease_id(uint8_t lease_id[LEASE_ID_SIZE])
 {
     while (getrandom(lease_id, LEASE_ID_SIZE, 0) != LEASE_ID_SIZE)

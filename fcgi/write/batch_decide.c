@@ -36,7 +36,9 @@ static enum database_status look_back(struct office *office, const struct pool *
     case RESULT_WRONG_LEASE_ID:
         return judge_lease_id(office, pool, command);
     case RESULT_NO_REQUEST:
-        return command->as.cancel.number ? judge_number(office, pool, command) : DATABASE_OK;
+        return command->verb == VERB_CANCEL && command->as.cancel.number
+                   ? judge_number(office, pool, command)
+                   : DATABASE_OK;
     default:
         return DATABASE_OK;
     }

@@ -129,6 +129,11 @@ static void render_done(const struct pool *pool, const struct command *command,
     case VERB_UPDATE_PROJECT:
         render_success_say(command, response, "Project %s updated", pool->name);
         break;
+    case VERB_PRIORITIZE:
+        render_success_say(command, response, "Request %llu has priority %d",
+                           (unsigned long long)command->result.lease->number,
+                           command->result.lease->priority);
+        break;
     case VERB_REQUEST:
     case VERB_HANG_UP:
         response_error(response, 500, "internal", "Unexpected result");

@@ -248,6 +248,35 @@ ended_as()
     ended_as picky cancelled
 }
 
+@test "a waiting request is moved: by its caller with another priority, or by prioritizeRequest" {
+    new_project --max-stacks 1
+    take
+    ask a '"requestId":"a","priority":1'
+    ask b '"requestId":"b"'
+    ask c
+    later again POST /requestStack '{"branch":"b","requestId":"b","priority":3}'
+    answer_of b
+    expect_error 409 replaced
+    eventually sees /status '[.queue[].branch] == ["b","a","c"]'
+    number=$(peek /status | jq '.queue[2].requestNumber')
+    post /prioritizeRequest "{\"requestNumber\":$number,\"priority\":5,\"reason\":\"a release\"}"
+    says "Request $number has priority 5"
+    number=$(peek /status | jq '.queue[1].requestNumber')
+    post /prioritizeRequest "{\"requestNumber\":$number,\"priority\":-1}"
+    # A repeat of the old wish doesn't undo it.
+    later back POST /requestStack '{"branch":"b","requestId":"b","priority":3}'
+    answer_of again
+    expect_error 409 replaced
+    eventually sees /status '[.queue[] | [.branch, .priority]] == [["c",5],["a",1],["b",-1]]'
+    sees /actions '.actions[1] | .action == "prioritizeRequest" and .reason == "a release" and (.detail | endswith("priority 5"))'
+    give
+    granted c
+    post /prioritizeRequest "{\"requestNumber\":$(value .requestNumber),\"priority\":5}"
+    expect_error 409 invalidState '.error.state == "active"'
+    post /prioritizeRequest '{"requestNumber":99,"priority":5}'
+    expect_error 404 unknownRequest
+}
+
 @test "paused: nobody gets a stack, who waits is told why; leases go on, and resuming serves the queue" {
     new_project --max-stacks 2
     take

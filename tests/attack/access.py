@@ -32,6 +32,7 @@ ROUTES = {
     "/addStacks": ("POST", "admin"),
     "/deleteStack": ("POST", "admin"),
     "/updateProject": ("POST", "admin"),
+    "/prioritizeRequest": ("POST", "admin"),
     "/listStacks": ("GET", "viewer"),
     "/status": ("GET", "viewer"),
     "/history": ("GET", "viewer"),

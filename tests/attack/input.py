@@ -64,6 +64,7 @@ FIELDS = {
                        "settleSeconds": REFUSED, "maxHeld": REFUSED, "mainBranch": KEPT,
                        "paused": REFUSED,
                        "reason": KEPT},
+    "/prioritizeRequest": {"requestNumber": REFUSED, "priority": REFUSED, "reason": KEPT},
 }
 
 

@@ -55,7 +55,7 @@ BAD_BODIES = [
     ("updateProject", '{"maxStacks": -1}', "invalidField", "maxStacks"),
 ]
 ADMIN_VERBS = ["holdStack", "quarantineStack", "revokeLease", "addStacks", "deleteStack",
-               "updateProject"]
+               "updateProject", "prioritizeRequest"]
 CI_VERBS = ["requestStack", "setLastDeployedCommit", "markUnits", "releaseStack", "extendLease",
             "cancelRequest", "deleteLastStack", "reinstateStack"]
 
@@ -269,8 +269,8 @@ class Drive:
 
     def make_admin(self, rng, project):
         verb = rng.choices(["holdStack", "quarantineStack", "reinstateStack", "revokeLease",
-                            "addStacks", "deleteStack", "updateProject"],
-                           [8, 6, 25, 10, 10, 6, 10])[0]
+                            "addStacks", "deleteStack", "updateProject", "prioritizeRequest"],
+                           [8, 6, 25, 10, 10, 6, 10, 8])[0]
         body = {"stackName": self.stack_name(rng, project), "reason": "why not"}
         if verb == "reinstateStack":
             aside = [n for n, s in sorted(project.model.stacks.items())
@@ -285,6 +285,9 @@ class Drive:
             body["fence"] = max(0, (stack.fence if stack else 1) - (rng.random() < 0.3))
         elif verb == "addStacks":
             body = {"count": rng.randrange(1, 4)}
+        elif verb == "prioritizeRequest":
+            known = [r.number for r in project.model.queue or project.model.leases[-5:] if r.number]
+            body = {"requestNumber": rng.choice(known or [1]), "priority": rng.randrange(-10, 11)}
         elif verb == "updateProject":
             body = rng.choice([{"maxStacks": rng.randrange(2, 6)}, {"leaseSeconds": 3600},
                                {"leaseSeconds": 1800, "maxLeaseSeconds": 7200},

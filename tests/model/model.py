@@ -111,7 +111,7 @@ class Lease:
         self.units = request.get("units")
         self.purpose = request.get("purpose", "test")
         self.stack_name = request.get("stackName")  # the one that it wants
-        self.priority = request.get("priority", 0)
+        self.priority = self.asked_priority = request.get("priority", 0)
         self.ask_order = ask_order
         self.number = None  # once the service has told it
         self.state = "waiting"
@@ -300,6 +300,8 @@ class Model:
                 return Answer(422, "requestMismatch", field=field)
         if known.state == "active":
             return self.granted(known)
+        if body.get("priority", known.asked_priority) != known.asked_priority:
+            known.priority = known.asked_priority = body["priority"]
         self.tell(known, Answer(409, "replaced"))
         known.connection = connection
         known.timed_out = False
@@ -786,6 +788,15 @@ class Model:
             return Answer(409, "invalidState")
         self.end(stack.lease, "revoked")
         return message("Lease of stack %s revoked" % self.name(stack))
+
+    def do_prioritizeRequest(self, body):
+        request = next((r for r in self.leases if r.number == body["requestNumber"]), None)
+        if not request or request.state not in ("waiting", "active"):
+            return Answer(404, "unknownRequest")
+        if request.state == "active":
+            return Answer(409, "invalidState", state="active")
+        request.priority = body["priority"]
+        return message("Request %d has priority %d" % (request.number, request.priority))
 
     def do_addStacks(self, body):
         if len(self.stacks) + body["count"] > self.max_stacks:

@@ -152,6 +152,11 @@ def with_waiting(world):
     return {"requestId": request_id, "requestNumber": number, "": thread}
 
 
+def with_queue(world):
+    """The request goes on waiting."""
+    return {"requestNumber": with_waiting(world)["requestNumber"]}
+
+
 def with_two_idle(world):
     world.clean()
     world.post("/addStacks", {"count": 2})
@@ -195,6 +200,7 @@ NEEDS = {
     "/deleteStack": {"delete": with_idle},
     "/updateProject": {"settings": with_idle, "forget": with_nothing, "pause": with_nothing,
                        "resume": with_idle},
+    "/prioritizeRequest": {"first": with_queue},
 }
 
 # Examples that more than the call's own role is needed for.
@@ -405,6 +411,8 @@ def errors_of_administration(world):
     world.expect("invalidState", "POST", "/cancelRequest", {"requestNumber": number})
     world.expect("unknownRequest", "POST", "/cancelRequest", {"requestNumber": 10 ** 9})
     world.expect("unknownRequest", "POST", "/cancelRequest", {"requestId": new_id()})
+    world.expect("invalidState", "POST", "/prioritizeRequest", {"requestNumber": number, "priority": 1})
+    world.expect("unknownRequest", "POST", "/prioritizeRequest", {"requestNumber": 10 ** 9, "priority": 1})
     world.expect("tooManyStacks", "POST", "/addStacks", {"count": 5})
     world.expect("stacksExist", "POST", "/updateProject", {"prefix": "other-"})
     world.expect("invalidState", "POST", "/revokeLease", {"stackName": "test-1", "fence": 10 ** 9})

@@ -250,6 +250,51 @@ static void test_update_project(void **state)
     scene_free(scene);
 }
 
+static struct command *prioritize(const struct told *told, int priority)
+{
+    struct command *command = command_new(VERB_PRIORITIZE);
+
+    command->as.prioritize =
+        (struct command_prioritize){.number = told->lease, .priority = priority};
+    return command;
+}
+
+static struct command *ask_with(const char *request_id, bool has_priority, int priority)
+{
+    struct command *command = ask("main", request_id, NULL);
+
+    command->as.request.has_priority = has_priority;
+    command->as.request.priority = priority;
+    return command;
+}
+
+static void test_who_waits_is_moved(void **state)
+{
+    struct told holder;
+    struct scene *scene = scene_three(&holder);
+    struct told first;
+    struct told second;
+
+    (void)state;
+    scene->pool->max_stacks = 1;
+    while (scene_run(scene, ask("main", NULL, NULL)).result == RESULT_GRANTED)
+        ;
+    first = scene_run(scene, ask_with("first", true, 1));
+    second = scene_run(scene, ask_with("second", false, 0));
+    assert_int_equal(scene_run(scene, prioritize(&second, 9)).result, RESULT_DONE);
+    assert_int_equal(lease_of(scene, &second)->priority, 9);
+    scene_run(scene, ask_with("first", true, 5)); /* its caller's new wish */
+    assert_int_equal(lease_of(scene, &first)->priority, 5);
+    scene_run(scene, prioritize(&first, -3));
+    scene_run(scene, ask_with("first", true, 5)); /* which it only repeats */
+    scene_run(scene, ask_with("first", false, 0));
+    assert_int_equal(lease_of(scene, &first)->priority, -3);
+    assert_int_equal(scene_run(scene, prioritize(&holder, 1)).result, RESULT_INVALID_STATE);
+    holder.lease = 999;
+    assert_int_equal(scene_run(scene, prioritize(&holder, 1)).result, RESULT_NO_REQUEST);
+    scene_free(scene);
+}
+
 static struct command *pause(bool paused, const char *reason)
 {
     struct command *command = command_new(VERB_UPDATE_PROJECT);
@@ -349,5 +394,5 @@ UNIT_MAIN(cmocka_unit_test(test_hold_an_available_stack),
           cmocka_unit_test(test_reinstate), cmocka_unit_test(test_revoke),
           cmocka_unit_test(test_delete_last), cmocka_unit_test(test_delete_drains),
           cmocka_unit_test(test_add_stacks), cmocka_unit_test(test_update_project),
-          cmocka_unit_test(test_pause), cmocka_unit_test(test_unknown_stacks),
-          cmocka_unit_test(test_actions_are_recorded))
+          cmocka_unit_test(test_who_waits_is_moved), cmocka_unit_test(test_pause),
+          cmocka_unit_test(test_unknown_stacks), cmocka_unit_test(test_actions_are_recorded))

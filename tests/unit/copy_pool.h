@@ -87,6 +87,7 @@ static inline void copy_lease(struct pool *pool, struct map *manifests, const st
                            .job_name = mem_strdup(lease->job_name),
                            .job_user = mem_strdup(lease->job_user),
                            .priority = lease->priority,
+                           .asked_priority = lease->asked_priority,
                            .lease_s = lease->lease_s,
                            .passed_over = lease->passed_over,
                            .asked_at = lease->asked_at,

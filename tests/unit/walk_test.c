@@ -129,6 +129,7 @@ static struct command *any_request(struct walk *walk)
     }
     request->wait_s = maybe(walk, 30) ? 0 : (int)below(walk, 400);
     request->lease_s = maybe(walk, 30) ? -1 : 1 + (int)below(walk, 900);
+    request->has_priority = maybe(walk, 60);
     request->priority = maybe(walk, 60) ? 0 : PRIORITY_MIN + (int)below(walk, PRIORITY_COUNT);
     request->supersede = maybe(walk, 5);
     request->wont_resume = maybe(walk, 20);
@@ -186,7 +187,10 @@ static struct command *by_number(struct walk *walk, enum verb verb)
 
     uint64_t number = memo ? memo->number : below(walk, 20);
 
-    if (verb == VERB_CANCEL)
+    if (verb == VERB_PRIORITIZE)
+        command->as.prioritize = (struct command_prioritize){
+            .number = number, .priority = PRIORITY_MIN + (int)below(walk, PRIORITY_COUNT)};
+    else if (verb == VERB_CANCEL)
         command->as.cancel.number = number;
     else
         command->as.hang_up = (struct command_hang_up){
@@ -271,6 +275,8 @@ static struct command *any_command(struct walk *walk)
     } else if (dice < 99) {
         command = command_new(VERB_ADD_STACKS);
         command->as.add_stacks.count = 1 + below(walk, 2);
+    } else if (maybe(walk, 50)) {
+        command = by_number(walk, VERB_PRIORITIZE);
     } else {
         command = any_update(walk);
     }
