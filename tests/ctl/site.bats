@@ -141,7 +141,16 @@ host()
     grep -q '^ExecStart=/opt/stacks/sbin/stack-orchestrator$' "$at/opt/stacks/lib/systemd/system/stack-orchestrator.service"
     "$at/opt/stacks/sbin/orchestratorctl" -c "$VAR/etc/stack-orchestrator.conf" migrate
     printf 'workers = 7\n' >>"$at/etc/stack-orchestrator/stack-orchestrator.conf"
+    # An earlier version put another body.conf there; keyed.conf was edited since.
+    printf '# earlier\n' | tee "$at/etc/stack-orchestrator/nginx/body.conf" >"$at/etc/stack-orchestrator/nginx/keyed.conf"
+    (cd "$at/etc/stack-orchestrator/nginx" && sed -i '/body.conf$\|keyed.conf$/d' ../installed.sha256 &&
+        sha256sum body.conf keyed.conf | sed 's|  |  /etc/stack-orchestrator/nginx/|' >>../installed.sha256)
+    printf '# edited\n' >>"$at/etc/stack-orchestrator/nginx/keyed.conf"
     make -s -C "$ROOT" install DESTDIR="$at" PREFIX=/opt/stacks
+    cmp "$at/etc/stack-orchestrator/nginx/body.conf" "$ROOT/nginx/body.conf"
+    [ ! -e "$at/etc/stack-orchestrator/nginx/body.conf.new" ]
+    grep -q '^# edited$' "$at/etc/stack-orchestrator/nginx/keyed.conf"
+    [ -s "$at/etc/stack-orchestrator/nginx/keyed.conf.new" ]
     grep -q '^workers = 7$' "$at/etc/stack-orchestrator/stack-orchestrator.conf"
     [ -s "$at/etc/stack-orchestrator/stack-orchestrator.conf.new" ]
 }
