@@ -139,7 +139,7 @@ deploy_again() # OPTION...
     deploy_again "${one_by_one[@]}" --state ../shop.log/state
     [ "$(deployed)" = 'DEPLOY mail DEPLOY orders DEPLOY users' ]
     echo edit >>users/code
-    cd ..
+    cd "$app"
     deploy_again "${one_by_one[@]}" --state shop.log/state # the request said which folder
     [ "$(deployed)" = 'DEPLOY users' ]
     "$ci_stack" release --state shop.log/state
