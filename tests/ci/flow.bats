@@ -654,3 +654,95 @@ release_waits()
     grep -q '<testsuite name="ci-stack" tests="3" failures="1"' junit.log
     /usr/bin/python3 -c 'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])' junit.log
 }
+
+# What a summary says of a line, such as `branch`.
+said_of()
+{
+    line="| $1 | " awk 'index($0, ENVIRON["line"]) == 1 { $0 = substr($0, length(ENVIRON["line"]) + 1); sub(/ \|$/, ""); print }' summary.log
+}
+
+@test "the summary: the stack, the wait, each unit with why and for how long, what was left, the hold; JUnit names the failed unit" {
+    new_project 2
+    run "$ci_stack" run "${units[@]}" --deploy-unit true --summary summary.log --test true
+    [ "$(head -n 1 summary.log)" = '### test-1: all well' ]
+    [ "$(said_of "to deploy")" = '3 of 3 units' ]
+    [[ $(said_of '`services/mail`') == 'test-1 is new | '?'s | ok' ]]
+    [ "$(said_of 'the stack')" = 'released (success)' ]
+    git rm -qr services/mail
+    mkdir 'services/a|b`_c'
+    echo 1 >'services/a|b`_c/code'
+    change services/users
+    run "$ci_stack" run "${units[@]}" --branch 'x|<b>_y_' --deploy-unit 'sleep 0.1; [ {} != services/users ] || exit 3' --jobs 2 --on-failure hold=1h \
+        --summary deep/summary.log --report-junit junit.log --report-json report.log
+    [ "$status" = 3 ]
+    mv deep/summary.log .
+    [ "$(head -n 1 summary.log)" = '### test-1: deploy failed: `services/users`' ]
+    [ "$(said_of branch)" = '`x\|<b>_y_`' ]
+    [[ $(said_of waited) == ?s ]]
+    [[ $(said_of "\`services/a\|b'_c\`") == 'changed | '?'s | ok' ]]
+    [[ $(said_of '`services/users`') = 'changed | '?'s | **failed (3)**' ]]
+    [ "$(said_of '`services/mail`')" = 'no longer in the commit |  | left in the cloud' ]
+    [[ $(said_of 'left in the cloud') == *services/mail*--remove-unit* ]]
+    [[ $(said_of 'the stack') == 'held for '*' until 20'*'Z. '*'release --end-hold'*'orchestratorctl stack reinstate test-1'* ]]
+    [[ $(said_of deploy) == *'**failed (3)**'* ]]
+    run ! grep -e "$(jq -r .leaseId .ci-stack-state.json)" -e "$ORCHESTRATOR_KEY" summary.log
+    grep -q '<testcase classname="ci-stack.deploy" name="services/users" time="[0-9]*"><failure message="status 3"/>' junit.log
+    grep -q 'name="deploy" .*message="status 3 (services/users)"' junit.log
+    grep -q 'tests="4" failures="2"' junit.log
+    /usr/bin/python3 -c 'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])' junit.log
+    jq -e '.unitRuns | map(select(.unit == "services/users"))[0] | .status == 3 and .step == "deploy"' report.log
+}
+
+@test "the summary on GitHub: appended to what others wrote, by run or by a release that gave something back, once" {
+    new_project 1
+    export GITHUB_STEP_SUMMARY=$app/summary.log
+    echo '# mine' >summary.log
+    "$ci_stack" run "${units[@]}" --deploy true --test 'exit 2' || true
+    [ "$(head -n 1 summary.log)" = '# mine' ]
+    grep -qx '### test-1: test failed' summary.log
+    [ "$(said_of '`services/mail`')" = 'test-1 is new |  | ok' ]
+    "$ci_stack" release
+    [ "$(grep -c '^###' summary.log)" = 1 ]
+    # Step by step.
+    : >summary.log
+    change services/users
+    "$ci_stack" request "${units[@]}"
+    "$ci_stack" deploy --deploy-unit true
+    "$ci_stack" test -- true
+    [ ! -s summary.log ]
+    "$ci_stack" release --failed
+    grep -qx '### test-1: the job failed' summary.log
+    [[ $(said_of '`services/users`') == 'changed | '*'s | ok' ]]
+    # A file of one's own is written anew, GitHub's has both.
+    "$ci_stack" run --test true --summary own.log
+    "$ci_stack" run --test true --summary own.log
+    [ "$(grep -c '^###' own.log)" = 1 ]
+    [ "$(grep -c '^###' summary.log)" = 3 ]
+    # No stack.
+    "$ci_stack" request --state other
+    run "$ci_stack" run --wait 0 --test true --summary own.log
+    [ "$(head -n 1 own.log)" = '### No stack: no stack within the time' ]
+}
+
+@test "the summary of a job that is cancelled or killed says what was cut off" {
+    new_project 2
+    start_job run "${units[@]}" --deploy-unit 'touch step.log; sleep 300' --summary summary.log --report-junit junit.log
+    await 20 test -e step.log
+    kill -TERM "$job"
+    end_job
+    [ "$status" = 143 ]
+    contains "cut off"
+    [ "$(head -n 1 summary.log)" = '### test-1: cancelled' ]
+    [ "$(said_of 'the cloud')" = 'may still be at work: a deploy was cut off' ]
+    [[ $(said_of '`services/mail`') == *'**cut off**' ]]
+    [ "$(said_of '`services/users`')" = 'test-1 is new |  | not begun' ]
+    grep -q 'name="services/mail" .*message="cut off"' junit.log
+    # Killed with its keeper; what runs as a last step tells it.
+    rm step.log
+    start_job run --state state --test 'touch step.log; sleep 300'
+    await 20 test -e step.log
+    kill -KILL "$(jq -r .keeper.pid state)" "$job"
+    end_job
+    run "$ci_stack" release --state state --summary summary.log
+    [[ $(head -n 1 summary.log) == '### test-'?': killed' ]]
+}

@@ -6,7 +6,7 @@ ci_stack=$ROOT/scripts/ci-stack
 export GIT_AUTHOR_NAME=test GIT_AUTHOR_EMAIL=test@example.org GIT_COMMITTER_NAME=test GIT_COMMITTER_EMAIL=test@example.org
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
 # The machine that runs the tests may be a CI job itself.
-unset GITHUB_ACTIONS GITLAB_CI CIRCLECI JENKINS_URL BUILD_TAG "${!CI_STACK_@}" "${!ORCHESTRATOR_@}"
+unset GITHUB_ACTIONS GITHUB_STEP_SUMMARY GITLAB_CI CIRCLECI JENKINS_URL BUILD_TAG "${!CI_STACK_@}" "${!ORCHESTRATOR_@}"
 
 # Waits until a command succeeds.
 await() # SECONDS COMMAND...

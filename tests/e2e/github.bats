@@ -21,7 +21,7 @@ setup()
     action=$ROOT/scripts/ci/github
     export RUNNER_TEMP=$BATS_TEST_TMPDIR/temp
     mkdir "$RUNNER_TEMP"
-    for file in STATE OUTPUT ENV; do
+    for file in STATE OUTPUT ENV STEP_SUMMARY; do
         export "GITHUB_$file=$RUNNER_TEMP/$file"
         : >"$RUNNER_TEMP/$file"
     done
@@ -69,6 +69,7 @@ services/users" ]
     run step "$(saved_state)" INPUT_JOB-STATUS=success post
     [ "$status" = 0 ]
     contains "given back already"
+    [ "$(grep '^###' "$GITHUB_STEP_SUMMARY")" = '### test-1: all well' ]
     api GET /history | jq -e '.requests[0] | .outcome == "success" and .job.url == "https://github.example.org/team/app/actions/runs/7"'
     run step 'INPUT_TEST=exit 4' main
     [ "$status" = 4 ]
@@ -83,9 +84,11 @@ services/users" ]
     contains "migrate test-1"
     [ "$(output_of is-new)" = true ]
     grep -q STACK_NAME "$GITHUB_ENV"
+    [ ! -s "$GITHUB_STEP_SUMMARY" ]
     run step "$(saved_state)" INPUT_JOB-STATUS=failure post
     [ "$status" = 0 ]
     is_state test-1 held
+    [ "$(grep '^###' "$GITHUB_STEP_SUMMARY")" = '### test-1: the job failed' ]
 }
 
 @test "a cancelled job: the step is ended at once, and a cancelled job's stack is not held" {

@@ -65,6 +65,7 @@ gitlab() # JOB
     api GET /history | jq -e '.requests[0] | .outcome == "success" and .branch == "main" and .job.name == "integration"'
     nobody_leases
     [ -s ci-stack-report.xml ] || find . -name ci-stack-report.xml | grep -q .
+    find . -path '*artifacts*' -name ci-stack-summary.md -exec cat {} + | grep -qx '### test-1: all well'
 }
 
 @test "a failed test fails the job, and its stack is back" {
