@@ -237,7 +237,8 @@ def faults_of_place(place):
     if os.path.exists(variables):
         with open(variables, encoding="utf-8", errors="surrogateescape") as file:
             for line in file:
-                if not re.fullmatch(r"A=1\n|STAGE=[A-Za-z0-9][A-Za-z0-9._-]{0,127}\n", line):
+                if not re.fullmatch(r"A=1\n|STAGE=[A-Za-z0-9][A-Za-z0-9._-]{0,127}\n"
+                                    r"|# ci-stack (begin|end)\n", line):
                     yield f".env has the line {line!r}"
 
 
