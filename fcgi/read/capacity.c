@@ -7,7 +7,8 @@
 
 #include <stdlib.h>
 
-#define HOUR_US (3600 * TIMES_SECOND)
+#define HOUR_US    (3600 * TIMES_SECOND)
+#define LOOK_BELOW 3
 
 void capacity_measure(const struct capacity_job *jobs, size_t count, struct capacity_load *load)
 {
@@ -87,22 +88,33 @@ void capacity_replay(const struct capacity_job *jobs, size_t count,
     free(free_at);
 }
 
+static bool is_enough(const struct capacity_job *jobs, size_t count,
+                      const struct capacity_load *load, double p95_wait_s, uint32_t stacks)
+{
+    struct capacity_row row;
+
+    capacity_replay(jobs, count, load, stacks, &row);
+    return row.p95_wait_s <= p95_wait_s;
+}
+
 uint32_t capacity_recommend(const struct capacity_job *jobs, size_t count,
                             const struct capacity_load *load, double p95_wait_s, uint32_t most)
 {
     uint32_t too_few = 0;
     uint32_t enough = most + 1;
 
-    /* More stacks never make anybody wait longer, so halving finds the fewest. */
     while (enough - too_few > 1) {
         uint32_t middle = too_few + (enough - too_few) / 2;
-        struct capacity_row row;
 
-        capacity_replay(jobs, count, load, middle, &row);
-        if (row.p95_wait_s <= p95_wait_s)
+        if (is_enough(jobs, count, load, p95_wait_s, middle))
             enough = middle;
         else
             too_few = middle;
     }
+    /* With more stacks somebody may wait longer, if rarely: who would have left stays, and keeps a
+     * stack busy. So a few less may do, too. */
+    for (uint32_t fewer = enough - 1; fewer > 0 && enough - fewer <= LOOK_BELOW; fewer--)
+        if (is_enough(jobs, count, load, p95_wait_s, fewer))
+            enough = fewer;
     return enough <= most ? enough : 0;
 }

@@ -10,6 +10,10 @@ void figures_free(struct figures *figures)
 void figures_add(struct figures *figures, int state, int64_t wait_us, int64_t hold_us,
                  bool same_content)
 {
+    if (figures->requests == FIGURES_MAX) {
+        figures->is_cut = true;
+        return;
+    }
     figures->requests++;
     if (state >= 0 && state <= LEASE_SUPERSEDED)
         figures->states[state]++;
@@ -42,6 +46,7 @@ static void put_sample(struct json_writer *json, const char *name, struct sample
 void figures_put(struct figures *figures, struct json_writer *json, const char *name)
 {
     json_open_object(json, name);
+    json_put_bool(json, "complete", !figures->is_cut);
     json_put_integer(json, "requests", (int64_t)figures->requests);
     json_put_integer(json, "granted", (int64_t)figures->granted);
     for (enum lease_state state = LEASE_RELEASED; state <= LEASE_SUPERSEDED; state++)

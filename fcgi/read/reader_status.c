@@ -205,7 +205,7 @@ static void add_ended_sql(struct buf *sql, const char *project)
                   " ended_at), changed_units FROM history"
                   " WHERE ended_at > UTC_TIMESTAMP(6) - INTERVAL 1 DAY AND project_id = ");
     reader_add_project(sql, project);
-    buf_puts(sql, " ORDER BY ended_at DESC LIMIT 100000");
+    buf_printf(sql, " ORDER BY ended_at DESC LIMIT %d", FIGURES_MAX + 1);
 }
 
 static void count_ended(struct figures *figures, const struct database_row *row)

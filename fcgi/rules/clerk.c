@@ -142,6 +142,14 @@ static void clear_reservations(struct pool *pool)
             at->reserved = false;
 }
 
+/* Those that didn't wait, and got a stack at once. */
+static void supersede_for_granted(struct pool *pool)
+{
+    for (const struct lease *at = pool->dirty_leases; at; at = at->next_dirty)
+        if (at->just_granted && at->asker && at->asker->as.request.supersede)
+            clerk_request_supersede_older(pool, at);
+}
+
 void clerk_grant(const struct clerk *clerk, struct pool *pool)
 {
     struct match match;
@@ -157,6 +165,7 @@ void clerk_grant(const struct clerk *clerk, struct pool *pool)
     }
     if (reserved)
         clear_reservations(pool);
+    supersede_for_granted(pool);
 }
 
 void clerk_grant_refresh(const struct clerk *clerk, struct pool *pool, struct command *command)

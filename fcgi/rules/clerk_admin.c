@@ -176,6 +176,11 @@ void clerk_delete_stack(const struct clerk *clerk, struct pool *pool, struct com
     pool_record(pool, command, stack->number, stack->lease ? "once it is given back" : NULL);
 }
 
+static int64_t value_of(int64_t wish, uint32_t setting)
+{
+    return wish >= 0 ? wish : setting;
+}
+
 static void set_number(uint32_t *setting, int64_t wish)
 {
     if (wish >= 0)
@@ -190,6 +195,11 @@ void clerk_update_project(const struct clerk *clerk, struct pool *pool, struct c
     (void)clerk;
     if (change->prefix && strcmp(change->prefix, pool->prefix) != 0 && pool->stack_count > 0) {
         command->result.code = RESULT_STACKS_EXIST; /* their names would change under their jobs */
+        return;
+    }
+    if (value_of(change->lease_s, pool->lease_s) >
+        value_of(change->max_lease_s, pool->max_lease_s)) {
+        command->result.code = RESULT_LEASE_TOO_LONG;
         return;
     }
     if (change->prefix)

@@ -11,6 +11,19 @@ static bool is_alive(const struct clerk *clerk, uint64_t instance)
     return instance == clerk->instance;
 }
 
+/* So long at most, in grace times, do they begin anew. */
+#define UNSTEADY_MAX 10
+
+void clerk_due_note_up(struct clerk *clerk, int64_t now, bool was_steady)
+{
+    int64_t latest;
+
+    if (was_steady || !clerk->unsteady_since)
+        clerk->unsteady_since = now;
+    latest = clerk->unsteady_since + UNSTEADY_MAX * clerk->startup_grace_us;
+    clerk->up_since = now < latest ? now : latest;
+}
+
 /* While this instance or its database was away no heartbeat could come in, so a lease that was
  * last renewed before that gets the grace time. */
 static int64_t lease_end(const struct clerk *clerk, const struct lease *lease)

@@ -13,9 +13,15 @@ struct clerk {
     size_t other_count;
     int64_t request_grace_us;
     int64_t startup_grace_us;
-    int64_t up_since;     /* when this instance got its database, by the database's clock */
-    uint32_t waiting_max; /* per project */
+    int64_t up_since;       /* when this instance got its database, by the database's clock; but of
+                             * many short times in a row one near the first */
+    int64_t unsteady_since; /* the first of these */
+    uint32_t waiting_max;   /* per project */
 };
+
+/* The database is there again. `was_steady`: before that it was there for longer than the grace
+ * times. If not, they begin anew, but not for ever: leases must end though the database flaps. */
+void clerk_due_note_up(struct clerk *clerk, int64_t now, bool was_steady);
 
 /* How long the request keeps its place when its caller leaves. */
 int64_t clerk_due_grace_us(const struct clerk *clerk, const struct lease *lease);

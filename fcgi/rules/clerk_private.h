@@ -36,6 +36,9 @@ bool clerk_is_hold_of(const struct stack *stack, const struct command *command);
 /* A lease for that request at the end of the queue. */
 struct lease *clerk_request_enqueue(const struct clerk *clerk, struct pool *pool,
                                     struct command *command);
+/* Ends the older waiting requests of its branch. */
+void clerk_request_supersede_older(struct pool *pool, const struct lease *newer);
+
 enum departure {
     DEPARTURE_HUNG_UP,
     DEPARTURE_TIMED_OUT, /* its wait was over */

@@ -50,13 +50,13 @@ struct lease *clerk_request_enqueue(const struct clerk *clerk, struct pool *pool
     return lease;
 }
 
-static void supersede_older(struct pool *pool, const struct lease *newer)
+void clerk_request_supersede_older(struct pool *pool, const struct lease *newer)
 {
     for (size_t i = 0; i < PRIORITY_COUNT; i++) {
         struct lease *next;
         for (struct lease *at = pool->queue_first[i]; at; at = next) {
             next = at->next;
-            if (at != newer && strcmp(at->branch, newer->branch) == 0)
+            if (at->number < newer->number && strcmp(at->branch, newer->branch) == 0)
                 pool_end_lease(pool, at, LEASE_SUPERSEDED, OUTCOME_NONE);
         }
     }
@@ -154,8 +154,10 @@ void clerk_request(const struct clerk *clerk, struct pool *pool, struct command 
         command->result.code = RESULT_NOT_NOW; /* until clerk_grant_refresh() */
     } else {
         lease = clerk_request_enqueue(clerk, pool, command);
-        if (request->supersede)
-            supersede_older(pool, lease);
+        /* One that won't wait takes the others' place only if it gets a stack: see clerk_grant().
+         */
+        if (request->supersede && (request->request_id || lease->wait_until > pool->now))
+            clerk_request_supersede_older(pool, lease);
         command->result.lease = lease;
         command->result.code = RESULT_WAITING;
     }

@@ -63,6 +63,7 @@ enum result_code {
     RESULT_TOO_MANY_STACKS,
     RESULT_TOO_MANY_UNITS, /* the content would outgrow CONTENT_UNITS_MAX */
     RESULT_STACKS_EXIST,   /* the prefix can't change any more */
+    RESULT_LEASE_TOO_LONG, /* the project's leaseSeconds would exceed its maxLeaseSeconds */
     RESULT_LEASE_ID_REQUIRED,
     RESULT_WRONG_LEASE_ID,
     RESULT_LEASE_LOST,

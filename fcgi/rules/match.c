@@ -72,18 +72,13 @@ static bool is_free(const struct pool *pool, const struct stack *stack)
 static struct choice choose_by_branch(const struct pool *pool, const char *branch)
 {
     struct choice choice = {NULL, 0};
-    bool chosen_is_own = false;
 
     for (struct stack *at = pool->idle_first; at; at = at->idle_next) {
         unsigned rank = health_rank(&at->health, branch);
-        bool is_own = at->branch && strcmp(at->branch, branch) == 0;
-        bool fits_better = is_own && (!chosen_is_own || at->number < choice.stack->number);
+        bool is_own = at->branch && strcmp(at->branch, branch) == 0; /* the latest of them counts */
         if (is_free(pool, at) &&
-            (!choice.stack || rank < choice.rank || (rank == choice.rank && fits_better))) {
-            choice.stack = at;
-            choice.rank = rank;
-            chosen_is_own = is_own;
-        }
+            (!choice.stack || rank < choice.rank || (rank == choice.rank && is_own)))
+            choice = (struct choice){at, rank};
     }
     return choice;
 }

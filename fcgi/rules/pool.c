@@ -164,12 +164,14 @@ void pool_record(struct pool *pool, const struct command *command, uint32_t stac
                  const char *detail)
 {
     struct action *action = mem_zalloc(sizeof *action);
+    struct action **link = &pool->actions;
 
     action->verb = command->verb;
     action->stack_number = stack_number;
     action->key_name = mem_strdup(command->key_name);
     action->detail = mem_strdup(detail);
     action->reason = mem_strdup(command->reason);
-    action->next = pool->actions;
-    pool->actions = action;
+    while (*link) /* in the order in which they were done */
+        link = &(*link)->next;
+    *link = action;
 }

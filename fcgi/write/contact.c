@@ -19,7 +19,9 @@ enum contact_status contact_connect(struct office *office)
     if (reconnected.said) {
         database_clock_forget(&office->clock);
         database_clock_take(&office->clock, &reconnected);
-        office->clerk.up_since = reconnected.said;
+        clerk_due_note_up(&office->clerk, reconnected.said,
+                          (office->seen_ms - office->connected_ms) * 1000 >
+                              office->clerk.startup_grace_us);
         office->connected_ms = times_monotonic_ms();
     }
     return CONTACT_OK;
@@ -91,8 +93,10 @@ enum contact_status contact_watch(struct office *office, bool *together)
     database_clock_take(&office->clock, &watch.now);
     compare_versions(office, &watch);
     free(watch.rows);
-    if (status == DATABASE_OK)
+    if (status == DATABASE_OK) {
+        office->seen_ms = times_monotonic_ms();
         find_deleted(office);
+    }
     if (status == DATABASE_OK)
         status = contact_find_others(office);
     *together = office->clerk.other_count > 0 && parking_count(office->delivery.parking) > 0;

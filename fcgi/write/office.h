@@ -36,6 +36,7 @@ struct office {
     struct database_clock clock;
     int64_t now;          /* of the latest batch, by that clock */
     int64_t connected_ms; /* monotonic; when the database was there again */
+    int64_t seen_ms;      /* monotonic; when it was last seen there */
     uint64_t watches;     /* how many there were */
 };
 

@@ -155,6 +155,15 @@ static void render_request_ended(const struct command *command, struct response 
     response_close_error(response, 409, json);
 }
 
+static void render_lease_too_long(struct response *response)
+{
+    struct json_writer *json = response_open_error(
+        "invalidField", "Field \"leaseSeconds\" must not be larger than maxLeaseSeconds");
+
+    json_put_string(json, "field", "leaseSeconds");
+    response_close_error(response, 400, json);
+}
+
 static void render_mismatch(const struct command *command, struct response *response)
 {
     struct json_writer *json =
@@ -246,6 +255,7 @@ static struct error_text error_of(enum result_code code)
     case RESULT_GRANTED:
     case RESULT_WAIT_OVER:
     case RESULT_REQUEST_ENDED:
+    case RESULT_LEASE_TOO_LONG:
     case RESULT_REQUEST_MISMATCH:
     case RESULT_INVALID_STATE:
     case RESULT_NO_MORE_STACK:
@@ -298,6 +308,9 @@ void render_command(const struct pool *pool, const struct command *command,
         break;
     case RESULT_REQUEST_ENDED:
         render_request_ended(command, response);
+        break;
+    case RESULT_LEASE_TOO_LONG:
+        render_lease_too_long(response);
         break;
     case RESULT_REQUEST_MISMATCH:
         render_mismatch(command, response);

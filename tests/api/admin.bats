@@ -360,6 +360,17 @@ latest_action()
     expect 200 '.expiresInSeconds <= 4000'
 }
 
+@test "updateProject refuses a leaseSeconds above maxLeaseSeconds, be it in one call or in two" {
+    new_project
+    post /updateProject '{"leaseSeconds":300,"maxLeaseSeconds":200}'
+    expect_error 400 invalidField '.error.field == "leaseSeconds"'
+    post /updateProject '{"maxLeaseSeconds":3599}'
+    expect_error 400 invalidField '.error.field == "leaseSeconds"'
+    post /updateProject '{"leaseSeconds":200,"maxLeaseSeconds":200}'
+    expect 200
+    ctl project update "$PROJECT" --max-stacks 3
+}
+
 @test "the prefix changes only while the project has no stacks" {
     new_project
     post /updateProject '{"prefix":"pre-"}'

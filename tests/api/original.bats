@@ -181,6 +181,9 @@ give_back()
     [[ $STACK == test-2 ]]
     take '{"branch":"b"}'
     [[ $STACK == test-3 ]]
+    give_back test-2 test-1
+    take '{"branch":"b"}' # the latest of its two
+    [[ $STACK == test-1 ]]
 }
 
 @test "without one of its branch comes the free stack unchanged for longest" {

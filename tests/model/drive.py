@@ -443,6 +443,7 @@ class Drive:
         client = project.parked[connection] if connection else project.ci
         model.direct = None
         model.events = {}
+        model.is_brief = not sent["waitSeconds"]
         count = len(model.leases)
         answer_now = model.do_requestStack(body, connection or "direct")
         model.grant()

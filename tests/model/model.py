@@ -192,6 +192,8 @@ class Model:
         self.now = 0  # seconds
         self.clock = 0  # counts changes
         self.events = {}  # answers to parked connections
+        self.is_brief = False  # whether the request at hand waits not at all
+        self.hurried = None  # such a request that says supersede
 
     # --- Helpers ---
 
@@ -279,11 +281,17 @@ class Model:
         if request.units is not None and self.is_main(request.branch):
             self.activity.main_asks(request.units)
         if body.get("supersede"):
-            for other in [r for r in self.queue if r.branch == request.branch and
-                          r is not request]:
-                self.tell(other, Answer(409, "superseded"))
-                self.leave_queue(other, "superseded")
+            if self.is_brief and not request_id:
+                self.hurried = request  # it takes the others' place only if it gets a stack
+            else:
+                self.supersede(request)
         return None
+
+    def supersede(self, request):
+        for other in [r for r in self.queue if r.branch == request.branch and
+                      r.ask_order < request.ask_order]:
+            self.tell(other, Answer(409, "superseded"))
+            self.leave_queue(other, "superseded")
 
     def ask(self, body):
         request = Lease(body, self.tick())
@@ -388,6 +396,12 @@ class Model:
     # --- Who gets what ---
 
     def grant(self):
+        self.grant_all()
+        if self.hurried and self.hurried.state == "active":
+            self.supersede(self.hurried)
+        self.hurried = None
+
+    def grant_all(self):
         while not self.is_paused:
             self.resume_holds()
             if self.grant_wanted():
@@ -449,8 +463,7 @@ class Model:
         if prices:
             return min(available, key=lambda s: (prices[s.number], s.order))
         same = [s for s in available if s.branch == request.branch]
-        # Of several that the branch used, the original took the first of its list.
-        return min(same, key=lambda s: s.number) if same else available[0]
+        return same[-1] if same else available[0]  # the longest idle comes first
 
     def prices(self, request, available):
         runs = {number: self.will_run(stack) for number, stack in sorted(self.stacks.items())

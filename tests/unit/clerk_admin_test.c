@@ -362,6 +362,24 @@ static void test_unknown_stacks(void **state)
     scene_free(scene);
 }
 
+/* Several in one batch are written in the order in which they were done. */
+static void test_actions_are_in_order(void **state)
+{
+    struct scene *scene = scene_new(5);
+
+    (void)state;
+    scene_run(scene, ask("main", NULL, NULL));
+    scene_add(scene, on(VERB_HOLD, "test-1", NULL));
+    scene_add(scene, on(VERB_QUARANTINE, "test-1", NULL));
+    scene_add(scene, on(VERB_REVOKE, "test-1", NULL));
+    scene_decide(scene);
+    assert_int_equal(scene->pool->actions->verb, VERB_HOLD);
+    assert_int_equal(scene->pool->actions->next->verb, VERB_QUARANTINE);
+    assert_int_equal(scene->pool->actions->next->next->verb, VERB_REVOKE);
+    scene_settle(scene);
+    scene_free(scene);
+}
+
 static void test_actions_are_recorded(void **state)
 {
     static const enum verb verbs[] = {VERB_HOLD, VERB_QUARANTINE, VERB_REINSTATE,
@@ -395,4 +413,5 @@ UNIT_MAIN(cmocka_unit_test(test_hold_an_available_stack),
           cmocka_unit_test(test_delete_last), cmocka_unit_test(test_delete_drains),
           cmocka_unit_test(test_add_stacks), cmocka_unit_test(test_update_project),
           cmocka_unit_test(test_who_waits_is_moved), cmocka_unit_test(test_pause),
-          cmocka_unit_test(test_unknown_stacks), cmocka_unit_test(test_actions_are_recorded))
+          cmocka_unit_test(test_unknown_stacks), cmocka_unit_test(test_actions_are_recorded),
+          cmocka_unit_test(test_actions_are_in_order))

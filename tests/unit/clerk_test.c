@@ -444,6 +444,29 @@ static void test_supersede(void **state)
     scene_free(scene);
 }
 
+/* One that won't wait ends nobody's wait, unless it gets the stack. */
+static void test_supersede_without_waiting(void **state)
+{
+    struct scene *scene = scene_new(1);
+    struct told holder = scene_run(scene, ask("main", NULL, NULL));
+    struct told older = scene_run(scene, ask("feature", "r1", NULL));
+    struct command *command = ask("feature", NULL, NULL);
+
+    (void)state;
+    command->as.request.supersede = true;
+    command->as.request.wait_s = 0;
+    assert_int_equal(scene_run(scene, command).result, RESULT_WAIT_OVER);
+    assert_non_null(lease_of(scene, &older));
+    scene_run(scene, about(VERB_HANG_UP, &older));
+    scene_run(scene, give_back("test-1", &holder, OUTCOME_NONE));
+    command = ask("feature", NULL, NULL);
+    command->as.request.supersede = true;
+    command->as.request.wait_s = 0;
+    assert_int_equal(scene_run(scene, command).result, RESULT_GRANTED);
+    assert_null(lease_of(scene, &older));
+    scene_free(scene);
+}
+
 /* active → waiting, at its old place */
 static void test_unheard_grant(void **state)
 {
@@ -807,6 +830,31 @@ static void test_startup_grace(void **state)
     scene_free(scene);
 }
 
+/* A database that comes and goes puts off the end of a lease, but not for ever. */
+static void test_grace_while_the_database_flaps(void **state)
+{
+    struct scene *scene = scene_new(1);
+    struct command *command = ask("main", NULL, NULL);
+    struct told lease;
+    int minutes = 0;
+
+    (void)state;
+    command->as.request.lease_s = 10;
+    lease = scene_run(scene, command);
+    clerk_due_note_up(&scene->clerk, scene->pool->now, true);
+    for (; lease_of(scene, &lease) && minutes < 100; minutes++) {
+        scene_pass(scene, 30);
+        clerk_due_note_up(&scene->clerk, scene->pool->now, false);
+        scene_finish(scene);
+        scene_pass(scene, 30);
+        scene_finish(scene);
+    }
+    assert_in_range(minutes, 10, 12);
+    clerk_due_note_up(&scene->clerk, scene->pool->now, true);
+    assert_int_equal(scene->clerk.up_since, scene->pool->now);
+    scene_free(scene);
+}
+
 static void test_place_grace_after_startup(void **state)
 {
     struct scene *scene = scene_new(1);
@@ -882,8 +930,8 @@ UNIT_MAIN(cmocka_unit_test(test_request_mark_release),
           cmocka_unit_test(test_grant_before_wait_over), cmocka_unit_test(test_hang_up),
           cmocka_unit_test(test_grace_of_its_own),
           cmocka_unit_test(test_hang_up_of_a_displaced_connection), cmocka_unit_test(test_cancel),
-          cmocka_unit_test(test_supersede), cmocka_unit_test(test_unheard_grant),
-          cmocka_unit_test(test_unheard_grant_of_a_new_stack),
+          cmocka_unit_test(test_supersede), cmocka_unit_test(test_supersede_without_waiting),
+          cmocka_unit_test(test_unheard_grant), cmocka_unit_test(test_unheard_grant_of_a_new_stack),
           cmocka_unit_test(test_unheard_grant_to_a_plain_one_ends),
           cmocka_unit_test(test_heard_grant_is_kept), cmocka_unit_test(test_refresh_never_waits),
           cmocka_unit_test(test_refresh_twins_get_one_lease), cmocka_unit_test(test_repeats),
@@ -892,5 +940,6 @@ UNIT_MAIN(cmocka_unit_test(test_request_mark_release),
           cmocka_unit_test(test_repeat_in_the_batch_that_ends_it),
           cmocka_unit_test(test_repeat_of_a_lease_that_is_over), cmocka_unit_test(test_queue_full),
           cmocka_unit_test(test_zero_room_still_grants), cmocka_unit_test(test_startup_grace),
+          cmocka_unit_test(test_grace_while_the_database_flaps),
           cmocka_unit_test(test_place_grace_after_startup), cmocka_unit_test(test_hold_by_the_job),
           cmocka_unit_test(test_quarantine_by_the_job))

@@ -138,7 +138,6 @@ static double gain(const struct pool *pool, const struct lease *lease, const str
 static struct stack *best_for(const struct pool *pool, const struct lease *lease, double *cost)
 {
     struct stack *best = NULL;
-    bool best_is_own = false;
     double least = INFINITY;
 
     for (struct stack *at = pool->idle_first; at; at = at->idle_next) {
@@ -152,11 +151,8 @@ static struct stack *best_for(const struct pool *pool, const struct lease *lease
             }
         } else {
             bool is_own = at->branch && strcmp(at->branch, lease->branch) == 0;
-            if (!best || (is_own && !best_is_own) ||
-                (is_own && best_is_own && at->number < best->number)) {
+            if (!best || is_own) /* of its own the latest, which is idle for the shortest time */
                 best = at;
-                best_is_own = is_own;
-            }
         }
     }
     *cost = best && lease->units ? gain(pool, lease, best) : INFINITY;

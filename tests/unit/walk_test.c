@@ -206,6 +206,8 @@ static struct command *any_update(struct walk *walk)
     change->max_stacks = maybe(walk, 80) ? 1 + (int)below(walk, 7) : -1;
     change->lease_s = maybe(walk, 30) ? 1 + (int)below(walk, 600) : -1;
     change->max_lease_s = maybe(walk, 30) ? 100 + (int)below(walk, 900) : -1;
+    if (change->max_lease_s >= 0 && maybe(walk, 90)) /* or it would be refused */
+        change->lease_s = 1 + (int)below(walk, 100);
     change->wait_s = maybe(walk, 30) ? (int)below(walk, 300) : -1;
     change->quarantine_after = maybe(walk, 30) ? (int)below(walk, 4) : -1;
     change->settle_s = maybe(walk, 30) ? (int)below(walk, 60) : -1;
