@@ -189,11 +189,13 @@ void clerk_grant_refresh(const struct clerk *clerk, struct pool *pool, struct co
 
 /* Waits */
 
-static void end_wait(const struct clerk *clerk, struct pool *pool, struct lease *lease)
+/* All that end in one batch are told their places as they were before. */
+static void end_wait(const struct clerk *clerk, struct pool *pool, struct lease *lease,
+                     bool *numbered)
 {
-    lease->position = pool_position(pool, lease);
-    lease->estimate_s =
-        lease->wanted_stack ? pool_estimate_one_s(pool) : pool_estimate_s(pool, lease->position);
+    if (!*numbered)
+        pool_number_queue(pool);
+    *numbered = true;
     clerk_request_disconnect(clerk, pool, lease, DEPARTURE_TIMED_OUT);
 }
 
@@ -206,14 +208,14 @@ static bool is_wait_over(const struct clerk *clerk, const struct pool *pool,
 
 /* Ends new requests that may not wait and have no place to keep; then, newest first (dirty_leases
  * is in that order), those for which the queue has no room. */
-static void turn_away(const struct clerk *clerk, struct pool *pool)
+static void turn_away(const struct clerk *clerk, struct pool *pool, bool *numbered)
 {
     struct lease *next;
 
     for (struct lease *at = pool->dirty_leases; at; at = next) {
         next = at->next_dirty;
         if (is_wait_over(clerk, pool, at) && !at->request_id)
-            end_wait(clerk, pool, at);
+            end_wait(clerk, pool, at, numbered);
     }
     for (struct lease *at = pool->dirty_leases; at; at = next) {
         next = at->next_dirty;
@@ -221,19 +223,19 @@ static void turn_away(const struct clerk *clerk, struct pool *pool)
             at->queue_full = true;
             pool_end_lease(pool, at, LEASE_TIMED_OUT, OUTCOME_NONE);
         } else if (is_wait_over(clerk, pool, at)) {
-            end_wait(clerk, pool, at);
+            end_wait(clerk, pool, at, numbered);
         }
     }
 }
 
-static void end_parked_waits(const struct clerk *clerk, struct pool *pool)
+static void end_parked_waits(const struct clerk *clerk, struct pool *pool, bool *numbered)
 {
     for (size_t i = 0; i < PRIORITY_COUNT; i++) {
         struct lease *next;
         for (struct lease *at = pool->queue_first[i]; at; at = next) {
             next = at->next;
             if (is_wait_over(clerk, pool, at))
-                end_wait(clerk, pool, at);
+                end_wait(clerk, pool, at, numbered);
         }
     }
 }
@@ -256,9 +258,11 @@ static void find_deadline(const struct clerk *clerk, struct pool *pool)
 
 void clerk_end_waits(const struct clerk *clerk, struct pool *pool)
 {
-    turn_away(clerk, pool);
+    bool numbered = false;
+
+    turn_away(clerk, pool, &numbered);
     if (pool->deadline > pool->now)
         return;
-    end_parked_waits(clerk, pool);
+    end_parked_waits(clerk, pool, &numbered);
     find_deadline(clerk, pool);
 }

@@ -27,14 +27,6 @@ static bool stands_in_line(const struct lease *lease)
     return is_there(lease) && !lease->wanted_stack;
 }
 
-static bool stands_before(const struct pool *pool, const struct lease *a, const struct lease *b)
-{
-    int64_t rank_a = pool_rank(pool, a);
-    int64_t rank_b = pool_rank(pool, b);
-
-    return rank_a != rank_b ? rank_a > rank_b : a->number < b->number;
-}
-
 /* The first of the line into `window`, best rank first. */
 static size_t head_of_line(const struct pool *pool, struct lease *window[MATCH_WINDOW])
 {
@@ -50,7 +42,7 @@ static size_t head_of_line(const struct pool *pool, struct lease *window[MATCH_W
             if (!cursor[i])
                 continue;
             /* Within one priority the older always ranks higher, so only the heads compete. */
-            if (!best || stands_before(pool, cursor[i], *best))
+            if (!best || pool_stands_before(pool, cursor[i], *best))
                 best = &cursor[i];
         }
         if (!best)
@@ -177,7 +169,7 @@ static struct lease *find_resuming(const struct pool *pool, const struct stack *
         struct lease *at = pool->queue_first[i];
         while (at && !may_resume(at, stack))
             at = at->next;
-        if (at && (!first || stands_before(pool, at, first)))
+        if (at && (!first || pool_stands_before(pool, at, first)))
             first = at;
     }
     return first;
@@ -216,9 +208,9 @@ static bool find_wanting(const struct pool *pool, const struct lease *first, str
     for (size_t i = 0; i < PRIORITY_COUNT && pool->wanting_count > 0; i++)
         for (struct lease *at = pool->queue_first[i]; at; at = at->next)
             if (at->wanted_stack && is_there(at) && wanted_stack(pool, at) &&
-                (!found || stands_before(pool, at, found)))
+                (!found || pool_stands_before(pool, at, found)))
                 found = at;
-    if (!found || (first && stands_before(pool, first, found)))
+    if (!found || (first && pool_stands_before(pool, first, found)))
         return false;
     match->lease = found;
     match->stack = wanted_stack(pool, found);

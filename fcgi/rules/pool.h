@@ -128,10 +128,11 @@ struct lease {
     bool queue_full;             /* it ended because the queue had no room, */
     bool stack_gone;             /* or because the stack that it wanted was deleted */
     const struct command *asker; /* request of this batch that waits for it */
-    uint32_t position;           /* in the queue, when its wait ended; from 1 */
+    uint32_t position;           /* when its wait ended: see pool_number_queue() */
     int64_t estimate_s;
     struct lease *previous; /* list of its priority, in the order of the queue */
     struct lease *next;
+    struct lease *previous_dirty;
     struct lease *next_dirty; /* also links the ended ones */
 };
 
@@ -306,13 +307,13 @@ void pool_record(struct pool *pool, const struct command *command, uint32_t stac
 bool pool_is_main(const struct pool *pool, const char *branch);
 void pool_set_main_branch(struct pool *pool, const char *branch);
 
-/* Place in the queue from 1, by the order in which stacks are granted. */
-uint32_t pool_position(const struct pool *pool, const struct lease *lease);
-/* Seconds until the request at that place gets a stack, by the project's own mean hold. */
-int64_t pool_estimate_s(const struct pool *pool, uint32_t position);
-/* The same of one that wants a particular stack: until that stack's next lease is over. */
-int64_t pool_estimate_one_s(const struct pool *pool);
 /* Priority with one step more for every minute waited. */
 int64_t pool_rank(const struct pool *pool, const struct lease *lease);
+/* Whether `a` is granted a stack before `b`: the order of the queue. */
+bool pool_stands_before(const struct pool *pool, const struct lease *a, const struct lease *b);
+/* Tells all who wait their `position` in that order, from 1, and `estimate_s`: until they get a
+ * stack, by the project's own mean hold; of one that wants a particular stack, until that stack's
+ * next lease is over. */
+void pool_number_queue(struct pool *pool);
 
 #endif

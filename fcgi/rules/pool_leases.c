@@ -99,7 +99,10 @@ void pool_touch_lease(struct pool *pool, struct lease *lease)
     if (lease->dirty)
         return;
     lease->dirty = true;
+    lease->previous_dirty = NULL;
     lease->next_dirty = pool->dirty_leases;
+    if (lease->next_dirty)
+        lease->next_dirty->previous_dirty = lease;
     pool->dirty_leases = lease;
 }
 
@@ -227,16 +230,20 @@ static void settle_content(struct pool *pool, const struct lease *lease, enum ou
         forget_unmarked(pool, lease);
 }
 
+static void forget_change(struct pool *pool, struct lease *lease)
+{
+    if (!lease->dirty)
+        return;
+    *(lease->previous_dirty ? &lease->previous_dirty->next_dirty : &pool->dirty_leases) =
+        lease->next_dirty;
+    if (lease->next_dirty)
+        lease->next_dirty->previous_dirty = lease->previous_dirty;
+    lease->dirty = false;
+}
+
 static void forget_lease(struct pool *pool, struct lease *lease)
 {
-    struct lease **link = &pool->dirty_leases;
-
-    if (lease->dirty) {
-        while (*link != lease)
-            link = &(*link)->next_dirty;
-        *link = lease->next_dirty;
-        lease->dirty = false;
-    }
+    forget_change(pool, lease);
     unindex_lease(pool, lease);
     lease->next_dirty = pool->ended_leases;
     pool->ended_leases = lease;
@@ -271,21 +278,12 @@ int64_t pool_rank(const struct pool *pool, const struct lease *lease)
     return lease->priority + (pool->now - lease->asked_at) / (60 * TIMES_SECOND);
 }
 
-uint32_t pool_position(const struct pool *pool, const struct lease *lease)
+bool pool_stands_before(const struct pool *pool, const struct lease *a, const struct lease *b)
 {
-    int64_t rank = pool_rank(pool, lease);
-    uint32_t position = 1;
+    int64_t rank_a = pool_rank(pool, a);
+    int64_t rank_b = pool_rank(pool, b);
 
-    for (size_t i = 0; i < PRIORITY_COUNT; i++) {
-        for (const struct lease *at = pool->queue_first[i]; at; at = at->next) {
-            int64_t other = pool_rank(pool, at);
-            if (other < rank || (i == (size_t)queue_of(lease) && at == lease))
-                break; /* all behind it in this list rank lower still */
-            if (other > rank || at->number < lease->number)
-                position++;
-        }
-    }
-    return position;
+    return rank_a != rank_b ? rank_a > rank_b : a->number < b->number;
 }
 
 /* Stacks that can be lent, now or once they are given back. */
@@ -304,17 +302,32 @@ static uint32_t count_lendable(const struct pool *pool)
 static int64_t estimate(const struct pool *pool, uint32_t position, uint32_t stacks)
 {
     double hold_s = pool->mean_hold_s > 0 ? pool->mean_hold_s : pool->lease_s;
-    double estimate_s = hold_s * position / (stacks ? stacks : 1);
+    double wait_s = hold_s * position / (stacks ? stacks : 1);
 
-    return estimate_s < 1 ? 1 : (int64_t)(estimate_s + 0.5);
+    return wait_s < 1 ? 1 : (int64_t)(wait_s + 0.5);
 }
 
-int64_t pool_estimate_s(const struct pool *pool, uint32_t position)
+/* Within one priority the older always ranks higher, so only the heads of the lists compete. */
+void pool_number_queue(struct pool *pool)
 {
-    return estimate(pool, position, count_lendable(pool));
-}
+    uint32_t stacks = count_lendable(pool);
+    struct lease *heads[PRIORITY_COUNT];
+    size_t count = 0;
 
-int64_t pool_estimate_one_s(const struct pool *pool)
-{
-    return estimate(pool, 1, 1);
+    for (size_t i = 0; i < PRIORITY_COUNT; i++)
+        if (pool->queue_first[i])
+            heads[count++] = pool->queue_first[i];
+    for (uint32_t position = 1; count > 0; position++) {
+        struct lease **first = &heads[0];
+        struct lease *lease;
+
+        for (size_t i = 1; i < count; i++)
+            if (pool_stands_before(pool, heads[i], *first))
+                first = &heads[i];
+        lease = *first;
+        lease->position = position;
+        lease->estimate_s =
+            lease->wanted_stack ? estimate(pool, 1, 1) : estimate(pool, position, stacks);
+        *first = lease->next ? lease->next : heads[--count];
+    }
 }

@@ -52,7 +52,7 @@ static enum database_status reconcile_one(struct office *office, struct desk *de
 static enum database_status reconcile(struct office *office, struct desk *desk)
 {
     size_t count;
-    uint64_t *numbers = desk_parked_numbers(desk, &count);
+    uint64_t *numbers = desk_parked_numbers(desk, INT64_MAX, &count);
     enum database_status status = DATABASE_OK;
 
     for (size_t i = 0; i < count && status == DATABASE_OK; i++)

@@ -125,7 +125,7 @@ void delivery_refuse(struct delivery *delivery, struct desk *desk, enum result_c
 void delivery_no_parked(struct delivery *delivery, struct desk *desk)
 {
     size_t count;
-    uint64_t *numbers = desk_parked_numbers(desk, &count);
+    uint64_t *numbers = desk_parked_numbers(desk, INT64_MAX, &count);
 
     for (size_t i = 0; i < count; i++)
         delivery_number(delivery, desk, numbers[i], RESULT_NO_PROJECT);

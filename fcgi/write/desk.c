@@ -60,19 +60,6 @@ struct desk *desks_next_due(struct desks *desks)
     return desks->due[--desks->due_count];
 }
 
-const struct parked *desks_next_over(const struct desks *desks, int64_t now_ms)
-{
-    struct desk *desk;
-
-    for (size_t at = 0; (desk = desks_next(desks, &at)) != NULL;) {
-        const struct parked *parked;
-        for (size_t slot = 0; (parked = map_next(&desk->lot, &slot)) != NULL;)
-            if (parked->deadline_ms <= now_ms)
-                return parked;
-    }
-    return NULL;
-}
-
 void desks_free(struct desks *desks)
 {
     struct desk *desk;
@@ -106,13 +93,14 @@ void desk_open(struct desk *desk, uint32_t id)
     desk->activity = NULL;
 }
 
-uint64_t *desk_parked_numbers(const struct desk *desk, size_t *count)
+uint64_t *desk_parked_numbers(const struct desk *desk, int64_t until_ms, size_t *count)
 {
     uint64_t *numbers = mem_alloc((desk->lot.count + 1) * sizeof *numbers);
     const struct parked *parked;
 
     *count = 0;
     for (size_t at = 0; (parked = map_next(&desk->lot, &at)) != NULL;)
-        numbers[(*count)++] = parked->number;
+        if (parked->deadline_ms <= until_ms)
+            numbers[(*count)++] = parked->number;
     return numbers;
 }

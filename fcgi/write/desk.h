@@ -43,12 +43,11 @@ void desks_note(struct desks *desks, const struct desk *desk);
 /* Collects those that are due, for desks_next_due(). */
 void desks_find_due(struct desks *desks, int64_t now_ms);
 struct desk *desks_next_due(struct desks *desks);
-/* A parked client whose wait is over by our own clock. */
-const struct parked *desks_next_over(const struct desks *desks, int64_t now_ms);
 
 void desk_forget(struct desk *desk);            /* its pool, but not what was active */
 void desk_open(struct desk *desk, uint32_t id); /* a pool to be loaded */
-/* The caller frees the result. */
-uint64_t *desk_parked_numbers(const struct desk *desk, size_t *count);
+/* Those whose wait is over by then, by our own clock; INT64_MAX: all. The caller frees the result.
+ */
+uint64_t *desk_parked_numbers(const struct desk *desk, int64_t until_ms, size_t *count);
 
 #endif

@@ -109,11 +109,23 @@ static void turn_away(struct office *office, struct desk *desk, uint64_t number,
     office_hang_up(office, desk, number, call_no, true);
 }
 
+static void turn_away_parked(struct office *office, struct desk *desk, int64_t until_ms,
+                             enum result_code code)
+{
+    size_t count;
+    uint64_t *numbers = desk_parked_numbers(desk, until_ms, &count);
+
+    for (size_t i = 0; i < count; i++)
+        turn_away(office, desk, numbers[i], code);
+    free(numbers);
+}
+
 void office_refuse(struct office *office)
 {
     struct command_list own = {0}; /* must be done once the database is back */
     struct command *command;
-    const struct parked *over;
+    struct desk *desk;
+    int64_t now_ms = times_monotonic_ms();
 
     while ((command = command_list_pop(&office->pending)) != NULL) {
         if (!command->has_client) {
@@ -125,8 +137,8 @@ void office_refuse(struct office *office)
     }
     office->pending = own;
     office->alone = 0;
-    while ((over = desks_next_over(&office->desks, times_monotonic_ms())) != NULL)
-        turn_away(office, over->desk, over->number, RESULT_NO_DATABASE);
+    for (size_t at = 0; (desk = desks_next(&office->desks, &at)) != NULL;)
+        turn_away_parked(office, desk, now_ms, RESULT_NO_DATABASE);
 }
 
 void office_drain(struct office *office)
@@ -136,11 +148,6 @@ void office_drain(struct office *office)
     if (office->delivery.draining)
         return;
     office->delivery.draining = true;
-    for (size_t at = 0; (desk = desks_next(&office->desks, &at)) != NULL;) {
-        size_t count;
-        uint64_t *numbers = desk_parked_numbers(desk, &count);
-        for (size_t i = 0; i < count; i++)
-            turn_away(office, desk, numbers[i], RESULT_SHUTTING_DOWN);
-        free(numbers);
-    }
+    for (size_t at = 0; (desk = desks_next(&office->desks, &at)) != NULL;)
+        turn_away_parked(office, desk, INT64_MAX, RESULT_SHUTTING_DOWN);
 }

@@ -6,6 +6,9 @@
 
 #include "base/mem.h"
 
+#include <stdio.h>
+#include <time.h>
+
 /* waiting → active → released */
 static void test_request_mark_release(void **state)
 {
@@ -298,6 +301,42 @@ static void test_wait_ends(void **state)
     scene_free(scene);
 }
 
+/* By the processor's clock: work that grew with the square would take minutes. */
+static void test_many_waits_end_together(void **state)
+{
+    const unsigned many = 100000;
+    struct scene *scene = scene_new(1);
+    struct pool *pool = scene->pool;
+    clock_t began;
+
+    (void)state;
+    scene_run(scene, ask("main", NULL, NULL));
+    for (unsigned i = 0; i < many; i++) {
+        char id[16];
+        struct command *command;
+
+        snprintf(id, sizeof id, "r%u", i);
+        command = ask("main", i % 2 ? id : NULL, NULL);
+        command->as.request.priority = (int)(i % 3);
+        command->key_name = mem_strdup("key");
+        clerk_run(&scene->clerk, pool, command);
+        pool_settle(pool);
+        command_free(command);
+    }
+    assert_int_equal(pool->waiting_count, many);
+    scene_pass(scene, 600);
+    began = clock();
+    scene_decide(scene);
+    assert_int_equal(pool->waiting_count, many / 2); /* a requestId keeps its place */
+    scene_settle(scene);
+    scene_pass(scene, 60);
+    scene_decide(scene);
+    assert_int_equal(pool->waiting_count, 0);
+    scene_settle(scene);
+    assert_true(clock() - began < 5 * CLOCKS_PER_SEC);
+    scene_free(scene);
+}
+
 static void test_wait_seconds_of_the_project(void **state)
 {
     struct scene *scene = scene_new(0);
@@ -488,7 +527,7 @@ static void test_unheard_grant(void **state)
     scene_run(scene, about(VERB_HANG_UP, &named));
     assert_int_equal(lease_of(scene, &named)->state, LEASE_WAITING);
     assert_int_equal(lease_of(scene, &named)->instance, 0);
-    assert_int_equal(pool_position(scene->pool, lease_of(scene, &named)), 1);
+    assert_int_equal(scene_position(scene, &named), 1);
     assert_int_equal(lease_of(scene, &behind)->state, LEASE_ACTIVE); /* the next got it */
     assert_int_equal(lease_of(scene, &behind)->fence, 3);
     assert_string_equal(lease_of(scene, &behind)->stack_content->units[0].fingerprint, "1");
@@ -637,7 +676,7 @@ static void test_repeats(void **state)
     assert_int_equal(again.result, RESULT_WAITING);
     assert_int_equal(again.lease, waiting.lease);
     assert_int_equal(lease_of(scene, &again)->wait_until, NOON + SECONDS(59 + 600));
-    assert_int_equal(pool_position(scene->pool, lease_of(scene, &again)), 1);
+    assert_int_equal(scene_position(scene, &again), 1);
     scene_pass(scene, 60);
     scene_finish(scene);
     assert_int_equal(lease_of(scene, &again)->state, LEASE_WAITING); /* the grace is forgotten */
@@ -926,7 +965,8 @@ UNIT_MAIN(cmocka_unit_test(test_request_mark_release),
           cmocka_unit_test(test_expiry), cmocka_unit_test(test_expiry_frees_the_stack_for_the_next),
           cmocka_unit_test(test_lease_seconds), cmocka_unit_test(test_extend),
           cmocka_unit_test(test_protection), cmocka_unit_test(test_release_by_name),
-          cmocka_unit_test(test_wait_ends), cmocka_unit_test(test_wait_seconds_of_the_project),
+          cmocka_unit_test(test_wait_ends), cmocka_unit_test(test_many_waits_end_together),
+          cmocka_unit_test(test_wait_seconds_of_the_project),
           cmocka_unit_test(test_grant_before_wait_over), cmocka_unit_test(test_hang_up),
           cmocka_unit_test(test_grace_of_its_own),
           cmocka_unit_test(test_hang_up_of_a_displaced_connection), cmocka_unit_test(test_cancel),

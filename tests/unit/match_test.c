@@ -528,7 +528,7 @@ static void test_plain_requests_are_served_in_order(void **state)
         waiting[i] = scene_run(scene, ask(i % 2 ? "main" : "feature", NULL, NULL));
     for (size_t i = 0; i < 6; i++) {
         assert_int_equal(lease_of(scene, &waiting[i])->state, LEASE_WAITING);
-        assert_int_equal(pool_position(scene->pool, lease_of(scene, &waiting[i])), 1);
+        assert_int_equal(scene_position(scene, &waiting[i]), 1);
         scene_run(scene, give_back("test-1", &holder, OUTCOME_NONE));
         assert_int_equal(lease_of(scene, &waiting[i])->state, LEASE_ACTIVE);
         assert_int_equal(lease_of(scene, &waiting[i])->passed_over, 0);
@@ -595,17 +595,17 @@ static void test_priority_and_aging(void **state)
     command = ask("main", NULL, NULL);
     command->as.request.priority = 2;
     high = scene_run(scene, command);
-    assert_int_equal(pool_position(scene->pool, lease_of(scene, &high)), 1);
-    assert_int_equal(pool_position(scene->pool, lease_of(scene, &low)), 2);
+    assert_int_equal(scene_position(scene, &high), 1);
+    assert_int_equal(scene_position(scene, &low), 2);
     scene_pass(scene, 119);
     command = ask("main", NULL, NULL);
     command->as.request.priority = 2;
     late = scene_run(scene, command);
-    assert_int_equal(pool_position(scene->pool, lease_of(scene, &late)), 2); /* 2 to 1 */
+    assert_int_equal(scene_position(scene, &late), 2); /* 2 to 1 */
     scene_pass(scene, 1); /* low has waited for two minutes: as high as late, and older */
-    assert_int_equal(pool_position(scene->pool, lease_of(scene, &high)), 1);
-    assert_int_equal(pool_position(scene->pool, lease_of(scene, &low)), 2);
-    assert_int_equal(pool_position(scene->pool, lease_of(scene, &late)), 3);
+    assert_int_equal(scene_position(scene, &high), 1);
+    assert_int_equal(scene_position(scene, &low), 2);
+    assert_int_equal(scene_position(scene, &late), 3);
     scene_run(scene, give_back("test-1", NULL, OUTCOME_NONE));
     assert_int_equal(lease_of(scene, &high)->state, LEASE_ACTIVE);
     scene_run(scene, give_back("test-1", NULL, OUTCOME_NONE));
@@ -627,7 +627,7 @@ static void test_who_is_not_connected_is_passed_over_without_counting(void **sta
     scene_run(scene, give_back("test-1", NULL, OUTCOME_NONE));
     assert_int_equal(lease_of(scene, &second)->state, LEASE_ACTIVE);
     assert_int_equal(lease_of(scene, &away)->passed_over, 0);
-    assert_int_equal(pool_position(scene->pool, lease_of(scene, &away)), 1);
+    assert_int_equal(scene_position(scene, &away), 1);
     scene_free(scene);
 }
 

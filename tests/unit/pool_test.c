@@ -10,7 +10,7 @@ static void test_position_is_the_rank_among_all_who_wait(void **state)
     (void)state;
     for (int round = 0; round < 200; round++) {
         struct scene *scene = scene_new(0);
-        const struct pool *pool = scene->pool;
+        struct pool *pool = scene->pool;
         const struct lease *lease;
 
         for (unsigned i = chance_below(&chance, 20); i > 0; i--) {
@@ -21,6 +21,7 @@ static void test_position_is_the_rank_among_all_who_wait(void **state)
             scene_run(scene, command);
             scene_pass(scene, chance_below(&chance, 100));
         }
+        pool_number_queue(pool);
         for (size_t at = 0; (lease = map_next(&pool->leases, &at)) != NULL;) {
             uint32_t position = 1;
             const struct lease *other;
@@ -28,7 +29,7 @@ static void test_position_is_the_rank_among_all_who_wait(void **state)
                 int64_t ahead = pool_rank(pool, other) - pool_rank(pool, lease);
                 position += ahead > 0 || (ahead == 0 && other->number < lease->number);
             }
-            assert_int_equal(pool_position(pool, lease), position);
+            assert_int_equal(lease->position, position);
         }
         scene_free(scene);
     }
@@ -51,23 +52,46 @@ static void test_rank(void **state)
     scene_free(scene);
 }
 
+static int64_t estimate_of(struct scene *scene, const struct told *told)
+{
+    pool_number_queue(scene->pool);
+    return lease_of(scene, told)->estimate_s;
+}
+
 static void test_estimate(void **state)
 {
-    struct scene *scene = scene_new(2);
+    struct scene *scene = scene_new(0);
+    struct told told[6];
 
     (void)state;
-    assert_int_equal(pool_estimate_s(scene->pool, 1), 3600); /* no stack and no lease so far */
-    scene_run(scene, ask("main", NULL, NULL));
-    scene_run(scene, ask("main", NULL, NULL));
-    assert_int_equal(pool_estimate_s(scene->pool, 1), 1800);
-    assert_int_equal(pool_estimate_s(scene->pool, 4), 7200);
+    told[0] = scene_run(scene, ask("main", NULL, NULL));
+    assert_int_equal(estimate_of(scene, &told[0]), 3600); /* no stack and no lease so far */
+    scene->pool->max_stacks = 2;
+    for (size_t i = 1; i < COUNT(told); i++)
+        told[i] = scene_run(scene, ask("main", NULL, NULL));
+    assert_int_equal(estimate_of(scene, &told[2]), 1800);
+    assert_int_equal(estimate_of(scene, &told[5]), 7200);
     scene_pass(scene, 100);
     scene_run(scene, give_back("test-1", NULL, OUTCOME_NONE));
-    assert_int_equal(pool_estimate_s(scene->pool, 2), 100); /* by what leases really take */
+    assert_int_equal(estimate_of(scene, &told[4]), 100); /* by what leases really take */
     scene_pass(scene, 100);
     scene_run(scene, give_back("test-2", NULL, OUTCOME_NONE)); /* 200: a tenth of it counts */
-    assert_int_equal(pool_estimate_s(scene->pool, 2), 110);
-    assert_int_equal(pool_estimate_s(scene->pool, 0), 1);
+    assert_int_equal(estimate_of(scene, &told[5]), 110);
+    scene_free(scene);
+}
+
+static void test_estimate_is_a_second_at_least(void **state)
+{
+    struct scene *scene = scene_new(1);
+    struct told told;
+
+    (void)state;
+    scene_run(scene, ask("main", NULL, NULL));
+    scene->pool->now++;
+    scene_run(scene, give_back("test-1", NULL, OUTCOME_NONE));
+    scene_run(scene, ask("main", NULL, NULL));
+    told = scene_run(scene, ask("main", NULL, NULL));
+    assert_int_equal(estimate_of(scene, &told), 1);
     scene_free(scene);
 }
 
@@ -215,6 +239,7 @@ static void test_free_without_settling(void **state)
 
 UNIT_MAIN(cmocka_unit_test(test_position_is_the_rank_among_all_who_wait),
           cmocka_unit_test(test_rank), cmocka_unit_test(test_estimate),
+          cmocka_unit_test(test_estimate_is_a_second_at_least),
           cmocka_unit_test(test_idle_list_when_the_clock_goes_back),
           cmocka_unit_test(test_idle_list_after_loading),
           cmocka_unit_test(test_manifests_of_one_hash),

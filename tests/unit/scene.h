@@ -336,4 +336,10 @@ static inline const struct lease *lease_of(const struct scene *scene, const stru
     return pool_lease(scene->pool, told->lease);
 }
 
+static inline uint32_t scene_position(struct scene *scene, const struct told *told)
+{
+    pool_number_queue(scene->pool);
+    return lease_of(scene, told)->position;
+}
+
 #endif
