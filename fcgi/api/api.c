@@ -16,6 +16,8 @@
  * no effect. */
 #define ARRIVAL_MAX_S 60
 
+#define FREE_RETRY_S 5
+
 enum role { ROLE_NONE, ROLE_VIEWER, ROLE_CI, ROLE_ADMIN };
 
 typedef void respond_function(const struct api *api, const struct call *call,
@@ -30,6 +32,7 @@ struct route {
 };
 
 static respond_function respond_list_stacks;
+static respond_function respond_free;
 static respond_function respond_status;
 static respond_function respond_history;
 static respond_function respond_actions;
@@ -55,6 +58,7 @@ static const struct route routes[] = {
     {"/deleteStack", ROLE_ADMIN, NULL, VERB_DELETE_STACK, api_body_stack},
     {"/updateProject", ROLE_ADMIN, NULL, VERB_UPDATE_PROJECT, api_body_update_project},
     {"/prioritizeRequest", ROLE_ADMIN, NULL, VERB_PRIORITIZE, api_body_prioritize},
+    {"/free", ROLE_VIEWER, respond_free, 0, NULL},
     {"/status", ROLE_VIEWER, respond_status, 0, NULL},
     {"/history", ROLE_VIEWER, respond_history, 0, NULL},
     {"/actions", ROLE_VIEWER, respond_actions, 0, NULL},
@@ -279,6 +283,26 @@ static void respond_list_stacks(const struct api *api, const struct call *call,
 {
     struct json_writer *json = response_open();
     finish_reading(reader_list_stacks(api->reader, call->project, json), json, response);
+}
+
+/* For callers that look whether they should ask: curl's --fail tells them by the status. */
+static void respond_free(const struct api *api, const struct call *call, struct response *response)
+{
+    struct reader_room room = {0};
+    enum reader_status status = reader_room(api->reader, call->project, &room);
+    struct json_writer *json;
+
+    if (status != READER_OK || room.free > 0) {
+        json = response_open();
+        json_put_integer(json, "free", (int64_t)room.free);
+        finish_reading(status, json, response);
+        return;
+    }
+    json = response_open_error("noneFree",
+                               room.is_paused ? "The project is paused" : "No stack is free");
+    json_put_integer(json, "waiting", (int64_t)room.waiting);
+    response_retry_after(response, FREE_RETRY_S);
+    response_close_error(response, 503, json);
 }
 
 static void respond_status(const struct api *api, const struct call *call,

@@ -10,6 +10,7 @@
 #include "base/config.h"
 #include "base/json.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define READER_LIMIT_MAX 100 /* rows of a page; also the default */
@@ -44,6 +45,15 @@ enum reader_status reader_history(struct reader *reader, const char *project,
                                   const struct reader_filter *filter, struct json_writer *json);
 enum reader_status reader_actions(struct reader *reader, const char *project,
                                   const struct reader_filter *filter, struct json_writer *json);
+/* What a request for any stack would find now. */
+struct reader_room {
+    uint64_t free; /* stacks that it would get one of, also new ones */
+    uint64_t waiting;
+    bool is_paused;
+};
+
+enum reader_status reader_room(struct reader *reader, const char *project,
+                               struct reader_room *room);
 /* `p95_wait_s`: how long 95 % of the jobs should wait at most. */
 enum reader_status reader_capacity(struct reader *reader, const char *project, double p95_wait_s,
                                    struct json_writer *json);

@@ -277,6 +277,40 @@ ended_as()
     expect_error 404 unknownRequest
 }
 
+@test "/free tells whether a stack is free, and takes none" {
+    new_project --max-stacks 2
+    get /free
+    expect 200 '.free == 2'
+    sees /status '.stacks == []'
+    take
+    get /free
+    expect 200 '.free == 1'
+    take '{"branch":"other"}'
+    get /free
+    expect_error 503 noneFree '.error.waiting == 0'
+    ask picky '"stackName":"test-1"'
+    ask any
+    get /free
+    expect_error 503 noneFree '.error.waiting == 1'
+    post /updateProject '{"maxStacks":5}'
+    granted any
+    get /free
+    expect 200 '.free == 2' # whoever wants one particular stack takes none of them
+    post /updateProject '{"paused":true}'
+    get /free
+    expect_error 503 noneFree '.error.message == "The project is paused"'
+    # A stack whose deploy was cut off rests.
+    post /updateProject '{"paused":false,"maxStacks":3,"settleSeconds":3600}'
+    get /free
+    expect_error 503 noneFree
+    give '"interrupted":true'
+    get /free
+    expect_error 503 noneFree
+    post /updateProject '{"settleSeconds":0}'
+    get /free
+    expect 200 '.free == 1'
+}
+
 @test "paused: nobody gets a stack, who waits is told why; leases go on, and resuming serves the queue" {
     new_project --max-stacks 2
     take

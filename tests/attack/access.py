@@ -34,6 +34,7 @@ ROUTES = {
     "/updateProject": ("POST", "admin"),
     "/prioritizeRequest": ("POST", "admin"),
     "/listStacks": ("GET", "viewer"),
+    "/free": ("GET", "viewer"),
     "/status": ("GET", "viewer"),
     "/history": ("GET", "viewer"),
     "/actions": ("GET", "viewer"),

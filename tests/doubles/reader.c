@@ -48,6 +48,14 @@ enum reader_status reader_status_page(struct reader *reader, const char *project
     return tell_stacks(json);
 }
 
+enum reader_status reader_room(struct reader *reader, const char *project, struct reader_room *room)
+{
+    (void)reader;
+    (void)project;
+    room->free = world.rows ? world.rows->idle_count : 0;
+    return world.refusals > 0 ? READER_NO_DATABASE : READER_OK;
+}
+
 static void tell_filter(const struct reader_filter *filter, struct json_writer *json)
 {
     json_put_integer(json, "limit", (int64_t)filter->limit);

@@ -210,6 +210,8 @@ ADMIN_ONLY = {("/reinstateStack", "reinstate")}
 def send_examples(world, path, method, operation):
     role = ([role for need in operation["security"] for role in need["key"]] or ["none"])[0]
     if method == "get":
+        if path == "/free":
+            world.clean()
         parameters = [world.description.follow(one) for one in operation.get("parameters", [])]
         pairs = [(one["name"], one["example"]) for one in parameters if one["in"] == "query"]
         for query in [[]] + [[pair] for pair in pairs] + [pairs]:
@@ -342,6 +344,7 @@ def errors_of_requests(world):
     world.expect("noStackAvailable", "POST", "/requestStack", {"waitSeconds": 0, "requestId": request_id})
     world.expect("notNow", "POST", "/requestStack", {"purpose": "refresh"})
     world.expect("unknownStack", "POST", "/requestStack", {"stackName": "test-99"})
+    world.expect("noneFree", "GET", "/free")
     world.expect("requestMismatch", "POST", "/requestStack", {"commit": "other", "requestId": request_id})
     threads = [world.waiting(requestId=request_id)[0]]
     thread = threading.Thread(target=world.post, args=("/requestStack", {"requestId": request_id}), daemon=True)

@@ -216,8 +216,8 @@ static struct command *any_update(struct walk *walk)
     change->has_initial_commit = maybe(walk, 10);
     change->has_main_branch = maybe(walk, 30);
     change->main_branch = maybe(walk, 50) ? mem_strdup("fix") : NULL;
-    change->has_paused = maybe(walk, 40);
-    change->paused = maybe(walk, 30);
+    change->has_paused = maybe(walk, 80);
+    change->paused = maybe(walk, 10);
     change->prefix = maybe(walk, 10) ? mem_strdup("other-") : NULL;
     return command;
 }
