@@ -150,7 +150,8 @@ static void supersede_for_granted(struct pool *pool)
             clerk_request_supersede_older(pool, at);
 }
 
-void clerk_grant(const struct clerk *clerk, struct pool *pool)
+/* Whether anything is left for another instance to grant. */
+static bool grant(const struct clerk *clerk, struct pool *pool)
 {
     struct match match;
     bool reserved = false;
@@ -165,7 +166,19 @@ void clerk_grant(const struct clerk *clerk, struct pool *pool)
     }
     if (reserved)
         clear_reservations(pool);
-    supersede_for_granted(pool);
+    return reserved;
+}
+
+void clerk_grant(const struct clerk *clerk, struct pool *pool)
+{
+    uint32_t waiting;
+    bool reserved;
+
+    do { /* again, if what was left for another instance's request is free now */
+        reserved = grant(clerk, pool);
+        waiting = pool->waiting_count;
+        supersede_for_granted(pool);
+    } while (reserved && pool->waiting_count < waiting);
 }
 
 void clerk_grant_refresh(const struct clerk *clerk, struct pool *pool, struct command *command)
