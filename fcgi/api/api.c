@@ -274,8 +274,10 @@ static void finish_reading(enum reader_status status, struct json_writer *json,
         response_error(response, 404, "unknownProject", "The project of this key does not exist");
         return;
     }
-    response_retry_after(response, 1);
-    response_error(response, 503, "databaseUnavailable", "The database is not available");
+    response_retry_after(response, status == READER_TOO_SLOW ? 10 : 1);
+    response_error(response, 503, "databaseUnavailable",
+                   status == READER_TOO_SLOW ? "The database took too long for this; ask for less"
+                                             : "The database is not available");
 }
 
 static void respond_list_stacks(const struct api *api, const struct call *call,

@@ -20,6 +20,7 @@ struct connection {
     enum connection_manner manner;
     bool is_trying; /* an error is expected */
     bool is_server_unwell;
+    bool was_slow;
     struct buf compound;
 };
 
@@ -151,6 +152,11 @@ bool connection_is_server_unwell(const struct connection *connection)
     return connection->is_server_unwell;
 }
 
+bool connection_was_slow(const struct connection *connection)
+{
+    return connection->was_slow;
+}
+
 /* Running */
 
 static enum database_status fail(struct connection *connection, int64_t started_ms)
@@ -163,6 +169,7 @@ static enum database_status fail(struct connection *connection, int64_t started_
         log_info("database: %s", why);
     else if (status == DATABASE_LOST || !connection->is_trying)
         database_host_complain(connection->host, "statement", why);
+    connection->was_slow = database_status_is_slow(error);
     connection->is_server_unwell =
         status == DATABASE_LOST &&
         (database_status_is_unwell(error) || times_monotonic_ms() - started_ms >= SILENT_MS);

@@ -59,5 +59,7 @@ enum database_status connection_write(struct connection *connection, const struc
 /* Whether it was lost because the server said that it can't work, or said nothing for too long. A
  * cut connection tells nothing about its server. */
 bool connection_is_server_unwell(const struct connection *connection);
+/* Whether it was lost because a statement took longer than the session allows. */
+bool connection_was_slow(const struct connection *connection);
 
 #endif

@@ -13,18 +13,21 @@
 
 struct database {
     const struct config *config;
+    unsigned statement_s;
     struct database_hosts hosts;
     size_t at;                     /* the host that is or was connected */
     size_t shunned;                /* the one that failed at work; hosts.count: none */
     struct connection *connection; /* NULL: not connected */
+    bool was_slow;
     char refusal[200];
 };
 
-struct database *database_new(const struct config *config)
+struct database *database_new(const struct config *config, unsigned statement_s)
 {
     struct database *database = mem_zalloc(sizeof *database);
 
     database->config = config;
+    database->statement_s = statement_s;
     database_hosts_init(&database->hosts, config->database_host);
     database->shunned = database->hosts.count;
     return database;
@@ -48,6 +51,11 @@ bool database_is_connected(const struct database *database)
     return database->connection != NULL;
 }
 
+bool database_was_slow(const struct database *database)
+{
+    return database->was_slow;
+}
+
 const char *database_refusal(const struct database *database)
 {
     return database->refusal;
@@ -61,7 +69,7 @@ static bool start_session(struct database *database, struct connection *connecti
 {
     char why[sizeof database->refusal];
 
-    switch (session_start(connection, why, sizeof why)) {
+    switch (session_start(connection, database->statement_s, why, sizeof why)) {
     case SESSION_STARTED:
         return true;
     case SESSION_REFUSED:
@@ -102,6 +110,7 @@ enum database_status database_connect(struct database *database)
     if (database->connection)
         return DATABASE_OK;
     database->refusal[0] = '\0';
+    database->was_slow = false;
     for (size_t i = 0; i < database->hosts.count && status != DATABASE_OK; i++)
         if (i != shunned)
             status = connect_to(database, i);
@@ -130,6 +139,7 @@ static enum database_status settle(struct database *database, enum database_stat
 {
     if (status != DATABASE_LOST)
         return status;
+    database->was_slow = connection_was_slow(database->connection);
     if (connection_is_server_unwell(database->connection))
         database->shunned = database->at;
     database_disconnect(database);

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/config.h"
+#include "database/connection.h"
 #include "database/database_row.h"
 #include "database/database_status.h"
 
@@ -17,8 +18,13 @@
 
 struct database;
 
+/* How long the server works on one statement. What a client has given up would otherwise go on, and
+ * pile up. MySQL only bounds what reads. */
+#define DATABASE_READING_S 5
+#define DATABASE_WRITING_S (CONNECTION_TIMEOUT_S + 2) /* nobody waits for it any more */
+
 /* Doesn't connect yet. */
-struct database *database_new(const struct config *config);
+struct database *database_new(const struct config *config, unsigned statement_s);
 void database_free(struct database *database);
 
 /* Connects to the first host of the list whose server can keep the promise, unless already
@@ -32,6 +38,8 @@ bool database_fail_back(struct database *database);
 const char *database_refusal(const struct database *database);
 void database_disconnect(struct database *database);
 bool database_is_connected(const struct database *database);
+/* Whether the latest DATABASE_LOST came of a statement that took too long. */
+bool database_was_slow(const struct database *database);
 
 /* Runs one or more statements, separated by `;`. The server stops at the first that fails, so a
  * COMMIT at the end only happens if all went well. `visit` may be NULL. */

@@ -17,10 +17,15 @@ enum database_status database_status_of(unsigned error)
     case 4031: /* idle connection was closed */
         return DATABASE_LOST;
     default:
-        if (database_status_is_unwell(error))
+        if (database_status_is_unwell(error) || database_status_is_slow(error))
             return DATABASE_LOST;
         return error >= 2000 && error < 3000 ? DATABASE_LOST : DATABASE_ERROR;
     }
+}
+
+bool database_status_is_slow(unsigned error)
+{
+    return error == 1969 || error == 3024; /* MariaDB's, MySQL's */
 }
 
 bool database_status_is_unwell(unsigned error)

@@ -20,5 +20,7 @@ enum database_status database_status_of(unsigned error);
 /* Whether that error says that the server itself is unwell: another one of the list may be better.
  */
 bool database_status_is_unwell(unsigned error);
+/* Whether that error says that the statement took too long. */
+bool database_status_is_slow(unsigned error);
 
 #endif

@@ -73,19 +73,23 @@ static enum database_status look_at(struct connection *connection, struct server
     return status;
 }
 
-/* On a cluster, a transaction begins with all that was committed on any node before. */
-static enum database_status set_causality(struct connection *connection,
-                                          const struct server *server)
+/* What each kind of server has its own word for. On a cluster, a transaction begins with all that
+ * was committed on any node before. */
+static enum database_status settle(struct connection *connection, const struct server *server,
+                                   unsigned statement_s)
 {
     struct buf sql = {0};
-    enum database_status status = DATABASE_OK;
+    enum database_status status;
 
+    if (server_is_mariadb(server))
+        buf_printf(&sql, "SET SESSION max_statement_time=%u", statement_s);
+    else
+        buf_printf(&sql, "SET SESSION max_execution_time=%u", statement_s * 1000);
     if (server_is_galera(server))
-        buf_puts(&sql, "SET SESSION wsrep_sync_wait=1");
+        buf_puts(&sql, ", wsrep_sync_wait=1");
     else if (server_is_group_member(server))
-        buf_puts(&sql, "SET SESSION group_replication_consistency='BEFORE_ON_PRIMARY_FAILOVER'");
-    if (sql.len > 0)
-        status = connection_run(connection, &sql, NULL, NULL);
+        buf_puts(&sql, ", group_replication_consistency='BEFORE_ON_PRIMARY_FAILOVER'");
+    status = connection_run(connection, &sql, NULL, NULL);
     buf_free(&sql);
     return status;
 }
@@ -97,7 +101,8 @@ static enum connection_manner manner_of(const struct server *server)
     return server_is_mariadb(server) ? CONNECTION_AS_COMPOUND : CONNECTION_TOGETHER;
 }
 
-enum session_result session_start(struct connection *connection, char *why, size_t why_size)
+enum session_result session_start(struct connection *connection, unsigned statement_s, char *why,
+                                  size_t why_size)
 {
     struct server server = {0};
 
@@ -106,5 +111,6 @@ enum session_result session_start(struct connection *connection, char *why, size
     if (!server_is_fit(&server, why, why_size))
         return SESSION_REFUSED;
     connection_set_manner(connection, manner_of(&server));
-    return set_causality(connection, &server) == DATABASE_OK ? SESSION_STARTED : SESSION_FAILED;
+    return settle(connection, &server, statement_s) == DATABASE_OK ? SESSION_STARTED
+                                                                   : SESSION_FAILED;
 }

@@ -15,9 +15,9 @@ enum session_result {
     SESSION_FAILED,  /* a statement failed; the log has it */
 };
 
-/* Makes all settings that a transaction relies on. A connection may be used only after
- * SESSION_STARTED. SESSION_REFUSED: fills `why`. */
-__attribute__((warn_unused_result)) enum session_result session_start(struct connection *connection,
-                                                                      char *why, size_t why_size);
+/* Makes all settings that a transaction relies on; no statement may take longer than `statement_s`.
+ * A connection may be used only after SESSION_STARTED. SESSION_REFUSED: fills `why`. */
+__attribute__((warn_unused_result)) enum session_result
+session_start(struct connection *connection, unsigned statement_s, char *why, size_t why_size);
 
 #endif

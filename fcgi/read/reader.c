@@ -15,7 +15,7 @@ struct reader *reader_new(const struct config *config)
 {
     struct reader *reader = mem_zalloc(sizeof *reader);
 
-    reader->database = database_new(config);
+    reader->database = database_new(config, DATABASE_READING_S);
     return reader;
 }
 
@@ -93,7 +93,8 @@ enum reader_status reader_run(struct reader *reader, database_visit *visit, stru
     }
     if (status != DATABASE_OK) {
         database_disconnect(reader->database); /* so that the server is judged again */
-        return READER_NO_DATABASE;
+        return status == DATABASE_LOST && database_was_slow(reader->database) ? READER_TOO_SLOW
+                                                                              : READER_NO_DATABASE;
     }
     if (page->key_ended)
         return READER_KEY_ENDED;

@@ -15,7 +15,13 @@
 
 #define READER_LIMIT_MAX 100 /* rows of a page; also the default */
 
-enum reader_status { READER_OK, READER_NO_PROJECT, READER_KEY_ENDED, READER_NO_DATABASE };
+enum reader_status {
+    READER_OK,
+    READER_NO_PROJECT,
+    READER_KEY_ENDED,
+    READER_NO_DATABASE,
+    READER_TOO_SLOW, /* the server ended a statement that took longer than it may */
+};
 
 struct reader_filter {
     uint64_t limit;

@@ -103,5 +103,5 @@ enum reader_status reader_gauges(struct reader *reader, const char *project, str
             buf_append(out, text->data, text->len);
         buf_free(text);
     }
-    return status == READER_NO_DATABASE ? status : READER_OK;
+    return status == READER_NO_PROJECT ? READER_OK : status;
 }

@@ -123,21 +123,120 @@ static void add_time_filter(struct buf *sql, const char *time, const char *compa
     sql_time(sql, time_us);
 }
 
-/* The conditions that both have; `number` and `time` are their columns. */
-static void add_filter(struct buf *sql, const struct reader_filter *filter, const char *number,
-                       const char *time)
+/* Where history and actions have what their filters name. Every filter has an index that ends in
+ * the time, so that a page costs the same after years. */
+struct ledger {
+    const char *table;
+    const char *number;
+    const char *time;
+    bool is_of_requests; /* which have a branch and a state */
+};
+
+static const struct ledger history_ledger = {"history", "lease_no", "ended_at", true};
+static const struct ledger action_ledger = {"action", "action_id", "at", false};
+
+/* A name that isn't of the project's stacks has no number, and no rows. */
+static void add_stack_filter(struct buf *sql, const char *stack_name)
 {
-    add_text_filter(sql, " AND CONCAT(p.prefix, t.stack_no) = ", filter->stack_name);
-    add_time_filter(sql, time, ">=", filter->since);
-    add_time_filter(sql, time, "<", filter->until);
-    if (filter->before)
-        buf_printf(sql, " AND t.%s < %llu", number, (unsigned long long)filter->before);
+    struct buf number = {0};
+
+    if (!stack_name)
+        return;
+    buf_puts(&number, "CAST(SUBSTRING(");
+    sql_text(&number, stack_name);
+    buf_puts(&number, ", CHAR_LENGTH(p.prefix) + 1) AS UNSIGNED)");
+    buf_printf(sql, " AND t.stack_no = IF(CONCAT(p.prefix, %s) = ", number.data);
+    sql_text(sql, stack_name);
+    buf_printf(sql, ", %s, NULL)", number.data);
+    buf_free(&number);
 }
 
-static void add_end(struct buf *sql, const struct reader_filter *filter, const char *number)
+struct finding {
+    struct page page;
+    int64_t time;
+};
+
+static void take_time(void *context, const struct database_row *row)
 {
-    buf_printf(sql, " ORDER BY t.%s DESC LIMIT %llu", number,
+    struct finding *finding = context;
+
+    if (row->set == SET_PROJECT)
+        reader_take_project(&finding->page, row);
+    else
+        finding->time = database_row_int(row, 0, 0);
+}
+
+/* When that happened whose number is `before`; 0: nothing of that number is there. */
+static enum reader_status find_time(struct reader *reader, const char *project,
+                                    const struct ledger *ledger, uint64_t before, int64_t *time)
+{
+    struct finding finding = {0};
+    struct buf *sql = reader_start_sql(reader, project);
+    enum reader_status status;
+
+    buf_printf(sql, ";SELECT " SQL_MICROSECONDS "%s) FROM %s WHERE %s = %llu AND project_id = ",
+               ledger->time, ledger->table, ledger->number, (unsigned long long)before);
+    reader_add_project(sql, project);
+    status = reader_run(reader, take_time, &finding.page);
+    *time = finding.time;
+    return status;
+}
+
+/* FROM, and the conditions that both have. `before_time`: see find_time(). */
+static void add_filter(struct buf *sql, const char *project, const struct ledger *ledger,
+                       const struct reader_filter *filter, int64_t before_time)
+{
+    buf_printf(sql, " FROM %s t JOIN project p USING (project_id) WHERE p.name = ", ledger->table);
+    sql_text(sql, project);
+    add_stack_filter(sql, filter->stack_name);
+    add_time_filter(sql, ledger->time, ">=", filter->since);
+    add_time_filter(sql, ledger->time, "<", filter->until);
+    if (!filter->before)
+        return;
+    if (!before_time) { /* it never was, or is long forgotten, as all before it */
+        buf_puts(sql, " AND FALSE");
+        return;
+    }
+    add_time_filter(sql, ledger->time, "<=", before_time);
+    buf_printf(sql, " AND (t.%s < %llu OR t.%s < ", ledger->number,
+               (unsigned long long)filter->before, ledger->time);
+    sql_time(sql, before_time);
+    buf_puts(sql, ")");
+}
+
+static void add_request_filter(struct buf *sql, const struct reader_filter *filter)
+{
+    add_text_filter(sql, " AND t.branch = ", filter->branch);
+    if (filter->state >= 0)
+        buf_printf(sql, " AND t.state = '%s'", words_lease_state((enum lease_state)filter->state));
+}
+
+static void add_end(struct buf *sql, const struct ledger *ledger,
+                    const struct reader_filter *filter)
+{
+    buf_printf(sql, " ORDER BY t.%s DESC, t.%s DESC LIMIT %llu", ledger->time, ledger->number,
                (unsigned long long)filter->limit + 1);
+}
+
+static enum reader_status list(struct reader *reader, const char *project,
+                               const struct reader_filter *filter, const struct ledger *ledger,
+                               struct listing listing, const char *name)
+{
+    enum reader_status status = READER_OK;
+    int64_t before_time = 0;
+    struct buf *sql;
+
+    if (filter->before)
+        status = find_time(reader, project, ledger, filter->before, &before_time);
+    if (status != READER_OK)
+        return status;
+    listing.limit = filter->limit;
+    sql = start_sql(reader, project, listing.members);
+    add_filter(sql, project, ledger, filter, before_time);
+    if (ledger->is_of_requests)
+        add_request_filter(sql, filter);
+    add_end(sql, ledger, filter);
+    return run_limited(reader, &listing, name);
 }
 
 static const struct member ended[] = {
@@ -171,17 +270,8 @@ static const struct member ended[] = {
 enum reader_status reader_history(struct reader *reader, const char *project,
                                   const struct reader_filter *filter, struct json_writer *json)
 {
-    struct listing listing = {.page.json = json, .members = ended, .limit = filter->limit};
-    struct buf *sql = start_sql(reader, project, ended);
-
-    buf_puts(sql, " FROM history t JOIN project p USING (project_id) WHERE p.name = ");
-    sql_text(sql, project);
-    add_filter(sql, filter, "lease_no", "ended_at");
-    add_text_filter(sql, " AND t.branch = ", filter->branch);
-    if (filter->state >= 0)
-        buf_printf(sql, " AND t.state = '%s'", words_lease_state((enum lease_state)filter->state));
-    add_end(sql, filter, "lease_no");
-    return run_limited(reader, &listing, "requests");
+    return list(reader, project, filter, &history_ledger,
+                (struct listing){.page.json = json, .members = ended}, "requests");
 }
 
 static const struct member acted[] = {
@@ -198,12 +288,6 @@ static const struct member acted[] = {
 enum reader_status reader_actions(struct reader *reader, const char *project,
                                   const struct reader_filter *filter, struct json_writer *json)
 {
-    struct listing listing = {.page.json = json, .members = acted, .limit = filter->limit};
-    struct buf *sql = start_sql(reader, project, acted);
-
-    buf_puts(sql, " FROM action t JOIN project p USING (project_id) WHERE p.name = ");
-    sql_text(sql, project);
-    add_filter(sql, filter, "action_id", "at");
-    add_end(sql, filter, "action_id");
-    return run_limited(reader, &listing, "actions");
+    return list(reader, project, filter, &action_ledger,
+                (struct listing){.page.json = json, .members = acted}, "actions");
 }

@@ -33,7 +33,7 @@ struct store *store_new(const struct config *config)
 {
     struct store *store = mem_zalloc(sizeof *store);
 
-    store->database = database_new(config);
+    store->database = database_new(config, DATABASE_WRITING_S);
     find_place(config->socket, store->place, sizeof store->place);
     while (getrandom(&store->instance, sizeof store->instance, 0) != sizeof store->instance)
         ;

@@ -308,7 +308,7 @@ enum database_status store_was_leased(struct store *store, const struct pool *po
     /* Bounded: a guesser must not make us read years of history. */
     buf_printf(sql,
                "SELECT COUNT(*) FROM (SELECT lease_id FROM history WHERE project_id = %u"
-               " AND stack_no = %u ORDER BY lease_no DESC LIMIT 1000) AS latest WHERE lease_id = ",
+               " AND stack_no = %u ORDER BY ended_at DESC LIMIT 1000) AS latest WHERE lease_id = ",
                pool->id, stack->number);
     sql_bytes(sql, lease_id, LEASE_ID_SIZE);
     status = database_run(store->database, sql, store_take_number, &count);

@@ -453,7 +453,7 @@ latest_action()
     give '"outcome":"failed"'
     post /revokeLease '{"stackName":"test-1"}'
     get /history
-    expect 200 '.requests | length == 5' '[.requests[].requestNumber] | . == (sort | reverse)' '.next == null' \
+    expect 200 '.requests | length == 5' '[.requests[].endedAt] | . == (sort | reverse)' '.next == null' \
         '.requests[-1] | .state == "released" and .outcome == "success" and .stackName == "test-1" and .fence == 1 and .branch == "a" and .commit == "c"
             and .purpose == "test" and .job == {"url":"https://ci.example/1","name":"n","user":"u"} and .isNew and .waitedSeconds >= 0 and .heldSeconds > 0' \
         ".requests[-1].keyName == \"$PROJECT-admin\"" '.requests[-1] | .askedAt <= .grantedAt and .grantedAt <= .deployedAt and .deployedAt <= .endedAt' \
