@@ -12,6 +12,8 @@ static const struct gauge {
     const char *sql;
 } gauges[] = {
     {"max_stacks", NULL, "How many stacks requests may create.", "MAX(p.max_stacks)"},
+    {"paused", NULL, "1 while nobody gets a stack, since the project is paused.",
+     "MAX(p.paused_at IS NOT NULL)"},
     {"stacks", "available", "Stacks by state.", "SUM(s.state = 'available')"},
     {"stacks", "leased", NULL, "SUM(s.state = 'leased')"},
     {"stacks", "held", NULL, "SUM(s.state = 'held')"},
