@@ -155,7 +155,7 @@ deploy_again() # OPTION...
     [ "$status" = 1 ]
     deploy_again --deploy-unit 'echo "DEPLOY {}"; echo edit >>services/users/code'
     [ "$(deployed)" = 'DEPLOY services/orders DEPLOY services/users' ]
-    contains "nobody knows what runs: services/users"
+    contains "nobody knows what runs: services/users (does"
     deploy_again
     [ "$(deployed)" = 'DEPLOY services/users' ]
     "$ci_stack" release
