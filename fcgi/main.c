@@ -12,6 +12,7 @@
 #include "database/connection.h"
 #include "http/gateway.h"
 #include "worker.h"
+#include "write/purger.h"
 #include "write/writer.h"
 
 #include <malloc.h>
@@ -91,6 +92,7 @@ static int serve(struct config *config)
     sigset_t waited;
     struct gateway *gateway;
     struct writer *writer;
+    struct purger *purger;
     struct workers *workers;
     int number = 0;
 
@@ -102,7 +104,8 @@ static int serve(struct config *config)
     if (!gateway)
         return EXIT_FAILURE;
     writer = writer_start(config, gateway);
-    workers = writer ? workers_start(config, gateway, writer) : NULL;
+    purger = writer ? purger_start(config, writer) : NULL;
+    workers = purger ? workers_start(config, gateway, writer) : NULL;
     if (!workers)
         return EXIT_FAILURE;
     log_info("ready, version %s, socket %s", VERSION, config->socket);
@@ -115,6 +118,7 @@ static int serve(struct config *config)
     poll(NULL, 0, LINGER_MS);
     gateway_stop(gateway);
     workers_join(workers);
+    purger_stop(purger);
     writer_stop(writer);
     gateway_close(gateway);
     log_info("stopped");

@@ -37,6 +37,7 @@ static const struct setting settings[] = {
     {"request_grace_seconds", NUMBER, AT(request_grace_s), "60", 0, 3600},
     {"startup_grace_seconds", NUMBER, AT(startup_grace_s), "60", 0, 3600},
     {"history_days", NUMBER, AT(history_days), "90", 1, 36500},
+    {"history_rows", NUMBER, AT(history_rows), "1000000", 100, 1000000000},
     {"log_level", LEVEL, AT(log_level), "info", 0, 0},
     {"migration_user", TOOL, 0, NULL, 0, 0},
     {"migration_password_file", TOOL, 0, NULL, 0, 0},

@@ -18,6 +18,7 @@ struct config {
     int request_grace_s;
     int startup_grace_s;
     int history_days;
+    int history_rows; /* of a project */
     int log_level;
 };
 

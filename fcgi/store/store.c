@@ -1,4 +1,4 @@
-/* store: the writer's transactions: how they begin, and what clears old rows away. */
+/* store: the writer's transactions: how they begin. */
 #include "store/store.h"
 
 #include "base/mem.h"
@@ -130,47 +130,4 @@ void store_begin_free(struct store_begin *begin)
 {
     free(begin->rows);
     *begin = (struct store_begin){0};
-}
-
-/* Purge */
-
-/* Deletes old rows of one project. Finds one that has some by looking at each project's oldest row:
- * an EXISTS would be turned into a join that reads every row that stays. */
-static void add_purge(struct buf *sql, const char *table, const char *column, const char *index,
-                      int days)
-{
-    buf_printf(sql,
-               "SET @project = (SELECT p.project_id FROM project p WHERE (SELECT t.%s FROM %s t"
-               " FORCE INDEX (%s) WHERE t.project_id = p.project_id"
-               " ORDER BY t.project_id, t.%s LIMIT 1)"
-               " < UTC_TIMESTAMP(6) - INTERVAL %d DAY LIMIT 1);",
-               column, table, index, column, days);
-    buf_printf(sql,
-               "DELETE FROM %s WHERE project_id = @project"
-               " AND %s < UTC_TIMESTAMP(6) - INTERVAL %d DAY ORDER BY %s LIMIT 500;",
-               table, column, days, column);
-}
-
-enum database_status store_purge(struct store *store, int history_days, bool *more)
-{
-    struct buf *sql = store_start_sql(store);
-    int64_t deleted = 0;
-    enum database_status status;
-
-    /* Few rows at a time, found by keys, so that no statement takes long or locks much. */
-    buf_puts(
-        sql,
-        "DELETE FROM request_key WHERE created < UTC_TIMESTAMP(6) - INTERVAL 3 DAY"
-        " AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.project_id = request_key.project_id"
-        " AND l.lease_no = request_key.lease_no)"
-        " AND NOT EXISTS (SELECT 1 FROM history h WHERE h.project_id = request_key.project_id"
-        " AND h.lease_no = request_key.lease_no"
-        " AND h.ended_at > UTC_TIMESTAMP(6) - INTERVAL 1 DAY) LIMIT 500;"
-        "DELETE FROM instance WHERE heartbeat < UTC_TIMESTAMP(6) - INTERVAL 1 HOUR LIMIT 100;");
-    add_purge(sql, "action", "at", "action_of_project", history_days);
-    add_purge(sql, "history", "ended_at", "history_by_end", history_days);
-    buf_puts(sql, "SELECT ROW_COUNT()");
-    status = database_run(store->database, sql, store_take_number, &deleted);
-    *more = deleted > 0;
-    return status;
 }

@@ -114,10 +114,6 @@ struct store_watch {
 DATABASE_MUST_CHECK enum database_status store_watch(struct store *store,
                                                      struct store_watch *watch);
 
-/* Forgets a little of what is older than the limits; `*more`: there is more to forget. */
-DATABASE_MUST_CHECK enum database_status store_purge(struct store *store, int history_days,
-                                                     bool *more);
-
 /* Signs the instance off. */
 void store_leave(struct store *store);
 

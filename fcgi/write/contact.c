@@ -102,9 +102,3 @@ enum contact_status contact_watch(struct office *office, bool *together)
     *together = office->clerk.other_count > 0 && parking_count(office->delivery.parking) > 0;
     return status == DATABASE_OK ? CONTACT_OK : CONTACT_LOST;
 }
-
-enum contact_status contact_purge(struct office *office, int history_days, bool *more)
-{
-    return store_purge(office->store, history_days, more) == DATABASE_LOST ? CONTACT_LOST
-                                                                           : CONTACT_OK;
-}

@@ -29,8 +29,5 @@ CONTACT_CHECKED enum contact_status contact_watch(struct office *office, bool *t
 /* Which other instances are alive: read at every watch, and whenever a pool is read, since it may
  * name one that is new. */
 enum database_status contact_find_others(struct office *office);
-/* Forgets a little of what is older than the limits; `*more`: there is more to forget. */
-CONTACT_CHECKED enum contact_status contact_purge(struct office *office, int history_days,
-                                                  bool *more);
 
 #endif

@@ -35,14 +35,11 @@
 #define WATCH_ALONE_MS    500 /* also the heartbeat: others take 2 s of silence for death */
 #define WATCH_TOGETHER_MS 100
 #define RECONNECT_MS      200
-#define PURGE_MS          10000
-#define PURGE_MORE_MS     500
 #define FAIL_BACK_MS      10000
 #define FAIL_BACK_MOST_MS 3600000
 
 struct writer {
     struct office *office;
-    int history_days;
     pthread_t thread;
     int waker;
 
@@ -55,7 +52,6 @@ struct writer {
     atomic_bool ready;
 
     int64_t watch_at_ms;
-    int64_t purge_at_ms;
     int64_t reconnect_at_ms;
     int64_t fail_back_at_ms;
     int64_t fail_back_pause_ms;
@@ -108,7 +104,6 @@ static int64_t next_wait_ms(const struct writer *writer, int64_t now_ms)
         return writer->reconnect_at_ms > now_ms ? writer->reconnect_at_ms - now_ms : 0;
     if (office_has_work(writer->office))
         return 0;
-    at_ms = soonest(at_ms, writer->purge_at_ms);
     at_ms = soonest(at_ms, writer->fail_back_at_ms);
     at_ms = soonest(at_ms, office_deadline_ms(writer->office));
     return at_ms > now_ms ? at_ms - now_ms : 0;
@@ -132,7 +127,6 @@ static void fail_back(struct writer *writer)
 static enum contact_status work(struct writer *writer, int64_t now_ms)
 {
     bool together = false;
-    bool more = false;
 
     if (now_ms >= writer->watch_at_ms) {
         if (contact_watch(writer->office, &together) == CONTACT_LOST)
@@ -141,11 +135,6 @@ static enum contact_status work(struct writer *writer, int64_t now_ms)
     }
     if (batch_run(writer->office) == CONTACT_LOST)
         return CONTACT_LOST;
-    if (now_ms >= writer->purge_at_ms) {
-        if (contact_purge(writer->office, writer->history_days, &more) == CONTACT_LOST)
-            return CONTACT_LOST;
-        writer->purge_at_ms = now_ms + (more ? PURGE_MORE_MS : PURGE_MS);
-    }
     if (now_ms >= writer->fail_back_at_ms)
         fail_back(writer);
     return CONTACT_OK;
@@ -221,7 +210,6 @@ struct writer *writer_start(const struct config *config, struct gateway *gateway
 {
     struct writer *writer = mem_zalloc(sizeof *writer);
 
-    writer->history_days = config->history_days;
     writer->fail_back_pause_ms = FAIL_BACK_MS;
     pthread_mutex_init(&writer->lock, NULL);
     writer->waker = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

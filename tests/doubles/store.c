@@ -407,10 +407,3 @@ enum database_status store_watch(struct store *store, struct store_watch *watch)
         .id = world.rows->id, .version = world.rows->version, .name = WORLD_PROJECT};
     return DATABASE_OK;
 }
-
-enum database_status store_purge(struct store *store, int history_days, bool *more)
-{
-    (void)history_days;
-    *more = false;
-    return store->is_connected ? DATABASE_OK : DATABASE_LOST;
-}

@@ -36,6 +36,7 @@ static void check_good(const struct config *config)
     check(lies_within(config->request_grace_s, 0, 3600));
     check(lies_within(config->startup_grace_s, 0, 3600));
     check(lies_within(config->history_days, 1, 36500));
+    check(lies_within(config->history_rows, 100, 1000000000));
     check(lies_within(config->log_level, 0, 3));
 }
 

@@ -5,7 +5,7 @@ FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))
 # What speaks with the outside, and what stands in for it.
 OUTSIDE := http/gateway http/call write/parking read/reader% store/% \
 	database/connection database/database database/database_host database/session database/server \
-	write/writer worker
+	write/writer write/purger worker
 DOUBLES := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/doubles/*.c))
 WRAPPED := times_monotonic_ms times_monotonic_us poll getrandom
 

@@ -77,6 +77,7 @@ static void test_standards(void **state)
     assert_int_equal(config.request_grace_s, 60);
     assert_int_equal(config.startup_grace_s, 60);
     assert_int_equal(config.history_days, 90);
+    assert_int_equal(config.history_rows, 1000000);
     assert_int_equal(config.log_level, 2);
     config_free(&config);
     assert_null(config.socket);
