@@ -2,12 +2,11 @@
 -- Oldest program: schema 1.
 
 CREATE TABLE ended_key (
-  project_id INT UNSIGNED NOT NULL COMMENT 'whose key',
-  name       VARCHAR(64) NOT NULL COMMENT 'name of the key',
-  number     INT UNSIGNED NOT NULL COMMENT 'the latest of its keys that has an end; those of lower numbers have ended',
-  ends_at    DATETIME(6) NOT NULL COMMENT 'when that one ended, or will',
-  PRIMARY KEY (project_id, name),
-  CONSTRAINT ended_key_of_project FOREIGN KEY (project_id) REFERENCES project (project_id) ON DELETE CASCADE
+  project VARCHAR(64) NOT NULL COMMENT 'name of the project whose key it is: when that is deleted its keys end, or they would open a later one of the name',
+  name    VARCHAR(64) NOT NULL COMMENT 'name of the key',
+  number  INT UNSIGNED NOT NULL COMMENT 'the latest of its keys that has an end; those of lower numbers have ended',
+  ends_at DATETIME(6) NOT NULL COMMENT 'when that one ended, or will',
+  PRIMARY KEY (project, name)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='API keys that were revoked or replaced; the keys themselves only nginx knows';
 
 ALTER TABLE project

@@ -37,10 +37,9 @@ void reader_set_key(struct reader *reader, const char *name, uint32_t number)
 struct buf *reader_start_sql(struct reader *reader, const char *project)
 {
     buf_clear(&reader->sql);
-    buf_puts(
-        &reader->sql,
-        "SELECT prefix, " SQL_MICROSECONDS "UTC_TIMESTAMP(6)),"
-        " (SELECT COUNT(*) FROM ended_key e WHERE e.project_id = project.project_id AND e.name = ");
+    buf_puts(&reader->sql,
+             "SELECT prefix, " SQL_MICROSECONDS "UTC_TIMESTAMP(6)),"
+             " (SELECT COUNT(*) FROM ended_key e WHERE e.project = project.name AND e.name = ");
     sql_text(&reader->sql, reader->key_name);
     buf_printf(&reader->sql,
                " AND (e.number > %u OR (e.number = %u AND e.ends_at <= UTC_TIMESTAMP(6))))"

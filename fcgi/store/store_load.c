@@ -191,8 +191,9 @@ static void add_load_sql(struct buf *sql, uint32_t project)
     table_select(sql, &table_lease, project);
     store_activity_select(sql, project);
     buf_printf(sql,
-               "SELECT name, number, " SQL_MICROSECONDS
-               "ends_at) FROM ended_key WHERE project_id = %u;",
+               "SELECT ended_key.name, number, " SQL_MICROSECONDS
+               "ends_at) FROM ended_key JOIN project ON project.name = ended_key.project"
+               " WHERE project_id = %u;",
                project);
     buf_printf(sql,
                "SELECT CAST(AVG(hold) AS SIGNED) FROM (SELECT"

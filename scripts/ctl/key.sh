@@ -50,10 +50,10 @@ keys_not_named()
     awk -F '"' -v name="$1" '{ split($4, word, " ") } word[3] != name'
 }
 
-# Project, role and number of each line of standard input.
+# Project, role, number and name of each line of standard input.
 key_owner()
 {
-    awk -F '"' '{ split($4, word, " "); print word[1], word[2], word[4] + 0 }'
+    awk -F '"' '{ split($4, word, " "); print word[1], word[2], word[4] + 0, word[3] }'
 }
 
 # key_line KEY "PROJECT ROLE NAME" NUMBER
@@ -230,7 +230,7 @@ key_create()
     keys_read
     [[ -z $(keys_named "$name" <<<"$lines") ]] || die "there is a key $name already"
     open_database
-    sql "SELECT COALESCE((SELECT number + 1 FROM ended_key e WHERE e.project_id = p.project_id AND e.name = $(text "$name")), 0)
+    sql "SELECT COALESCE((SELECT number + 1 FROM ended_key e WHERE e.project = p.name AND e.name = $(text "$name")), 0)
         FROM project p WHERE p.name = $(text "$project")"
     ((${#rows[@]})) || die "there is no project $project"
     number=${rows[0]}
@@ -246,8 +246,8 @@ key_create()
 # refuse the key from then on, whatever their nginx knows. Keys of the name with a lower number have ended.
 end_key()
 {
-    sql "INSERT INTO ended_key (project_id, name, number, ends_at)
-        SELECT project_id, $(text "$2"), $3, UTC_TIMESTAMP(6) + INTERVAL $4 SECOND FROM project WHERE name = $(text "$1")
+    sql "INSERT INTO ended_key (project, name, number, ends_at)
+        VALUES ($(text "$1"), $(text "$2"), $3, UTC_TIMESTAMP(6) + INTERVAL $4 SECOND)
         ON DUPLICATE KEY UPDATE ends_at = IF(VALUES(number) > number, VALUES(ends_at), LEAST(ends_at, VALUES(ends_at))),
             number = GREATEST(number, VALUES(number));
         UPDATE project SET version = version + 1 WHERE name = $(text "$1")"
@@ -278,13 +278,13 @@ key_rotate()
     lines=$(keys_that_live <<<"$lines")
     line=$(keys_named "$name" <<<"$lines" | grep -v ' expires ' || true)
     [[ -n $line ]] || die "there is no key $name"
-    read -r project role number < <(key_owner <<<"$line")
+    read -r project role number _ < <(key_owner <<<"$line")
     open_database
     # The older key first: if the rest fails, it ends all the same.
     sql "START TRANSACTION; SELECT project_id FROM project WHERE name = $(text "$project") FOR UPDATE"
     end_key "$project" "$name" "$number" "$overlap"
-    sql "SELECT GREATEST(COALESCE(MAX(number), 0), $number) + 1 FROM ended_key JOIN project USING (project_id)
-        WHERE project.name = $(text "$project") AND ended_key.name = $(text "$name"); COMMIT"
+    sql "SELECT GREATEST(COALESCE(MAX(number), 0), $number) + 1 FROM ended_key
+        WHERE project = $(text "$project") AND name = $(text "$name"); COMMIT"
     number=${rows[0]}
     session_end
     until=$(key_time $((EPOCHSECONDS + overlap)))
@@ -398,7 +398,7 @@ key_revoke()
     keys_lock
     keys_read
     found=$(keys_named "$name" <<<"$lines")
-    [[ -z $found ]] || read -r project role number < <(key_owner <<<"$found" | sort -k 3,3n | tail -n 1)
+    [[ -z $found ]] || read -r project role number _ < <(key_owner <<<"$found" | sort -k 3,3n | tail -n 1)
     # First: what follows only spares nginx the work of passing its calls on.
     open_database
     end_everywhere "$project" "$name" "$number"

@@ -219,7 +219,7 @@ project_list()
 
 project_delete()
 {
-    local name=${1:-} forced='' project_id lines
+    local name=${1:-} forced='' project_id lines number key_name
 
     check_name 'project name' "$name"
     case ${2:-} in
@@ -234,6 +234,10 @@ project_delete()
     sql "SELECT COUNT(*) FROM lease WHERE project_id = $project_id"
     [[ -n $forced || ${rows[0]} == 0 ]] ||
         die "$name has ${rows[0]} live leases and waiting requests; --force deletes it anyway"
+    # Other hosts have them, too, and may know them when there is another project of this name.
+    while read -r _ _ number key_name; do
+        end_key "$name" "$key_name" "$number" 0
+    done < <(awk -v project="\"$name" '$2 == project' <<<"$lines" | key_owner)
     sql "DELETE FROM project WHERE project_id = $project_id"
     trap '' INT TERM # both, or none
     keys_put "$(awk -v project="\"$name" '$2 != project' <<<"$lines")"

@@ -395,6 +395,23 @@ slow_has_ended()
     [[ $(ctl key list) != *brief-ci* ]]
 }
 
+@test "the keys of a deleted project open no later project of its name, even where nginx still knows them" {
+    local key file=$VAR/etc/keys.map
+    ctl project create phoenix --same-prefix
+    key=$(ctl key create phoenix admin phoenix-admin)
+    cp "$file" "$BATS_TEST_TMPDIR/keys.map" # the file of another host
+    ctl project delete phoenix
+    ctl project create phoenix --same-prefix
+    cp "$BATS_TEST_TMPDIR/keys.map" "$file"
+    ctl key create shop ci reloader >/dev/null
+    [ "$(status "$key" /listStacks)" = 401 ]
+    ctl key revoke phoenix-admin
+    ctl key revoke reloader
+    key=$(ctl key create phoenix admin phoenix-admin)
+    [ "$(status "$key" /listStacks)" = 200 ]
+    ctl project delete phoenix
+}
+
 @test "the names of orchestratorctl's own calls in the record of actions are no key's" {
     run ctl key create shop admin orchestratorctl.root
     [ "$status" -eq 1 ]
