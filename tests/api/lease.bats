@@ -17,7 +17,9 @@ teardown_file()
 # lease_call PATH [LEASEID]: for STACK; without a leaseId if none is given.
 lease_call()
 {
-    post "$1" "{\"stackName\":\"$STACK\",\"lastDeployedCommit\":\"c\"${2:+,\"leaseId\":\"$2\"}}"
+    local commit=
+    [[ $1 != /setLastDeployedCommit ]] || commit=',"lastDeployedCommit":"c"'
+    post "$1" "{\"stackName\":\"$STACK\"$commit${2:+,\"leaseId\":\"$2\"}}"
 }
 
 ended_as()
