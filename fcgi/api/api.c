@@ -36,6 +36,7 @@ static respond_function respond_free;
 static respond_function respond_status;
 static respond_function respond_history;
 static respond_function respond_actions;
+static respond_function respond_events;
 static respond_function respond_capacity;
 static respond_function respond_metrics;
 static respond_function respond_health;
@@ -62,6 +63,7 @@ static const struct route routes[] = {
     {"/status", ROLE_VIEWER, respond_status, 0, NULL},
     {"/history", ROLE_VIEWER, respond_history, 0, NULL},
     {"/actions", ROLE_VIEWER, respond_actions, 0, NULL},
+    {"/events", ROLE_VIEWER, respond_events, 0, NULL},
     {"/capacity", ROLE_VIEWER, respond_capacity, 0, NULL},
     {"/metrics", ROLE_VIEWER, respond_metrics, 0, NULL},
     {"/healthz", ROLE_NONE, respond_health, 0, NULL},
@@ -342,6 +344,22 @@ static void respond_history(const struct api *api, const struct call *call,
                             struct response *response)
 {
     respond_filtered(api, call, response, reader_history);
+}
+
+static void respond_events(const struct api *api, const struct call *call,
+                           struct response *response)
+{
+    struct fields fields = {.inside = ""};
+    struct json_writer *json;
+    uint64_t after = 0;
+    uint64_t limit = READER_LIMIT_MAX;
+
+    if (!api_query_events(call->query, &after, &limit, &fields)) {
+        fields_reply(&fields, response);
+        return;
+    }
+    json = response_open();
+    finish_reading(reader_events(api->reader, call->project, after, limit, json), json, response);
 }
 
 static void respond_capacity(const struct api *api, const struct call *call,

@@ -157,6 +157,33 @@ bool api_query_filter(const char *query, struct reader_filter *filter, struct fi
     return each_pair(query, set_filter_pair, &filtering);
 }
 
+struct following {
+    uint64_t *after;
+    uint64_t *limit;
+    struct fields *fields;
+};
+
+static bool set_event_pair(void *context, const char *name, char *value)
+{
+    struct following *following = context;
+    bool is_limit = strcmp(name, "limit") == 0;
+
+    if (!is_limit && strcmp(name, "after") != 0)
+        return refuse_unknown(following->fields, name);
+    if (is_limit ? set_number(value, 1, READER_LIMIT_MAX, following->limit)
+                 : set_number(value, 0, UINT64_MAX, following->after))
+        return true;
+    fields_fail(following->fields, name, "in the query is not valid");
+    return false;
+}
+
+bool api_query_events(const char *query, uint64_t *after, uint64_t *limit, struct fields *fields)
+{
+    struct following following = {after, limit, fields};
+
+    return each_pair(query, set_event_pair, &following);
+}
+
 struct aiming {
     uint64_t *target_s;
     struct fields *fields;

@@ -51,6 +51,9 @@ enum reader_status reader_history(struct reader *reader, const char *project,
                                   const struct reader_filter *filter, struct json_writer *json);
 enum reader_status reader_actions(struct reader *reader, const char *project,
                                   const struct reader_filter *filter, struct json_writer *json);
+/* In their order, `limit` of those after that one. */
+enum reader_status reader_events(struct reader *reader, const char *project, uint64_t after,
+                                 uint64_t limit, struct json_writer *json);
 /* What a request for any stack would find now. */
 struct reader_room {
     uint64_t free; /* stacks that it would get one of, also new ones */

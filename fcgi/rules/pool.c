@@ -18,6 +18,7 @@ struct pool *pool_new(uint32_t id, const char *name)
     pool->id = id;
     pool->name = mem_strdup(name);
     pool->deadline = TIMES_NEVER;
+    pool->next_event_number = 1;
     pool->max_held = -1;
     pool->activity = activity_new();
     return pool;
@@ -76,6 +77,7 @@ void pool_free(struct pool *pool)
     if (!pool)
         return;
     free_ended(pool);
+    pool_forget_events(pool);
     free_actions(pool);
     for (size_t at = 0; (lease = map_next(&pool->leases, &at));)
         lease_free(lease);
@@ -110,7 +112,7 @@ void pool_free(struct pool *pool)
 bool pool_is_dirty(const struct pool *pool)
 {
     return pool->settings_dirty || pool->dirty_stacks || pool->dirty_leases || pool->ended_leases ||
-           pool->touched_count || pool->actions || pool->activity->changed ||
+           pool->touched_count || pool->actions || pool->events || pool->activity->changed ||
            pool->deploy_times.changed;
 }
 
@@ -137,6 +139,7 @@ void pool_settle(struct pool *pool)
     pool->dirty_leases = NULL;
     pool->settings_dirty = false;
     free_ended(pool);
+    pool_forget_events(pool);
     free_actions(pool);
     activity_settle(pool->activity);
     deploy_times_settle(&pool->deploy_times);
@@ -174,4 +177,5 @@ void pool_record(struct pool *pool, const struct command *command, uint32_t stac
     while (*link) /* in the order in which they were done */
         link = &(*link)->next;
     *link = action;
+    pool_tell_action(pool, action);
 }

@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 struct activity;
+struct event;
 struct reach;
 
 #define PRIORITY_COUNT (PRIORITY_MAX - PRIORITY_MIN + 1)
@@ -171,6 +172,7 @@ struct pool {
     struct pause pause;
     uint64_t version;
     uint64_t next_lease_number;
+    uint64_t next_event_number;
     uint64_t first_fence; /* what the fence of a new stack begins above */
     double mean_hold_s;   /* of the latest leases; 0: none yet */
     struct activity *activity;
@@ -207,6 +209,8 @@ struct pool {
     size_t touched_count;
     size_t touched_size;
     struct action *actions;
+    struct event *events; /* in their order */
+    struct event *last_event;
 };
 
 struct pool *pool_new(uint32_t id, const char *name);

@@ -159,6 +159,7 @@ void pool_activate(struct pool *pool, struct lease *lease, struct stack *stack, 
     pool_due_at(pool, lease->expires_at);
 
     stack->lease = lease;
+    pool_tell_lease(pool, EVENT_GRANTED, lease);
     pool_forget_holder(pool, stack);
     mem_replace(&lease->previous_branch, stack->branch);
     mem_replace(&stack->branch, lease->branch);
@@ -186,6 +187,7 @@ void pool_restore_branch(struct lease *lease)
 
 void pool_requeue(struct pool *pool, struct lease *lease)
 {
+    pool_tell_lease(pool, EVENT_UNDELIVERED, lease);
     return_stack(pool, lease->stack);
     pool_drop_manifest(pool, lease->stack_content);
     lease->stack_content = NULL;
@@ -252,7 +254,12 @@ static void forget_lease(struct pool *pool, struct lease *lease)
 void pool_end_lease(struct pool *pool, struct lease *lease, enum lease_state state,
                     enum outcome outcome)
 {
-    if (lease->state == LEASE_WAITING) {
+    bool waited = lease->state == LEASE_WAITING;
+
+    lease->state = state;
+    lease->outcome = outcome;
+    pool_tell_lease(pool, EVENT_ENDED, lease);
+    if (waited) {
         queue_remove(pool, lease);
     } else {
         double hold_s = (double)(pool->now - lease->granted_at) / (double)TIMES_SECOND;
@@ -265,8 +272,6 @@ void pool_end_lease(struct pool *pool, struct lease *lease, enum lease_state sta
     }
     pool_end_use(pool, lease->units);
     pool_end_use(pool, lease->stack_content);
-    lease->state = state;
-    lease->outcome = outcome;
     lease->ended_at = pool->now;
     forget_lease(pool, lease);
 }

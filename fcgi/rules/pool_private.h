@@ -2,6 +2,7 @@
 #ifndef POOL_PRIVATE_H
 #define POOL_PRIVATE_H
 
+#include "rules/event.h"
 #include "rules/pool.h"
 
 /* The pool's own copy of the same units, or `units` itself as a new one of that number. */
@@ -20,5 +21,11 @@ void pool_settle_health(struct pool *pool, const struct lease *lease, enum lease
 /* pool_activity: a request is in the queue; it is about to get the stack. */
 void pool_note_request(struct pool *pool, const struct lease *lease);
 void pool_note_grant(struct pool *pool, struct lease *lease, struct stack *stack);
+
+/* The latest event of the batch. What it refers to is there until pool_settle(). */
+void pool_tell_lease(struct pool *pool, enum event_kind kind, const struct lease *lease);
+void pool_tell_stack(struct pool *pool, enum event_kind kind, const struct stack *stack);
+void pool_tell_action(struct pool *pool, const struct action *action);
+void pool_forget_events(struct pool *pool);
 
 #endif

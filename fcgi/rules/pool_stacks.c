@@ -231,6 +231,22 @@ bool pool_is_resting(const struct pool *pool, const struct stack *stack)
     return stack->health.unsettled_since && pool_rest_end(pool, stack) > pool->now;
 }
 
+static bool is_aside(enum stack_state state)
+{
+    return state == STACK_HELD || state == STACK_QUARANTINED;
+}
+
+/* Those who follow the project learn of it. Grants and ends of leases are told by themselves. */
+static void note_move(struct pool *pool, const struct stack *stack, enum stack_state old)
+{
+    if (stack->state == old)
+        return;
+    if (is_aside(stack->state))
+        pool_tell_stack(pool, stack->state == STACK_HELD ? EVENT_HELD : EVENT_QUARANTINED, stack);
+    else if (is_aside(old) && stack->state == STACK_AVAILABLE)
+        pool_tell_stack(pool, EVENT_RETURNED, stack);
+}
+
 void pool_move_stack(struct pool *pool, struct stack *stack, enum stack_state state)
 {
     enum stack_state old = stack->state;
@@ -265,6 +281,7 @@ void pool_move_stack(struct pool *pool, struct stack *stack, enum stack_state st
         (old == STACK_HELD && state == STACK_LEASED)) /* its branch resumes it */
         pool_set_aside(pool, stack, NULL, NULL, 0);
     pool_touch_stack(pool, stack, STACK_LIFE);
+    note_move(pool, stack, old);
 }
 
 uint32_t pool_free_number(const struct pool *pool)

@@ -28,6 +28,8 @@
 #include "database/sql.h"
 #include "store/store_write.h"
 
+#include <stddef.h>
+
 /* How far a batch that didn't ask the database for the time may be from it. */
 #define CLOCK_TOLERANCE_US 500000
 
@@ -63,17 +65,35 @@ static void add_versions(struct buf *sql, struct pool *const pools[], size_t cou
     buf_puts(sql, " END");
 }
 
+/* What a column becomes: for each project the number at `offset` of its pool. */
+static void add_counter(struct buf *sql, struct pool *const pools[], size_t count, size_t offset)
+{
+    if (count == 1) {
+        buf_uint(sql, *(const uint64_t *)((const char *)pools[0] + offset));
+        return;
+    }
+    buf_puts(sql, "CASE project_id");
+    for (size_t i = 0; i < count; i++)
+        buf_printf(sql, " WHEN %u THEN %llu", pools[i]->id,
+                   (unsigned long long)*(const uint64_t *)((const char *)pools[i] + offset));
+    buf_puts(sql, " END");
+}
+
+static bool have_events(struct pool *const pools[], size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (pools[i]->events)
+            return true;
+    return false;
+}
+
 static void raise_versions(struct buf *sql, struct pool *const pools[], size_t count)
 {
     buf_puts(sql, "UPDATE project SET version = version + 1, next_lease_no = ");
-    if (count == 1) {
-        buf_uint(sql, pools[0]->next_lease_number);
-    } else {
-        buf_puts(sql, "CASE project_id");
-        for (size_t i = 0; i < count; i++)
-            buf_printf(sql, " WHEN %u THEN %llu", pools[i]->id,
-                       (unsigned long long)pools[i]->next_lease_number);
-        buf_puts(sql, " END");
+    add_counter(sql, pools, count, offsetof(struct pool, next_lease_number));
+    if (have_events(pools, count)) {
+        buf_puts(sql, ", next_event_no = ");
+        add_counter(sql, pools, count, offsetof(struct pool, next_event_number));
     }
     add_versions(sql, pools, count);
     buf_puts(sql, ";");

@@ -50,6 +50,7 @@ static void load_settings(struct pool *pool, const struct database_row *row)
     pool->pause.since = database_row_int(row, 12, 0);
     pool->pause.by = mem_strdup(row->values[13]);
     pool->pause.reason = mem_strdup(row->values[14]);
+    pool->next_event_number = database_row_uint(row, 15, 1);
 }
 
 static void load_stack(struct loading *loading, const struct database_row *row)
@@ -177,7 +178,7 @@ static void add_load_sql(struct buf *sql, uint32_t project)
     buf_printf(sql,
                "SELECT prefix, initial_commit, max_stacks, lease_s, max_lease_s, wait_s,"
                " next_lease_no, quarantine_after, settle_s, max_held, main_branch, first_fence,"
-               " " SQL_MICROSECONDS "paused_at), paused_by, pause_reason"
+               " " SQL_MICROSECONDS "paused_at), paused_by, pause_reason, next_event_no"
                " FROM project WHERE project_id = %u;",
                project);
     buf_printf(sql, "SELECT manifest_no, units FROM manifest WHERE project_id = %u;", project);

@@ -21,6 +21,10 @@
 #define CHUNKS 8   /* of a project, one after the other */
 #define PART   16
 
+/* Whoever follows events reads them soon. Most leases have two. */
+#define EVENT_DAYS 14
+#define EVENTS     2
+
 /* Several hosts would only wait for each other. The server frees the lock of a host that is gone.
  */
 #define LOCK   "CONCAT('stack-orchestrator ', MD5(DATABASE()))"
@@ -37,6 +41,7 @@ struct suspect { /* a project, as its oldest rows say */
     uint64_t first_number;
     int64_t first_ended;
     bool has_old_actions;
+    bool has_old_events;
 };
 
 struct store_purge {
@@ -174,6 +179,41 @@ static enum database_status purge_actions(struct store_purge *purge, uint32_t pr
     return status;
 }
 
+static int event_days(const struct store_purge *purge)
+{
+    return purge->days < EVENT_DAYS ? purge->days : EVENT_DAYS;
+}
+
+/* Their numbers have no gaps, so they needn't be counted. */
+static void add_old_event(struct buf *sql, const struct store_purge *purge, const char *next_number)
+{
+    buf_printf(sql, "(e.at <= UTC_TIMESTAMP(6) - INTERVAL %d DAY OR e.event_no + %llu < %s)",
+               event_days(purge), (unsigned long long)(EVENTS * purge->rows), next_number);
+}
+
+static enum database_status purge_events(struct store_purge *purge, uint32_t project, bool *more)
+{
+    struct found found = {0};
+    struct buf *sql = start_sql(purge);
+    enum database_status status;
+
+    buf_printf(sql,
+               "SELECT e.event_no FROM (SELECT event_no, at FROM event WHERE project_id = %u"
+               " ORDER BY event_no LIMIT %d) AS e JOIN project p ON p.project_id = %u WHERE ",
+               project, ROWS, project);
+    add_old_event(sql, purge, "p.next_event_no");
+    status = database_run(purge->database, sql, take_found, &found);
+    if (status == DATABASE_OK && found.count > 0) {
+        sql = start_sql(purge);
+        buf_printf(sql, "DELETE FROM event WHERE project_id = %u AND event_no IN (%s)", project,
+                   found.numbers.data);
+        status = database_run(purge->database, sql, NULL, NULL);
+    }
+    *more = found.count == ROWS;
+    found_free(&found);
+    return status;
+}
+
 /* Projects */
 
 static struct mark *mark_of(struct store_purge *purge, uint32_t project)
@@ -212,6 +252,10 @@ static enum database_status purge_project(struct store_purge *purge, const struc
     if (has_more)
         status = purge_actions(purge, suspect->project, &has_more);
     *more |= has_more;
+    has_more = suspect->has_old_events;
+    for (int i = 0; i < CHUNKS && has_more && status == DATABASE_OK; i++)
+        status = purge_events(purge, suspect->project, &has_more);
+    *more |= has_more;
     if (status == DATABASE_OK && suspect->next_number > suspect->first_number + purge->rows &&
         suspect->next_number >= mark->count_at)
         status = count_history(purge, suspect, mark);
@@ -237,6 +281,7 @@ static void take_suspect(void *context, const struct database_row *row)
     suspect->first_ended = database_row_int(row, 3, 0);
     suspect->has_old_actions = database_row_int(row, 4, 0) != 0;
     purge->too_old = database_row_int(row, 5, 0);
+    suspect->has_old_events = database_row_int(row, 6, 0) != 0;
 }
 
 /* Looks at each project's oldest rows, found by indexes. */
@@ -255,8 +300,11 @@ static enum database_status find_suspects(struct store_purge *purge)
                " (SELECT a.at FROM action a FORCE INDEX (action_of_project)"
                " WHERE a.project_id = p.project_id ORDER BY a.project_id, a.at LIMIT 1)"
                " <= UTC_TIMESTAMP(6) - INTERVAL %d DAY,"
-               " " SQL_MICROSECONDS "UTC_TIMESTAMP(6) - INTERVAL %d DAY) FROM project p",
+               " " SQL_MICROSECONDS "UTC_TIMESTAMP(6) - INTERVAL %d DAY), (SELECT ",
                purge->days, purge->days);
+    add_old_event(sql, purge, "p.next_event_no");
+    buf_puts(sql, " FROM event e FORCE INDEX (PRIMARY) WHERE e.project_id = p.project_id"
+                  " ORDER BY e.project_id, e.event_no LIMIT 1) FROM project p");
     return database_run(purge->database, sql, take_suspect, purge);
 }
 

@@ -4,6 +4,7 @@
 #include "base/times.h"
 #include "database/sql.h"
 #include "store/store_activity.h"
+#include "store/store_event.h"
 #include "store/store_manifest.h"
 #include "store/table.h"
 
@@ -336,6 +337,8 @@ enum database_status store_write_pools(struct database *database, struct buf *sq
     write_leases(&writing, true);
     write_keys(&writing);
     delete_ended(&writing);
+    store_event_write(sql, pools, count);
+    run_if_large(&writing);
     store_activity_write(sql, pools, count);
     for (size_t i = 0; i < count; i++) {
         store_activity_write_times(sql, pools[i]);

@@ -232,7 +232,7 @@ restore_counters()
     step=$((20000 * (EPOCHSECONDS > time ? EPOCHSECONDS - time + 3600 : 3600)))
     open_database
     sql "START TRANSACTION;
-        UPDATE project SET first_fence = first_fence + $step, next_lease_no = next_lease_no + $step, version = version + $step;
+        UPDATE project SET first_fence = first_fence + $step, next_lease_no = next_lease_no + $step, next_event_no = next_event_no + $step, version = version + $step;
         UPDATE stack SET fence = fence + $step;
         COMMIT"
     session_end

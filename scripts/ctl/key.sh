@@ -383,6 +383,12 @@ end_everywhere()
             job_url, job_name, job_user, asked_at, UTC_TIMESTAMP(6)
         FROM lease WHERE project_id IN ($projects) AND state = 'waiting' AND key_name = $key_name;
         SELECT ROW_COUNT();
+        INSERT INTO event (project_id, event_no, at, kind, lease_no, who, branch, job_url, job_name, word)
+        SELECT project_id, next_event_no + ROW_NUMBER() OVER (PARTITION BY project_id ORDER BY lease_no) - 1, UTC_TIMESTAMP(6),
+            'ended', lease_no, key_name, branch, job_url, job_name, 'cancelled'
+        FROM lease JOIN project USING (project_id) WHERE project_id IN ($projects) AND state = 'waiting' AND key_name = $key_name;
+        UPDATE project SET next_event_no = next_event_no + (SELECT COUNT(*) FROM lease WHERE lease.project_id = project.project_id
+            AND state = 'waiting' AND key_name = $key_name) WHERE project_id IN ($projects);
         DELETE FROM lease WHERE project_id IN ($projects) AND state = 'waiting' AND key_name = $key_name;
         UPDATE project SET version = version + 1 WHERE project_id IN ($projects);
         COMMIT"

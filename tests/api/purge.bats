@@ -40,10 +40,13 @@ has_ended()
         INSERT INTO lease (project_id, lease_no, state, key_name, branch, purpose, lease_s, asked_at, place_until)
             VALUES (@p, 9, 'waiting', 'ci', 'main', 'test', 60, NOW() - INTERVAL 4 DAY, NOW() + INTERVAL 1 DAY);
         INSERT INTO action (project_id, at, key_name, verb)
-            VALUES (@p, NOW() - INTERVAL 31 DAY, 'old', 'holdStack'), (@p, NOW() - INTERVAL 29 DAY, 'young', 'holdStack')"
+            VALUES (@p, NOW() - INTERVAL 31 DAY, 'old', 'holdStack'), (@p, NOW() - INTERVAL 29 DAY, 'young', 'holdStack');
+        INSERT INTO event (project_id, event_no, at, kind)
+            VALUES (@p, 1, NOW() - INTERVAL 15 DAY, 'held'), (@p, 2, NOW() - INTERVAL 13 DAY, 'returned')"
     eventually has_ended 4
     [[ $(query "SELECT GROUP_CONCAT(request_id ORDER BY request_id) FROM request_key") == 'ended late,live,young' ]]
     [[ $(query "SELECT GROUP_CONCAT(key_name) FROM action") == young ]]
+    [[ $(query "SELECT GROUP_CONCAT(event_no) FROM event") == 2 ]]
     get /history
     expect 200
 }

@@ -38,6 +38,7 @@ ROUTES = {
     "/status": ("GET", "viewer"),
     "/history": ("GET", "viewer"),
     "/actions": ("GET", "viewer"),
+    "/events": ("GET", "viewer"),
     "/capacity": ("GET", "viewer"),
     "/metrics": ("GET", "viewer"),
     "/healthz": ("GET", None),

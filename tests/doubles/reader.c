@@ -78,6 +78,16 @@ enum reader_status reader_actions(struct reader *reader, const char *project,
     return reader_history(reader, project, filter, json);
 }
 
+enum reader_status reader_events(struct reader *reader, const char *project, uint64_t after,
+                                 uint64_t limit, struct json_writer *json)
+{
+    (void)reader;
+    (void)project;
+    json_put_integer(json, "next", (int64_t)after);
+    json_put_integer(json, "latest", (int64_t)limit);
+    return tell_stacks(json);
+}
+
 enum reader_status reader_capacity(struct reader *reader, const char *project, double p95_wait_s,
                                    struct json_writer *json)
 {

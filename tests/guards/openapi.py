@@ -207,7 +207,7 @@ def check_queries():
     names = re.search(r"filter_names\[\] = \{(.*?)\}", QUERY, re.S)[1]
     ours = {name: one["schema"] for name, one in DOC["components"]["parameters"].items()
             if one["in"] == "query"}
-    same("query parameters", ours, re.findall(r'"(\w+)"', names) + ["targetSeconds"])
+    same("query parameters", ours, re.findall(r'"(\w+)"', names) + ["targetSeconds", "after"])
     limits = [ours["limit"].get(key) for key in ("maximum", "default")]
     if limits != [constant("READER_LIMIT_MAX")] * 2:
         fault("limit: %s in openapi.json", limits)

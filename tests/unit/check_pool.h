@@ -9,6 +9,7 @@
 #include "rules/activity.h"
 #include "rules/clerk.h"
 #include "rules/content.h"
+#include "rules/event.h"
 #include "rules/pool.h"
 
 #include <string.h>
@@ -205,12 +206,24 @@ static inline void check_deploy_times(const struct deploy_times *times)
     deploy_times_free(&again);
 }
 
+/* Numbered without gaps, up to the next. */
+static inline void check_events(const struct pool *pool)
+{
+    uint64_t count = 0;
+
+    for (const struct event *at = pool->events; at; at = at->next)
+        count++;
+    for (const struct event *at = pool->events; at; at = at->next)
+        assert_int_equal(at->number, pool->next_event_number - count--);
+}
+
 static inline void check_changes(const struct pool *pool)
 {
     size_t listed = 0;
     size_t flagged = 0;
     const struct lease *lease;
 
+    check_events(pool);
     for (const struct stack *at = pool->dirty_stacks; at; at = at->next_dirty, listed++)
         assert_true(at->changed);
     for (size_t i = 0; i < pool->stacks_size; i++)

@@ -167,6 +167,7 @@ static inline void copy_rows(struct pool *pool, const struct pool *old)
     pool->pause =
         (struct pause){old->pause.since, mem_strdup(old->pause.by), mem_strdup(old->pause.reason)};
     pool->next_lease_number = old->next_lease_number;
+    pool->next_event_number = old->next_event_number;
     pool->mean_hold_s = old->mean_hold_s;
     for (size_t i = 1; i < old->stacks_size; i++)
         if (old->stacks[i])
