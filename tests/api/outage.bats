@@ -58,10 +58,12 @@ milliseconds()
     start=$(milliseconds)
     post /requestStack
     expect_error 503 databaseUnavailable
-    for path in /releaseStack /setLastDeployedCommit /extendLease; do
-        post $path "{\"stackName\":\"$STACK\",\"leaseId\":\"$LEASE\",\"lastDeployedCommit\":\"c\"}"
+    for path in /releaseStack /extendLease; do
+        post $path "{\"stackName\":\"$STACK\",\"leaseId\":\"$LEASE\"}"
         expect_error 503 databaseUnavailable
     done
+    post /setLastDeployedCommit "{\"stackName\":\"$STACK\",\"leaseId\":\"$LEASE\",\"lastDeployedCommit\":\"c\"}"
+    expect_error 503 databaseUnavailable
     post /addStacks '{"count":1}'
     expect_error 503 databaseUnavailable
     for path in /listStacks /status /history /actions; do
