@@ -79,6 +79,19 @@ static void end_due_lease(const struct clerk *clerk, struct pool *pool, struct l
     /* Our own waits may still be granted; clerk_end_waits() ends them. */
 }
 
+/* By number of the stack: so each stack goes to the end of the idle ones. */
+static int compare_due(const void *left, const void *right)
+{
+    const struct lease *a = *(struct lease *const *)left;
+    const struct lease *b = *(struct lease *const *)right;
+    uint32_t stack_a = a->stack ? a->stack->number : 0;
+    uint32_t stack_b = b->stack ? b->stack->number : 0;
+
+    if (stack_a != stack_b)
+        return stack_a < stack_b ? -1 : 1;
+    return a->number < b->number ? -1 : 1;
+}
+
 static void end_due_leases(const struct clerk *clerk, struct pool *pool)
 {
     struct lease **due;
@@ -89,6 +102,7 @@ static void end_due_leases(const struct clerk *clerk, struct pool *pool)
     for (size_t at = 0; (lease = map_next(&pool->leases, &at));)
         if (clerk_due_at(clerk, pool, lease) <= pool->now)
             due[count++] = lease;
+    qsort(due, count, sizeof(struct lease *), compare_due);
     for (size_t i = 0; i < count; i++)
         end_due_lease(clerk, pool, due[i]);
     free(due);

@@ -14,6 +14,7 @@
 #define POOL_H
 
 #include "base/map.h"
+#include "rules/changes.h"
 #include "rules/command.h"
 #include "rules/deploy_times.h"
 #include "rules/health.h"
@@ -225,6 +226,18 @@ void pool_add_branch(struct pool *pool, const char *name, struct manifest *units
                      bool is_merged);
 void pool_add_manifest(struct pool *pool, struct manifest *manifest);
 void pool_end_load(struct pool *pool);
+
+/* What the batch has changed so far. */
+void pool_find_changes(const struct pool *pool, struct changes *changes);
+/* For loading only what others changed, into a pool without changes of its own: each lease is taken
+ * out (NULL: it isn't there), then each stack reopened, and activity and deploy times if they
+ * changed; what the rows have now is added as above. */
+struct lease *pool_take_out_lease(struct pool *pool, uint64_t number); /* the caller frees it */
+/* Emptied, to be filled and added again, but for its notes and failures if they aren't among the
+ * parts. NULL: it is a new one. */
+struct stack *pool_reopen_stack(struct pool *pool, uint32_t number, unsigned parts);
+void pool_reopen_activity(struct pool *pool);
+void pool_end_changes(struct pool *pool, const struct changes *changes);
 
 void lease_free(struct lease *lease);
 

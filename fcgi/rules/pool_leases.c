@@ -32,7 +32,7 @@ static void queue_insert(struct pool *pool, struct lease *lease)
     pool->wanting_count += lease->wanted_stack != 0;
 }
 
-static void queue_remove(struct pool *pool, struct lease *lease)
+void pool_leave_queue(struct pool *pool, struct lease *lease)
 {
     *(lease->previous ? &lease->previous->next : &pool->queue_first[queue_of(lease)]) = lease->next;
     *(lease->next ? &lease->next->previous : &pool->queue_last[queue_of(lease)]) = lease->previous;
@@ -67,11 +67,23 @@ static void index_lease(struct pool *pool, struct lease *lease)
         map_put_named(&pool->requests, lease->request_id, lease);
 }
 
-static void unindex_lease(struct pool *pool, struct lease *lease)
+void pool_unindex_lease(struct pool *pool, struct lease *lease)
 {
     map_remove(&pool->leases, lease->number);
     if (lease->request_id)
         map_remove_named(&pool->requests, lease->request_id);
+}
+
+/* When something may happen to a lease that was loaded, or sooner: see clerk_due_at(). */
+static int64_t may_be_due_at(const struct pool *pool, const struct lease *lease)
+{
+    int64_t soon = pool->now + TIMES_SECOND;
+
+    if (lease->state == LEASE_ACTIVE)
+        return lease->expires_at;
+    if (lease->instance == 0)
+        return lease->place_until;
+    return lease->wait_until < soon ? lease->wait_until : soon;
 }
 
 void pool_add_lease(struct pool *pool, struct lease *lease)
@@ -91,7 +103,7 @@ void pool_add_lease(struct pool *pool, struct lease *lease)
     } else {
         lease->stack->lease = lease;
     }
-    pool_due_at(pool, pool->now); /* the first batch looks what is due */
+    pool_due_at(pool, may_be_due_at(pool, lease));
 }
 
 void pool_touch_lease(struct pool *pool, struct lease *lease)
@@ -123,7 +135,7 @@ void pool_enqueue(struct pool *pool, struct lease *lease, struct manifest *units
 
 void pool_prioritize(struct pool *pool, struct lease *lease, int priority)
 {
-    queue_remove(pool, lease);
+    pool_leave_queue(pool, lease);
     lease->priority = priority;
     queue_insert(pool, lease);
     pool_touch_lease(pool, lease);
@@ -138,7 +150,7 @@ static void new_lease_id(uint8_t lease_id[LEASE_ID_SIZE])
 void pool_activate(struct pool *pool, struct lease *lease, struct stack *stack, bool is_new)
 {
     pool_note_grant(pool, lease, stack);
-    queue_remove(pool, lease);
+    pool_leave_queue(pool, lease);
     lease->state = LEASE_ACTIVE;
     lease->instance = 0;
     lease->timed_out = false;
@@ -246,7 +258,7 @@ static void forget_change(struct pool *pool, struct lease *lease)
 static void forget_lease(struct pool *pool, struct lease *lease)
 {
     forget_change(pool, lease);
-    unindex_lease(pool, lease);
+    pool_unindex_lease(pool, lease);
     lease->next_dirty = pool->ended_leases;
     pool->ended_leases = lease;
 }
@@ -260,7 +272,7 @@ void pool_end_lease(struct pool *pool, struct lease *lease, enum lease_state sta
     lease->outcome = outcome;
     pool_tell_lease(pool, EVENT_ENDED, lease);
     if (waited) {
-        queue_remove(pool, lease);
+        pool_leave_queue(pool, lease);
     } else {
         double hold_s = (double)(pool->now - lease->granted_at) / (double)TIMES_SECOND;
         double weight = pool->mean_hold_s > 0 ? HOLD_WEIGHT : 1;

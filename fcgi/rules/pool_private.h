@@ -15,6 +15,12 @@ void pool_drop_manifest(struct pool *pool, struct manifest *manifest);
 void pool_end_use(struct pool *pool, struct manifest *manifest);
 void pool_settle_manifests(struct pool *pool);
 
+/* pool_leases, pool_stacks: for loading again. */
+void pool_leave_queue(struct pool *pool, struct lease *lease);
+void pool_unindex_lease(struct pool *pool, struct lease *lease);
+void pool_insert_idle(struct pool *pool, struct stack *stack);
+void pool_remove_idle(struct pool *pool, struct stack *stack);
+
 /* pool_health: whether a lease that is about to end leaves a failed deploy behind. */
 void pool_settle_health(struct pool *pool, const struct lease *lease, enum lease_state state);
 

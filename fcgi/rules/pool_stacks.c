@@ -72,12 +72,20 @@ struct reach *pool_reach(const struct pool *pool, struct manifest *units, const 
     return reach;
 }
 
-static void idle_insert(struct pool *pool, struct stack *stack)
+/* The order of the list. */
+static int compare_idle(const struct stack *a, const struct stack *b)
+{
+    if (a->modified != b->modified)
+        return a->modified < b->modified ? -1 : 1;
+    return a->number < b->number ? -1 : 1;
+}
+
+void pool_insert_idle(struct pool *pool, struct stack *stack)
 {
     struct stack *before = pool->idle_last;
 
     /* Nearly always the last place: only the clock of another database server can go back. */
-    while (before && before->modified > stack->modified)
+    while (before && compare_idle(before, stack) > 0)
         before = before->idle_previous;
     stack->idle_previous = before;
     stack->idle_next = before ? before->idle_next : pool->idle_first;
@@ -86,7 +94,7 @@ static void idle_insert(struct pool *pool, struct stack *stack)
     pool->idle_count++;
 }
 
-static void idle_remove(struct pool *pool, struct stack *stack)
+void pool_remove_idle(struct pool *pool, struct stack *stack)
 {
     *(stack->idle_previous ? &stack->idle_previous->idle_next : &pool->idle_first) =
         stack->idle_next;
@@ -96,14 +104,9 @@ static void idle_remove(struct pool *pool, struct stack *stack)
     pool->idle_count--;
 }
 
-static int compare_idle(const void *left, const void *right)
+static int compare_places(const void *left, const void *right)
 {
-    const struct stack *a = *(struct stack *const *)left;
-    const struct stack *b = *(struct stack *const *)right;
-
-    if (a->modified != b->modified)
-        return a->modified < b->modified ? -1 : 1;
-    return a->number < b->number ? -1 : 1;
+    return compare_idle(*(struct stack *const *)left, *(struct stack *const *)right);
 }
 
 static void sort_idle(struct pool *pool)
@@ -114,15 +117,16 @@ static void sort_idle(struct pool *pool)
     for (size_t i = 1; i < pool->stacks_size; i++)
         if (pool->stacks[i] && pool->stacks[i]->state == STACK_AVAILABLE)
             idle[count++] = pool->stacks[i];
-    qsort(idle, count, sizeof(struct stack *), compare_idle);
+    qsort(idle, count, sizeof(struct stack *), compare_places);
     for (size_t i = 0; i < count; i++)
-        idle_insert(pool, idle[i]);
+        pool_insert_idle(pool, idle[i]);
     free(idle);
 }
 
 void pool_end_load(struct pool *pool)
 {
     sort_idle(pool);
+    pool_due_at(pool, pool->now); /* the first batch looks what is due */
     activity_free(pool->remembered);
     pool->remembered = NULL;
 }
@@ -252,13 +256,13 @@ void pool_move_stack(struct pool *pool, struct stack *stack, enum stack_state st
     enum stack_state old = stack->state;
 
     if (old == STACK_AVAILABLE)
-        idle_remove(pool, stack);
+        pool_remove_idle(pool, stack);
     if ((old == STACK_DELETED) != (state == STACK_DELETED))
         pool->stack_count += state == STACK_DELETED ? -1u : 1u;
     stack->state = state;
     stack->modified = pool->now;
     if (state == STACK_AVAILABLE) {
-        idle_insert(pool, stack);
+        pool_insert_idle(pool, stack);
         await_rest(pool, stack);
     }
     if (state != STACK_LEASED && state != STACK_DRAINING)

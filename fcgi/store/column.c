@@ -191,6 +191,8 @@ void column_read(const struct column *column, const struct database_row *row, un
         break;
     case COLUMN_MANIFEST:
         *(struct manifest **)field = map_get(references->manifests, database_row_uint(row, at, 0));
+        if (text && !*(struct manifest **)field)
+            *references->is_missing = true;
         break;
     case COLUMN_STACK:
         *(struct stack **)field =

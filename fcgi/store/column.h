@@ -45,6 +45,7 @@ struct column {
 struct column_references {
     const struct pool *pool;
     const struct map *manifests; /* by number */
+    bool *is_missing;            /* set if one isn't among them */
 };
 
 /* Whether the object's field equals the column's default, so that an INSERT may omit it. */

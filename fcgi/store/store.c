@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/times.h"
 #include "database/sql.h"
+#include "store/store_changes.h"
 #include "store/store_private.h"
 
 #include <stdio.h>
@@ -67,11 +68,24 @@ void store_take_number(void *context, const struct database_row *row)
 
 /* Begin */
 
+static void take_changes(struct store_begin *begin, const struct database_row *row)
+{
+    for (size_t i = 0; i < begin->count; i++)
+        if (begin->rows[i].id == store_changes_project(row))
+            store_changes_take(&begin->changes[i], row);
+}
+
 static void take_begin(void *context, const struct database_row *row)
 {
+    enum { SET_BEGUN, SET_LOCKED, SET_CHANGES };
     struct store_begin *begin = context;
-    struct store_row *locked = &begin->rows[begin->count++];
+    struct store_row *locked;
 
+    if (row->set == SET_CHANGES) {
+        take_changes(begin, row);
+        return;
+    }
+    locked = &begin->rows[begin->count++];
     locked->id = (uint32_t)database_row_uint(row, 0, 0);
     locked->version = database_row_uint(row, 1, 0);
     snprintf(locked->name, sizeof locked->name, "%s", row->values[2]);
@@ -103,7 +117,8 @@ static enum database_status count_busy(struct store *store, const char *const na
     return status;
 }
 
-enum database_status store_begin(struct store *store, const char *const names[], size_t count,
+enum database_status store_begin(struct store *store, const char *const names[],
+                                 struct pool *const pools[], size_t count,
                                  struct store_begin *begin)
 {
     struct buf *sql = store_start_sql(store);
@@ -111,6 +126,7 @@ enum database_status store_begin(struct store *store, const char *const names[],
 
     *begin = (struct store_begin){0};
     begin->rows = mem_zalloc((count + 1) * sizeof *begin->rows);
+    begin->changes = mem_zalloc((count + 1) * sizeof *begin->changes);
     /* SKIP LOCKED: a project locked by another instance doesn't hold up the rest. SYSDATE: the time
      * the row was read; UTC_TIMESTAMP would give the time the statement began. */
     buf_puts(sql, "START TRANSACTION;"
@@ -118,6 +134,7 @@ enum database_status store_begin(struct store *store, const char *const names[],
                   "SYSDATE(6)) FROM project WHERE name IN ");
     store_add_names(sql, names, count);
     buf_puts(sql, " ORDER BY project_id FOR UPDATE SKIP LOCKED");
+    store_changes_select(sql, pools, count);
     store->has_begun = true;
     begin->now.asked = times_monotonic_us();
     status = database_run(store->database, sql, take_begin, begin);
@@ -128,6 +145,9 @@ enum database_status store_begin(struct store *store, const char *const names[],
 
 void store_begin_free(struct store_begin *begin)
 {
+    for (size_t i = 0; i < begin->count; i++)
+        changes_free(&begin->changes[i]);
+    free(begin->changes);
     free(begin->rows);
     *begin = (struct store_begin){0};
 }

@@ -2,7 +2,8 @@
  * store: the writer's way to the database. One batch is one transaction:
  *
  *     store_begin   locks the projects' rows, reads their versions and the clock
- *     store_load    reads a pool that isn't remembered, or no longer holds
+ *     store_follow  reads what others changed in a pool that is remembered
+ *     store_load    reads a pool that isn't, or where it can't be told what changed
  *     store_find_past, store_was_leased   look things up that a pool doesn't remember
  *     store_commit  writes what changed, and commits;  store_rollback gives up
  *
@@ -55,13 +56,23 @@ struct store_row {
 struct store_begin {
     struct database_time now; /* read under the locks; none: nothing could be locked */
     struct store_row *rows;   /* those that could be locked */
+    struct changes *changes;  /* of each of them, since what is remembered */
     size_t count;
     size_t busy_count; /* how many of the names another instance has locked */
 };
 
+/* `pools`: what is remembered of each; NULL: nothing is. */
 DATABASE_MUST_CHECK enum database_status store_begin(struct store *store, const char *const names[],
-                                                     size_t count, struct store_begin *begin);
+                                                     struct pool *const pools[], size_t count,
+                                                     struct store_begin *begin);
 void store_begin_free(struct store_begin *begin);
+
+/* Makes a pool of an earlier version what store_load() would make of it. `*followed`: whether that
+ * could be done; else, and if the status is another than DATABASE_OK, the pool is of no more use.
+ */
+DATABASE_MUST_CHECK enum database_status store_follow(struct store *store, struct pool *pool,
+                                                      const struct store_row *row,
+                                                      struct changes *changes, bool *followed);
 
 /* Fills a new pool with all that its project has, settings too. */
 DATABASE_MUST_CHECK enum database_status store_load(struct store *store, struct pool *pool);

@@ -9,16 +9,22 @@
 
 /* Reading. A manifest that isn't there was deleted by an older program. */
 
-void store_activity_select(struct buf *sql, uint32_t project)
+void store_activity_select_times(struct buf *sql, uint32_t project)
 {
     buf_printf(sql,
                "SELECT unit, mean_ms, weight_ms, deploys, " SQL_MICROSECONDS
-               "measured_at) FROM deploy_time WHERE project_id = %u;"
+               "measured_at) FROM deploy_time WHERE project_id = %u;",
+               project);
+}
+
+void store_activity_select(struct buf *sql, uint32_t project)
+{
+    buf_printf(sql,
                "SELECT main_units, grants, job_work, refreshed FROM activity"
                " WHERE project_id = %u;"
                "SELECT branch, units, grant_no, merged FROM active_branch"
                " WHERE project_id = %u ORDER BY slot;",
-               project, project, project);
+               project, project);
 }
 
 void store_activity_add_time(struct pool *pool, const struct database_row *row)

@@ -7,7 +7,8 @@
 #include "database/database_row.h"
 #include "rules/pool.h"
 
-/* Three statements. Their rows are to be added in their order. `manifests`: by number. */
+void store_activity_select_times(struct buf *sql, uint32_t project);
+/* Two statements. Their rows are to be added in their order. `manifests`: by number. */
 void store_activity_select(struct buf *sql, uint32_t project);
 void store_activity_add_time(struct pool *pool, const struct database_row *row);
 void store_activity_add(struct pool *pool, const struct database_row *row,

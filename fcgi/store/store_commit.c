@@ -26,6 +26,7 @@
 #include "store/store_private.h"
 
 #include "database/sql.h"
+#include "store/store_changes.h"
 #include "store/store_write.h"
 
 #include <stddef.h>
@@ -157,6 +158,8 @@ static enum database_status write_and_commit(struct store *store, struct pool *c
     status = store_write_pools(store->database, sql, pools, changed);
     if (status != DATABASE_OK)
         return status;
+    if (store->has_others)
+        store_changes_write(sql, pools, changed);
     buf_puts(sql, "COMMIT;");
     status = database_fault(store->database, "beforeCommit", DATABASE_OK);
     if (status == DATABASE_OK)

@@ -15,6 +15,7 @@ struct store {
     uint64_t batch;       /* number of the latest batch sent */
     bool has_begun;       /* a transaction, which has the rows locked */
     bool schema_is_wrong; /* and was complained about */
+    bool has_others;      /* alive, which want to know what batches change */
     struct buf settling;  /* what settles the fate of the latest COMMIT; empty: it is known */
     struct buf sql;
 };

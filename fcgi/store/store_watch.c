@@ -74,6 +74,7 @@ enum database_status store_find_others(struct store *store, bool was_away,
                                        struct store_others *others)
 {
     struct buf *sql = store_start_sql(store);
+    enum database_status status;
 
     *others = (struct store_others){0};
     buf_printf(sql,
@@ -86,7 +87,10 @@ enum database_status store_find_others(struct store *store, bool was_away,
     buf_puts(sql, " AND UTC_TIMESTAMP(6) > ");
     sql_time(sql, store->started + PREDECESSOR_S * TIMES_SECOND);
     buf_puts(sql, ")");
-    return database_run(store->database, sql, take_other, others);
+    status = database_run(store->database, sql, take_other, others);
+    if (status == DATABASE_OK)
+        store->has_others = others->count > 0;
+    return status;
 }
 
 void store_leave(struct store *store)

@@ -222,7 +222,20 @@ void table_update(struct buf *sql, const struct table *table, const struct table
 
 /* Reading */
 
-void table_select(struct buf *sql, const struct table *table, uint32_t project)
+void table_add_numbers(struct buf *sql, const char *column, const struct numbers *numbers)
+{
+    if (!numbers)
+        return;
+    buf_printf(sql, " AND %s IN (0", column); /* none has that number */
+    for (size_t i = 0; i < numbers->count; i++) {
+        buf_puts(sql, ",");
+        buf_uint(sql, numbers->at[i]);
+    }
+    buf_puts(sql, ")");
+}
+
+void table_select(struct buf *sql, const struct table *table, uint32_t project,
+                  const struct numbers *numbers)
 {
     const char *separator = "SELECT ";
 
@@ -235,8 +248,9 @@ void table_select(struct buf *sql, const struct table *table, uint32_t project)
             buf_puts(sql, column->name);
         separator = ",";
     }
-    buf_printf(sql, " FROM %s WHERE project_id = %u ORDER BY %s;", table->name, project,
-               table->columns[0].name);
+    buf_printf(sql, " FROM %s WHERE project_id = %u", table->name, project);
+    table_add_numbers(sql, table->columns[0].name, numbers);
+    buf_printf(sql, " ORDER BY %s;", table->columns[0].name);
 }
 
 void table_read(const struct table *table, const struct database_row *row,

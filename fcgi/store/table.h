@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "database/database_row.h"
+#include "rules/changes.h"
 #include "store/column.h"
 
 #include <stddef.h>
@@ -40,8 +41,11 @@ void table_put(struct buf *sql, const struct table *table, const struct table_ro
 void table_update(struct buf *sql, const struct table *table, const struct table_row *row,
                   unsigned changes);
 
-/* All rows of a project, in the order of their numbers. */
-void table_select(struct buf *sql, const struct table *table, uint32_t project);
+/* Rows of a project, in the order of their numbers: all (`numbers` is NULL), or those of them. */
+void table_select(struct buf *sql, const struct table *table, uint32_t project,
+                  const struct numbers *numbers);
+/* ` AND column IN (…)`; NULL: nothing. */
+void table_add_numbers(struct buf *sql, const char *column, const struct numbers *numbers);
 
 /* Fills `object` from a row of table_select(). */
 void table_read(const struct table *table, const struct database_row *row,

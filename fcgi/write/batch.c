@@ -47,11 +47,9 @@ static size_t gather(struct batch *batch)
 
 static enum database_status commit(struct batch *batch)
 {
-    struct pool **pools = mem_alloc((batch->count + 1) * sizeof(struct pool *));
+    struct pool **pools = batch_pools(batch);
     enum database_status status;
 
-    for (size_t i = 0; i < batch->count; i++)
-        pools[i] = batch->desks[i]->pool;
     batch->committing = true;
     status = store_commit(batch->office->store, pools, batch->count);
     free(pools);

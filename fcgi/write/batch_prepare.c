@@ -10,12 +10,12 @@
 #include <string.h>
 
 /* The project's row, if it could be locked. */
-static const struct store_row *find_row(const struct store_begin *begin, const char *name)
+static bool find_row(const struct store_begin *begin, const char *name, size_t *at)
 {
-    for (size_t i = 0; i < begin->count; i++)
-        if (strcmp(begin->rows[i].name, name) == 0)
-            return &begin->rows[i];
-    return NULL;
+    for (*at = 0; *at < begin->count; (*at)++)
+        if (strcmp(begin->rows[*at].name, name) == 0)
+            return true;
+    return false;
 }
 
 /* A parked client whose request is no longer what it was: another instance or the administrator's
@@ -61,6 +61,38 @@ static enum database_status reconcile(struct office *office, struct desk *desk)
     return status;
 }
 
+/* The same of the parked clients whose leases are among the changes. */
+static enum database_status reconcile_changes(struct office *office, struct desk *desk,
+                                              const struct numbers *leases)
+{
+    enum database_status status = DATABASE_OK;
+
+    for (size_t i = 0; i < leases->count && status == DATABASE_OK; i++)
+        if (parking_get(&desk->lot, leases->at[i]))
+            status = reconcile_one(office, desk, leases->at[i]);
+    return status;
+}
+
+static bool is_known(const struct clerk *clerk, uint64_t instance)
+{
+    for (size_t i = 0; i < clerk->other_count; i++)
+        if (clerk->others[i] == instance)
+            return true;
+    return instance == 0 || instance == clerk->instance;
+}
+
+/* An instance that has begun since the latest look must not be taken for dead. */
+static enum database_status look_for_new_instances(struct office *office, const struct pool *pool,
+                                                   const struct numbers *leases)
+{
+    for (size_t i = 0; i < leases->count; i++) {
+        const struct lease *lease = pool_lease(pool, leases->at[i]);
+        if (lease && !is_known(&office->clerk, lease->instance))
+            return contact_find_others(office);
+    }
+    return DATABASE_OK;
+}
+
 /* Another project has its name now. */
 static void forget_project(struct office *office, struct desk *desk)
 {
@@ -70,20 +102,30 @@ static void forget_project(struct office *office, struct desk *desk)
     desk->activity = NULL;
 }
 
-/* Makes the remembered pool what the database has, under the row lock. */
-static enum database_status refresh_pool(struct office *office, struct desk *desk,
-                                         const struct store_row *row, int64_t now)
+/* Reads what others changed, if that can be told; else forgets the pool. */
+static enum database_status follow(struct office *office, struct desk *desk,
+                                   const struct store_row *row, struct changes *changes)
 {
-    enum database_status status = DATABASE_OK;
+    const struct numbers *leases = &changes->leases;
+    bool followed;
+    enum database_status status = store_follow(office->store, desk->pool, row, changes, &followed);
 
-    if (desk->pool && desk->pool->id != row->id)
-        forget_project(office, desk);
-    if (desk->pool && desk->pool->version != row->version)
+    if (status == DATABASE_OK && !followed)
         desk_forget(desk);
-    if (desk->pool) {
-        desk->pool->now = now;
-        return DATABASE_OK;
-    }
+    if (!followed)
+        return status;
+    desk->is_doubtful = false;
+    status = look_for_new_instances(office, desk->pool, leases);
+    if (status == DATABASE_OK)
+        status = reconcile_changes(office, desk, leases);
+    return status;
+}
+
+static enum database_status load(struct office *office, struct desk *desk,
+                                 const struct store_row *row, int64_t now)
+{
+    enum database_status status;
+
     desk_open(desk, row->id);
     desk->pool->version = row->version;
     desk->pool->now = now;
@@ -92,6 +134,26 @@ static enum database_status refresh_pool(struct office *office, struct desk *des
         status = contact_find_others(office);
     if (status == DATABASE_OK)
         status = reconcile(office, desk);
+    return status;
+}
+
+/* Makes the remembered pool what the database has, under the row lock. */
+static enum database_status refresh_pool(struct office *office, struct desk *desk,
+                                         const struct store_row *row, struct changes *changes,
+                                         int64_t now)
+{
+    enum database_status status = DATABASE_OK;
+
+    if (desk->pool && desk->pool->id != row->id)
+        forget_project(office, desk);
+    if (desk->pool)
+        desk->pool->now = now;
+    if (desk->pool && desk->pool->version != row->version)
+        status = follow(office, desk, row, changes);
+    else if (desk->pool)
+        desk->is_doubtful = false;
+    if (status == DATABASE_OK && !desk->pool)
+        status = load(office, desk, row, now);
     return status;
 }
 
@@ -110,6 +172,15 @@ const char **batch_names(const struct batch *batch)
     return names;
 }
 
+struct pool **batch_pools(const struct batch *batch)
+{
+    struct pool **pools = mem_alloc((batch->count + 1) * sizeof(struct pool *));
+
+    for (size_t i = 0; i < batch->count; i++)
+        pools[i] = batch->desks[i]->pool;
+    return pools;
+}
+
 /* Alone, what is remembered is most likely what the database has: that saves a round trip. The
  * commit does nothing should it be otherwise; then nothing is remembered any more. */
 static bool can_assume(const struct batch *batch)
@@ -118,7 +189,7 @@ static bool can_assume(const struct batch *batch)
                database_clock_is_close(&batch->office->clock, times_monotonic_us());
 
     for (size_t i = 0; i < batch->count && can; i++)
-        can = batch->desks[i]->pool != NULL;
+        can = batch->desks[i]->pool && !batch->desks[i]->is_doubtful;
     return can;
 }
 
@@ -160,20 +231,23 @@ static void dismiss(struct batch *batch, size_t at, bool may_be_busy)
 static enum database_status lock_rows(struct batch *batch)
 {
     const char **names = batch_names(batch);
+    struct pool **pools = batch_pools(batch);
     struct store_begin begin;
     enum database_status status;
     int64_t now = 0;
 
-    status = store_begin(batch->office->store, names, batch->count, &begin);
+    status = store_begin(batch->office->store, names, pools, batch->count, &begin);
+    free(pools);
     free(names);
     database_clock_take(&batch->office->clock, &begin.now);
     if (begin.now.said)
         now = tell_time(batch->office, begin.now.said);
     for (size_t i = batch->count; i-- > 0 && status == DATABASE_OK;) {
-        const struct store_row *row = find_row(&begin, batch->desks[i]->name);
+        size_t at;
 
-        if (row)
-            status = refresh_pool(batch->office, batch->desks[i], row, now);
+        if (find_row(&begin, batch->desks[i]->name, &at))
+            status = refresh_pool(batch->office, batch->desks[i], &begin.rows[at],
+                                  &begin.changes[at], now);
         else
             dismiss(batch, i, begin.busy_count > 0);
     }

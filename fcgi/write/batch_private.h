@@ -16,8 +16,9 @@ struct batch {
  * may be assumed that they are. Desks whose row another instance has locked, or that have none,
  * leave the batch. */
 CONTACT_CHECKED enum database_status batch_prepare(struct batch *batch);
-/* The caller frees the list, not the names. */
+/* The caller frees the list, not what is in it. */
 const char **batch_names(const struct batch *batch);
+struct pool **batch_pools(const struct batch *batch);
 
 /* batch_decide: what the clerk makes of the commands and of what is due, in memory. */
 CONTACT_CHECKED enum database_status batch_decide(struct batch *batch);

@@ -35,11 +35,11 @@ bool contact_fail_back(struct office *office)
     return true;
 }
 
-/* What is remembered of the project no longer holds: its next batch reads it anew, or finds that
- * the database has it no more, and says so to those who are parked. */
+/* What is remembered of the project no longer holds: its next batch reads what changed, or finds
+ * that the database has it no more, and says so to those who are parked. */
 static void doubt(struct office *office, struct desk *desk)
 {
-    desk_forget(desk);
+    desk->is_doubtful = true;
     desk->deadline_ms = 0;
     desks_note(&office->desks, desk);
 }

@@ -84,6 +84,7 @@ void desk_forget(struct desk *desk)
     }
     pool_free(desk->pool);
     desk->pool = NULL;
+    desk->is_doubtful = false;
 }
 
 void desk_open(struct desk *desk, uint32_t id)

@@ -18,6 +18,7 @@
 struct desk {
     char *name;
     struct pool *pool;            /* NULL: must be loaded */
+    bool is_doubtful;             /* others changed what the pool remembers */
     struct activity *activity;    /* of the pool that was forgotten; or NULL */
     struct map lot;               /* parked clients by request number */
     struct command_list commands; /* of the batch at work */

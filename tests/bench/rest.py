@@ -15,11 +15,11 @@ PATIENCE = 30
 class Program:
     """The program of an instance, started by the bench itself: scripts/local takes longer than it."""
 
-    def __init__(self, instance):
+    def __init__(self, instance, config=None):
         command = [
             os.path.join(loads.TOOLS, "../../stack-orchestrator"),
             "-c",
-            os.path.join(instance.var, "etc/stack-orchestrator.conf"),
+            config or os.path.join(instance.var, "etc/stack-orchestrator.conf"),
         ]
         with open(os.path.join(instance.var, "log/program.log"), "ab") as log:
             self.began = time.monotonic()

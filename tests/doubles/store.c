@@ -156,11 +156,14 @@ static void add_row(struct store_begin *begin)
         .id = world.rows->id, .version = world.rows->version, .name = WORLD_PROJECT};
 }
 
-enum database_status store_begin(struct store *store, const char *const names[], size_t count,
+enum database_status store_begin(struct store *store, const char *const names[],
+                                 struct pool *const pools[], size_t count,
                                  struct store_begin *begin)
 {
+    (void)pools;
     *begin = (struct store_begin){0};
     begin->rows = mem_zalloc((count + 1) * sizeof *begin->rows);
+    begin->changes = mem_zalloc((count + 1) * sizeof *begin->changes);
     if (!store->is_connected || is_due(TROUBLE_BEGIN_LOST))
         return lose(store);
     store->has_begun = true;
@@ -179,8 +182,20 @@ enum database_status store_begin(struct store *store, const char *const names[],
 
 void store_begin_free(struct store_begin *begin)
 {
+    free(begin->changes);
     free(begin->rows);
     *begin = (struct store_begin){0};
+}
+
+enum database_status store_follow(struct store *store, struct pool *pool,
+                                  const struct store_row *row, struct changes *changes,
+                                  bool *followed)
+{
+    (void)pool;
+    (void)row;
+    (void)changes;
+    *followed = false;
+    return store->is_connected ? DATABASE_OK : DATABASE_LOST;
 }
 
 enum database_status store_load(struct store *store, struct pool *pool)
