@@ -312,13 +312,22 @@ static void respond_free(const struct api *api, const struct call *call, struct 
 static void respond_status(const struct api *api, const struct call *call,
                            struct response *response)
 {
-    struct json_writer *json = response_open();
+    struct fields fields = {.inside = ""};
+    struct reader_view view;
+    struct json_writer *json;
 
+    if (!api_query_view(call->query, &view, &fields)) {
+        fields_reply(&fields, response);
+        reader_view_free(&view);
+        return;
+    }
+    json = response_open();
     json_open_object(json, "key"); /* who asks, so that a page knows what it may offer */
     json_put_string(json, "name", call->key_name);
     json_put_string(json, "role", call->role);
     json_close_object(json);
-    finish_reading(reader_status_page(api->reader, call->project, json), json, response);
+    finish_reading(reader_status_page(api->reader, call->project, &view, json), json, response);
+    reader_view_free(&view);
 }
 
 static void respond_filtered(const struct api *api, const struct call *call,

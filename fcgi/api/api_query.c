@@ -184,6 +184,96 @@ bool api_query_events(const char *query, uint64_t *after, uint64_t *limit, struc
     return each_pair(query, set_event_pair, &following);
 }
 
+/* Which parts a list like `stacks,queue` names. */
+static bool set_parts(unsigned *set, char *value)
+{
+    static const char *const names[] = {"counts", "stacks", "queue", "deployTimes", "last24Hours"};
+    char *name;
+
+    while ((name = strsep(&value, ",")) != NULL) {
+        unsigned i = 0;
+
+        while (i < sizeof names / sizeof names[0] && strcmp(names[i], name) != 0)
+            i++;
+        if (i == sizeof names / sizeof names[0])
+            return false;
+        *set |= 1U << i;
+    }
+    return true;
+}
+
+static bool set_stack_state(char **field, const char *value)
+{
+    int state = words_find_stack_state(value);
+
+    if (strcmp(value, READER_STATE_ASIDE) != 0 && (state < 0 || state == STACK_DELETED))
+        return false;
+    mem_replace(field, value);
+    return true;
+}
+
+enum view_name {
+    VIEW_LIMIT,
+    VIEW_AFTER,
+    VIEW_STACK,
+    VIEW_STATE,
+    VIEW_FIND,
+    VIEW_FIELDS,
+    VIEW_NONE
+};
+
+static const char *const view_names[] = {"limit", "stacksAfter", "stackName",
+                                         "state", "find",        "fields"};
+
+static bool set_view(struct reader_view *view, enum view_name name, char *value)
+{
+    switch (name) {
+    case VIEW_LIMIT:
+        return set_number(value, 1, READER_VIEW_MAX, &view->limit);
+    case VIEW_AFTER:
+        return set_text(&view->stacks_after, value);
+    case VIEW_STACK:
+        return set_text(&view->stack_name, value);
+    case VIEW_STATE:
+        return set_stack_state(&view->state, value);
+    case VIEW_FIND:
+        return set_text(&view->find, value);
+    case VIEW_FIELDS:
+        return set_parts(&view->parts, value);
+    case VIEW_NONE:
+        break;
+    }
+    return false;
+}
+
+struct viewing {
+    struct reader_view *view;
+    struct fields *fields;
+};
+
+static bool set_view_pair(void *context, const char *name, char *value)
+{
+    struct viewing *viewing = context;
+    enum view_name found = VIEW_LIMIT;
+
+    while (found < VIEW_NONE && strcmp(view_names[found], name) != 0)
+        found++;
+    if (found == VIEW_NONE)
+        return refuse_unknown(viewing->fields, name);
+    if (decode(value) && set_view(viewing->view, found, value))
+        return true;
+    fields_fail(viewing->fields, view_names[found], "in the query is not valid");
+    return false;
+}
+
+bool api_query_view(const char *query, struct reader_view *view, struct fields *fields)
+{
+    struct viewing viewing = {view, fields};
+
+    *view = (struct reader_view){0};
+    return each_pair(query, set_view_pair, &viewing);
+}
+
 struct aiming {
     uint64_t *target_s;
     struct fields *fields;

@@ -12,6 +12,8 @@
 bool api_query_filter(const char *query, struct reader_filter *filter, struct fields *fields);
 /* after and limit of /events. */
 bool api_query_events(const char *query, uint64_t *after, uint64_t *limit, struct fields *fields);
+/* limit, stacksAfter, stackName, state, find, fields of /status. */
+bool api_query_view(const char *query, struct reader_view *view, struct fields *fields);
 /* targetSeconds of /capacity: the p95 wait to aim at. */
 #define API_TARGET_S 60
 bool api_query_target(const char *query, uint64_t *target_s, struct fields *fields);

@@ -64,6 +64,19 @@ void reader_add_project(struct buf *sql, const char *project)
     buf_puts(sql, ")");
 }
 
+void reader_add_stack_number(struct buf *sql, const char *stack_name)
+{
+    struct buf number = {0};
+
+    buf_puts(&number, "CAST(SUBSTRING(");
+    sql_text(&number, stack_name);
+    buf_puts(&number, ", CHAR_LENGTH(p.prefix) + 1) AS UNSIGNED)");
+    buf_printf(sql, "IF(CONCAT(p.prefix, %s) = ", number.data);
+    sql_text(sql, stack_name);
+    buf_printf(sql, ", %s, NULL)", number.data);
+    buf_free(&number);
+}
+
 /* It takes seconds to give a silent server up. For as long again, the next calls don't try. */
 static bool is_reachable(struct reader *reader)
 {

@@ -13,7 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define READER_LIMIT_MAX 100 /* rows of a page; also the default */
+#define READER_LIMIT_MAX 100  /* rows of a page; also the default */
+#define READER_VIEW_MAX  1000 /* the same of /status, which has no default */
 
 enum reader_status {
     READER_OK,
@@ -33,11 +34,32 @@ struct reader_filter {
     int64_t until;
 };
 
+/* What of /status is asked for. {0}: all of it. */
+enum reader_part {
+    READER_COUNTS = 1,
+    READER_STACKS = 2,
+    READER_QUEUE = 4,
+    READER_TIMES = 8,
+    READER_FIGURES = 16,
+    READER_ALL = 31
+};
+
+struct reader_view {
+    unsigned parts;                /* of enum reader_part; 0: all */
+    uint64_t limit;                /* stacks, and waiting requests; 0: none */
+    char *stacks_after;            /* name of a stack; NULL: from the first */
+    char *stack_name;              /* only that one */
+    char *state;                   /* only stacks of that state, or */
+#define READER_STATE_ASIDE "aside" /* held, quarantined, draining */
+    char *find;                    /* only what says that somewhere, whatever its case */
+};
+
 struct reader;
 
 struct reader *reader_new(const struct config *config);
 void reader_free(struct reader *reader);
 void reader_filter_free(struct reader_filter *filter);
+void reader_view_free(struct reader_view *view);
 
 /* Whose key the calls that follow have; the name is only looked at during these. */
 void reader_set_key(struct reader *reader, const char *name, uint32_t number);
@@ -46,7 +68,7 @@ void reader_set_key(struct reader *reader, const char *name, uint32_t number);
 enum reader_status reader_list_stacks(struct reader *reader, const char *project,
                                       struct json_writer *json);
 enum reader_status reader_status_page(struct reader *reader, const char *project,
-                                      struct json_writer *json);
+                                      const struct reader_view *view, struct json_writer *json);
 enum reader_status reader_history(struct reader *reader, const char *project,
                                   const struct reader_filter *filter, struct json_writer *json);
 enum reader_status reader_actions(struct reader *reader, const char *project,

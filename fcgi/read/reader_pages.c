@@ -135,22 +135,6 @@ struct ledger {
 static const struct ledger history_ledger = {"history", "lease_no", "ended_at", true};
 static const struct ledger action_ledger = {"action", "action_id", "at", false};
 
-/* A name that isn't of the project's stacks has no number, and no rows. */
-static void add_stack_filter(struct buf *sql, const char *stack_name)
-{
-    struct buf number = {0};
-
-    if (!stack_name)
-        return;
-    buf_puts(&number, "CAST(SUBSTRING(");
-    sql_text(&number, stack_name);
-    buf_puts(&number, ", CHAR_LENGTH(p.prefix) + 1) AS UNSIGNED)");
-    buf_printf(sql, " AND t.stack_no = IF(CONCAT(p.prefix, %s) = ", number.data);
-    sql_text(sql, stack_name);
-    buf_printf(sql, ", %s, NULL)", number.data);
-    buf_free(&number);
-}
-
 struct finding {
     struct page page;
     int64_t time;
@@ -188,7 +172,10 @@ static void add_filter(struct buf *sql, const char *project, const struct ledger
 {
     buf_printf(sql, " FROM %s t JOIN project p USING (project_id) WHERE p.name = ", ledger->table);
     sql_text(sql, project);
-    add_stack_filter(sql, filter->stack_name);
+    if (filter->stack_name) {
+        buf_puts(sql, " AND t.stack_no = ");
+        reader_add_stack_number(sql, filter->stack_name);
+    }
     add_time_filter(sql, ledger->time, ">=", filter->since);
     add_time_filter(sql, ledger->time, "<", filter->until);
     if (!filter->before)

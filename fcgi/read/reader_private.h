@@ -31,8 +31,24 @@ struct page {
 enum { PROJECT_PREFIX, PROJECT_NOW, PROJECT_KEY_ENDED };
 
 struct buf *reader_start_sql(struct reader *reader, const char *project);
+/* The number of the stack of that name, by the project's prefix; NULL for a name that isn't of its
+ * stacks. `p`: the row of the project. */
+void reader_add_stack_number(struct buf *sql, const char *stack_name);
 /* The project's number as a subquery. */
 void reader_add_project(struct buf *sql, const char *project);
+/* What a view lets through, as conditions that begin with AND: of stacks (`s`, of project `p`, with
+ * the joins below) and of waiting leases. */
+#define READER_STACK_JOINS                                                                         \
+    " LEFT JOIN stack_note n USING (project_id, stack_no)"                                         \
+    " LEFT JOIN lease l ON l.project_id = s.project_id AND l.lease_no = s.lease_no"
+
+bool reader_view_has(const struct reader_view *view, enum reader_part part);
+void reader_view_add_stacks(struct buf *sql, const struct reader_view *view);
+void reader_view_add_queue(struct buf *sql, const struct reader_view *view);
+/* Two sets, of one row each, and what becomes of them. */
+void reader_view_add_counts(struct buf *sql, const char *project, const struct reader_view *view);
+void reader_view_put_stacks(struct page *page, const struct database_row *row);
+void reader_view_put_queue(struct page *page, const struct database_row *row);
 /* Runs reader->sql; `visit` gets `page` with each row. */
 enum reader_status reader_run(struct reader *reader, database_visit *visit, struct page *page);
 void reader_take_project(struct page *page, const struct database_row *row);

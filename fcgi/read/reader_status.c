@@ -7,10 +7,14 @@
 #include "read/figures.h"
 #include "read/member.h"
 
+#include <stdio.h>
+
 /* The sets of its text, in this order. */
 enum status_set {
     SET_PROJECT, /* see reader_start_sql() */
     SET_SETTINGS,
+    SET_STACK_COUNTS,
+    SET_QUEUE_COUNTS,
     SET_STACKS,
     SET_ESTIMATE,
     SET_QUEUE,
@@ -21,10 +25,12 @@ enum status_set {
 
 struct status_page {
     struct page page;
-    int open_set;      /* the set whose JSON array is open; -1: none */
-    double hold_s;     /* how long a lease lasts */
-    double turn_s;     /* how long one place in the queue takes */
-    uint32_t position; /* in the queue, of the latest row */
+    const struct reader_view *view;
+    int open_set;    /* the set whose JSON array is open; -1: none */
+    uint64_t stacks; /* rows */
+    uint64_t last;   /* number of the latest stack that was written */
+    double hold_s;   /* how long a lease lasts */
+    double turn_s;   /* how long one place in the queue takes */
     struct figures figures;
 };
 
@@ -114,16 +120,48 @@ static const struct member shown[] = {
     {0},
 };
 
-static void add_stacks_sql(struct buf *sql, const char *project)
+/* One more than the limit: it tells that there is more. */
+static void add_stacks_sql(struct buf *sql, const char *project, const struct reader_view *view)
 {
     buf_puts(sql, ";");
     member_select(sql, shown);
-    buf_puts(sql, " FROM stack s JOIN project p USING (project_id)"
-                  " LEFT JOIN stack_note n USING (project_id, stack_no)"
-                  " LEFT JOIN lease l ON l.project_id = s.project_id AND l.lease_no = s.lease_no"
+    buf_puts(sql, " FROM stack s JOIN project p USING (project_id)" READER_STACK_JOINS
                   " WHERE s.state <> 'deleted' AND p.name = ");
     sql_text(sql, project);
+    reader_view_add_stacks(sql, view);
+    if (view->stacks_after) {
+        buf_puts(sql, " AND s.stack_no > ");
+        reader_add_stack_number(sql, view->stacks_after);
+    }
     buf_puts(sql, " ORDER BY s.stack_no");
+    if (view->limit)
+        buf_printf(sql, " LIMIT %llu", (unsigned long long)view->limit + 1);
+}
+
+static void put_stack(struct status_page *status, const struct database_row *row)
+{
+    struct page *page = &status->page;
+
+    status->stacks++;
+    if (status->view->limit && status->stacks > status->view->limit)
+        return;
+    status->last = database_row_uint(row, 0, 0);
+    json_open_object(page->json, NULL);
+    member_put(page->json, shown, row, page->prefix);
+    json_close_object(page->json);
+}
+
+/* The name after which the next page begins. */
+static void put_next(struct status_page *status)
+{
+    char name[sizeof status->page.prefix + 20];
+
+    if (!status->view->limit || status->stacks <= status->view->limit) {
+        json_put_null(status->page.json, "next");
+        return;
+    }
+    snprintf(name, sizeof name, "%s%llu", status->page.prefix, (unsigned long long)status->last);
+    json_put_string(status->page.json, "next", name);
 }
 
 /* How long the latest leases lasted, over the stacks that come back to the queue */
@@ -165,15 +203,22 @@ static const struct member queued[] = {
     {0},
 };
 
-static void add_queue_sql(struct buf *sql, const char *project)
+/* The columns after those of the table. */
+enum { QUEUED_WANTS_ONE = 2, QUEUED_PLACE = 1 };
+
+static void add_queue_sql(struct buf *sql, const char *project, const struct reader_view *view)
 {
     buf_puts(sql, ";");
     member_select(sql, queued);
-    buf_puts(sql,
-             ", wanted_stack_no IS NOT NULL FROM lease WHERE state = 'waiting' AND project_id = ");
+    buf_puts(sql, ",wanted_stack_no IS NOT NULL,place FROM (SELECT lease.*, ROW_NUMBER() OVER"
+                  " (ORDER BY priority + TIMESTAMPDIFF(MINUTE, asked_at, UTC_TIMESTAMP(6)) DESC,"
+                  " lease_no) AS place FROM lease WHERE state = 'waiting' AND project_id = ");
     reader_add_project(sql, project);
-    buf_puts(sql, " ORDER BY priority + TIMESTAMPDIFF(MINUTE, asked_at, UTC_TIMESTAMP(6)) DESC,"
-                  " lease_no");
+    buf_puts(sql, ") AS queue WHERE TRUE");
+    reader_view_add_queue(sql, view);
+    buf_puts(sql, " ORDER BY place");
+    if (view->limit)
+        buf_printf(sql, " LIMIT %llu", (unsigned long long)view->limit);
 }
 
 /* The units that cost most */
@@ -217,32 +262,45 @@ static void count_ended(struct figures *figures, const struct database_row *row)
 
 /* All of it */
 
+static const struct {
+    enum reader_part part; /* 0: always there */
+    const char *array;     /* that its rows become; NULL: none */
+} parts[SET_COUNT] = {
+    [SET_STACK_COUNTS] = {READER_COUNTS, NULL}, [SET_QUEUE_COUNTS] = {READER_COUNTS, NULL},
+    [SET_STACKS] = {READER_STACKS, "stacks"},   [SET_ESTIMATE] = {READER_QUEUE, NULL},
+    [SET_QUEUE] = {READER_QUEUE, "queue"},      [SET_TIMES] = {READER_TIMES, "deployTimes"},
+    [SET_ENDED] = {READER_FIGURES, NULL}};
+
+static bool is_array(const struct status_page *status, int set)
+{
+    return parts[set].array && reader_view_has(status->view, parts[set].part);
+}
+
 /* Opens the arrays of the sets up to this one, also of those that had no rows. */
 static void open_arrays(struct status_page *status, int set)
 {
-    static const char *const names[SET_COUNT] = {
-        [SET_STACKS] = "stacks", [SET_QUEUE] = "queue", [SET_TIMES] = "deployTimes"};
-
     while (status->open_set < set) {
-        if (status->open_set > SET_PROJECT && names[status->open_set])
+        if (status->open_set > SET_PROJECT && is_array(status, status->open_set))
             json_close_array(status->page.json);
+        if (status->open_set == SET_STACKS && is_array(status, SET_STACKS))
+            put_next(status);
         status->open_set++;
-        if (status->open_set < SET_COUNT && names[status->open_set])
-            json_open_array(status->page.json, names[status->open_set]);
+        if (status->open_set < SET_COUNT && is_array(status, status->open_set))
+            json_open_array(status->page.json, parts[status->open_set].array);
     }
 }
 
 static void put_waiting(struct status_page *status, const struct database_row *row)
 {
     struct page *page = &status->page;
-    bool wants_one = database_row_int(row, row->count - 1, 0);
+    bool wants_one = database_row_int(row, row->count - QUEUED_WANTS_ONE, 0);
+    int64_t place = database_row_int(row, row->count - QUEUED_PLACE, 0);
 
-    status->position++;
     json_open_object(page->json, NULL);
-    json_put_integer(page->json, "position", status->position);
+    json_put_integer(page->json, "position", place);
     member_put(page->json, queued, row, page->prefix);
     json_put_number(page->json, "estimatedWaitSeconds",
-                    wants_one ? status->hold_s : status->turn_s * status->position, 0);
+                    wants_one ? status->hold_s : status->turn_s * (double)place, 0);
     json_close_object(page->json);
 }
 
@@ -259,10 +317,14 @@ static void visit(void *context, const struct database_row *row)
     case SET_SETTINGS:
         put_settings(page, row);
         break;
+    case SET_STACK_COUNTS:
+        reader_view_put_stacks(page, row);
+        break;
+    case SET_QUEUE_COUNTS:
+        reader_view_put_queue(page, row);
+        break;
     case SET_STACKS:
-        json_open_object(page->json, NULL);
-        member_put(page->json, shown, row, page->prefix);
-        json_close_object(page->json);
+        put_stack(status, row);
         break;
     case SET_ESTIMATE:
         status->turn_s = (double)database_row_int(row, 0, 0) / (double)TIMES_SECOND;
@@ -284,22 +346,45 @@ static void visit(void *context, const struct database_row *row)
     }
 }
 
-enum reader_status reader_status_page(struct reader *reader, const char *project,
-                                      struct json_writer *json)
+/* An empty set in the place of each that isn't asked for, so that all have their numbers. */
+static void add_sets(struct buf *sql, const char *project, const struct reader_view *view)
 {
-    struct status_page page = {.page.json = json, .open_set = -1};
-    struct buf *sql = reader_start_sql(reader, project);
-    enum reader_status status;
+    static const char *const none = ";SELECT 1 FROM project WHERE FALSE";
 
     add_settings_sql(sql, project);
-    add_stacks_sql(sql, project);
-    add_estimate_sql(sql, project);
-    add_queue_sql(sql, project);
-    add_times_sql(sql, project);
-    add_ended_sql(sql, project);
+    if (reader_view_has(view, READER_COUNTS))
+        reader_view_add_counts(sql, project, view);
+    else
+        buf_printf(sql, "%s%s", none, none);
+    if (reader_view_has(view, READER_STACKS))
+        add_stacks_sql(sql, project, view);
+    else
+        buf_puts(sql, none);
+    if (reader_view_has(view, READER_QUEUE)) {
+        add_estimate_sql(sql, project);
+        add_queue_sql(sql, project, view);
+    } else {
+        buf_printf(sql, "%s%s", none, none);
+    }
+    if (reader_view_has(view, READER_TIMES))
+        add_times_sql(sql, project);
+    else
+        buf_puts(sql, none);
+    if (reader_view_has(view, READER_FIGURES))
+        add_ended_sql(sql, project);
+}
+
+enum reader_status reader_status_page(struct reader *reader, const char *project,
+                                      const struct reader_view *view, struct json_writer *json)
+{
+    struct status_page page = {.page.json = json, .view = view, .open_set = -1};
+    enum reader_status status;
+
+    add_sets(reader_start_sql(reader, project), project, view);
     status = reader_run(reader, visit, &page.page);
     open_arrays(&page, SET_COUNT);
-    figures_put(&page.figures, json, "last24Hours");
+    if (reader_view_has(view, READER_FIGURES))
+        figures_put(&page.figures, json, "last24Hours");
     figures_free(&page.figures);
     return status;
 }

@@ -106,3 +106,77 @@ sleeps()
     get /history
     expect 200
 }
+
+@test "GET /status in pages, by name, state and text; counts tell of all" {
+    local found=0 after='' pages=0
+
+    new_project --max-stacks 30 --initial-commit zero
+    post /addStacks '{"count":25}'
+    expect 200
+    take '{"branch":"Größe/ÄÖ","job":{"name":"it'\''s","user":"Ada"}}'
+    post /holdStack '{"stackName":"test-9","reason":"Look at %1 here"}'
+    expect 200
+    get /status
+    expect 200 '.stacks | length == 25' '.next == null' \
+        '.counts == {"stacks":25,"available":23,"leased":1,"held":1,"quarantined":0,"draining":0,"foundStacks":25,
+            "waiting":0,"longestWaitSeconds":null,"foundWaiting":0}'
+    until [[ $after == null ]]; do
+        get "/status?limit=10${after:+&stacksAfter=$after}"
+        expect 200 ".stacks | map(.stackName) == [range($found + 1; [$found + 11, 26] | min) | \"test-\\(.)\"]" '.counts.foundStacks == 25'
+        found=$((found + $(value '.stacks | length')))
+        after=$(value .next)
+        pages=$((pages + 1))
+    done
+    ((found == 25 && pages == 3))
+    for query in state=held find=LOOK%20AT%20%251 stackName=test-9 'state=aside&find=test-9&limit=1' "state=held&find=$PROJECT-ADMIN"; do
+        get "/status?$query"
+        expect 200 '[.stacks[].stackName] == ["test-9"]' '.counts.foundStacks == 1 and .counts.stacks == 25' '.next == null'
+    done
+    for query in state=leased find=ada find=gr%C3%B6sse find=gr%C3%B6%C3%9Fe/%C3%A4 "find=IT's" find=test-2%27; do
+        get "/status?$query"
+        [[ $query != *sse && $query != *27 ]] || { expect 200 '.stacks == [] and .counts.foundStacks == 0' && continue; }
+        expect 200 ".stacks | length == 1 and .[0].stackName == \"$STACK\""
+    done
+    for query in stackName=other-9 stackName=test-09 stacksAfter=test-25 stacksAfter=nobody state=quarantined; do
+        get "/status?$query"
+        expect 200 '.stacks == [] and .next == null'
+    done
+    get '/status?fields=counts,stacks&limit=3'
+    expect 200 'keys == ["counts","key","next","now","project","stacks"]'
+    get '/status?fields=queue'
+    expect 200 'keys == ["key","now","project","queue"]'
+    get '/status?fields=last24Hours,deployTimes'
+    expect 200 'keys == ["deployTimes","key","last24Hours","now","project"]'
+    for query in limit=0 limit=1001 limit=x state=deleted state=broken state= fields=all fields= fields=stacks, find=%ff find=%00 stackName=%c3 nothing=1; do
+        expect_each GET 400 ".error | .code == \"invalidField\" and .field == \"${query%%=*}\"" "/status?$query"
+    done
+}
+
+@test "GET /status: a request keeps its place in a page of the queue that was searched" {
+    new_project --max-stacks 1
+    take
+    for branch in one two three; do
+        later "$branch" POST /requestStack "{\"branch\":\"$branch\"}"
+        eventually sees /status ".queue[-1].branch == \"$branch\""
+    done
+    get '/status?find=THREE'
+    expect 200 '.queue | length == 1 and .[0].position == 3 and .[0].branch == "three"' '.counts | .waiting == 3 and .foundWaiting == 1' '.stacks == []'
+    get '/status?limit=2'
+    expect 200 '[.queue[].branch] == ["one","two"]' '.counts | .foundWaiting == 3 and .longestWaitSeconds > 0'
+}
+
+@test "a page of /status costs a page, with 10,000 stacks" {
+    new_project --max-stacks 10000
+    query "INSERT INTO stack (project_id, stack_no, state, created, modified)
+        WITH RECURSIVE few AS (SELECT 0 AS n UNION ALL SELECT n + 1 FROM few WHERE n < 99)
+        SELECT project_id, 100 * a.n + b.n + 1, 'available', NOW(), NOW() FROM few a, few b, project WHERE name = '$PROJECT'"
+    query 'ANALYZE TABLE stack' >/dev/null
+    looks '/status?fields=stacks&limit=100'
+    ((LOOKED < 1500))
+    looks '/status?fields=stacks&limit=100&stacksAfter=test-7000'
+    expect 200 '.stacks[0].stackName == "test-7001" and .next == "test-7100"'
+    ((LOOKED < 1500))
+    looks '/status?limit=100'
+    expect 200 '.counts.stacks == 10000'
+    ((LOOKED < 25000 && ${#BODY} < 60000))
+}

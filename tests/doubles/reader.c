@@ -5,6 +5,14 @@
 
 #include <stdlib.h>
 
+void reader_view_free(struct reader_view *view)
+{
+    free(view->stacks_after);
+    free(view->stack_name);
+    free(view->state);
+    free(view->find);
+}
+
 void reader_filter_free(struct reader_filter *filter)
 {
     free(filter->stack_name);
@@ -41,10 +49,11 @@ enum reader_status reader_list_stacks(struct reader *reader, const char *project
 }
 
 enum reader_status reader_status_page(struct reader *reader, const char *project,
-                                      struct json_writer *json)
+                                      const struct reader_view *view, struct json_writer *json)
 {
     (void)reader;
     (void)project;
+    (void)view;
     return tell_stacks(json);
 }
 

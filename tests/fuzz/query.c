@@ -1,4 +1,4 @@
-/* query: any query string of GET /history, /actions and /capacity. */
+/* query: any query string of GET /history, /actions, /status and /capacity. */
 #include "fuzz.h"
 
 #include "api/api_query.h"
@@ -32,6 +32,22 @@ static void check_filter(const char *query)
     reader_filter_free(&filter);
 }
 
+static void check_view(const char *query)
+{
+    struct fields fields = {.inside = ""};
+    struct reader_view view;
+
+    if (!api_query_view(query, &view, &fields)) {
+        check_fault(&fields);
+    } else {
+        check(view.limit <= READER_VIEW_MAX && view.parts <= READER_ALL);
+        if (view.find)
+            check(strlen(view.find) <= FIELD_NAME_MAX &&
+                  text_is_utf8(view.find, strlen(view.find)));
+    }
+    reader_view_free(&view);
+}
+
 static void check_target(const char *query)
 {
     struct fields fields = {.inside = ""};
@@ -48,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *query = fuzz_text(data, size);
 
     check_filter(query);
+    check_view(query);
     check_target(query);
     free(query);
     return 0;

@@ -207,7 +207,13 @@ def check_queries():
     names = re.search(r"filter_names\[\] = \{(.*?)\}", QUERY, re.S)[1]
     ours = {name: one["schema"] for name, one in DOC["components"]["parameters"].items()
             if one["in"] == "query"}
-    same("query parameters", ours, re.findall(r'"(\w+)"', names) + ["targetSeconds", "after"])
+    # Two have a meaning of their own in /status.
+    view = [{"limit": "viewLimit", "state": "viewState"}.get(name, name) for name in re.findall(
+        r'"(\w+)"', re.search(r"view_names\[\] = \{(.*?)\}", QUERY, re.S)[1])]
+    same("query parameters", set(ours),
+         {*re.findall(r'"(\w+)"', names), *view, "targetSeconds", "after"})
+    if ours["viewLimit"].get("maximum") != constant("READER_VIEW_MAX"):
+        fault("limit of /status: %s in openapi.json", ours["viewLimit"])
     limits = [ours["limit"].get(key) for key in ("maximum", "default")]
     if limits != [constant("READER_LIMIT_MAX")] * 2:
         fault("limit: %s in openapi.json", limits)

@@ -255,9 +255,10 @@ def general_errors(world, path, method, operation):
         world.expect("unknownProject", verb, path, example_of(operation), role="ghost")
     if method == "get":
         names = [world.description.follow(one)["name"] for one in operation.get("parameters", [])]
-        for name in set(names) - {"stackName", "branch"}:
+        texts = {"branch", "find", "stackName", "stacksAfter"}
+        for name in set(names) - texts:
             world.expect("invalidField", verb, path + "?" + name + "=x", role=role)
-        for name in set(names) & {"stackName", "branch"}:
+        for name in set(names) & texts:
             world.expect("invalidField", verb, path + "?" + name + "=" + 256 * "x", role=role)
         return
     world.expect("forbidden", verb, path, {}, role="viewer")

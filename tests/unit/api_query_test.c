@@ -94,5 +94,35 @@ static void test_faults(void **state)
     bad(query, "query");
 }
 
+static void test_views(void **state)
+{
+    static const char *const faults[] = {"limit=0",       "limit=1001",     "state=deleted",
+                                         "state=",        "fields=",        "fields=stacks,",
+                                         "fields=stakcs", "find=%ff",       "stackName=%00",
+                                         "stacksAfter=%", "before=1&find=x"};
+    struct reader_view view;
+
+    (void)state;
+    assert_true(api_query_view("", &view, &(struct fields){.inside = ""}));
+    assert_memory_equal(&view, &(struct reader_view){0}, sizeof view);
+    assert_true(api_query_view("limit=1000&stacksAfter=test-1&stackName=a%2Bb&state=aside&find=A+b"
+                               "&fields=counts,last24Hours",
+                               &view, &(struct fields){.inside = ""}));
+    assert_int_equal(view.limit, 1000);
+    assert_string_equal(view.stacks_after, "test-1");
+    assert_string_equal(view.stack_name, "a+b");
+    assert_string_equal(view.state, "aside");
+    assert_string_equal(view.find, "A b");
+    assert_int_equal(view.parts, READER_COUNTS | READER_FIGURES);
+    reader_view_free(&view);
+    for (size_t i = 0; i < COUNT(faults); i++) {
+        struct fields fields = {.inside = ""};
+
+        assert_false(api_query_view(faults[i], &view, &fields));
+        assert_int_equal(strncmp(fields.field, faults[i], strcspn(faults[i], "=")), 0);
+        reader_view_free(&view);
+    }
+}
+
 UNIT_MAIN(cmocka_unit_test(test_filters), cmocka_unit_test(test_odd_but_harmless),
-          cmocka_unit_test(test_faults))
+          cmocka_unit_test(test_faults), cmocka_unit_test(test_views))
