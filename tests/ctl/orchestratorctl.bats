@@ -365,6 +365,45 @@ slow_has_ended()
     ctl key revoke reloader
 }
 
+# far PATH [BODY]: the status of a call with the key `far` to another host's program, whose nginx knows of no end.
+far()
+{
+    local body=${2:-}
+    printf %s "$body" | env REQUEST_METHOD="$([[ $1 == /request* || $1 == /release* ]] && printf POST || printf GET)" DOCUMENT_URI="$1" \
+        CONTENT_LENGTH="${#body}" SO_PROJECT=far SO_ROLE=ci SO_KEY_NAME=far SO_KEY_NUMBER="$number" \
+        timeout 10 cgi-fcgi -bind -connect "$BATS_TEST_TMPDIR/fcgi.sock" | sed -n 's/^Status: \([0-9]*\).*/\1/p'
+}
+
+far_is_ready()
+{
+    [ "$(far /readyz)" = 200 ]
+}
+
+@test "a key that one host revokes or replaces is refused by another host's program in its very next call, while both are at work" {
+    local number='' pid round
+    sed "s|^socket = .*|socket = $BATS_TEST_TMPDIR/fcgi.sock|" "$VAR/etc/stack-orchestrator.conf" >"$BATS_TEST_TMPDIR/conf"
+    "${STACK_ORCHESTRATOR:-$ROOT/${BUILD:-build}/stack-orchestrator}" -c "$BATS_TEST_TMPDIR/conf" 2>"$BATS_TEST_TMPDIR/log" 3>&- &
+    pid=$!
+    ctl project create far --same-prefix --max-stacks 3
+    eventually far_is_ready
+    ctl key create far ci far >"$BATS_TEST_TMPDIR/key"
+    for round in 1 2 3; do
+        # Both programs change the project in turns.
+        [ "$(far /requestStack '{"waitSeconds":5}')" = 200 ]
+        [ "$(status "$(<"$BATS_TEST_TMPDIR/key")" /releaseStack --request POST --data-raw '{"stackName":"test-1"}')" = 200 ]
+        [ "$(far /listStacks)" = 200 ]
+        ctl key rotate far --overlap 0 >"$BATS_TEST_TMPDIR/key"
+        [ "$(far /requestStack '{}') $(far /listStacks) $(far /releaseStack '{"stackName":"test-1"}')" = '401 401 401' ]
+        number=$round
+    done
+    [ "$(far /listStacks)" = 200 ]
+    ctl key revoke far
+    [ "$(far /requestStack '{}') $(far /listStacks)" = '401 401' ]
+    kill "$pid"
+    wait "$pid"
+    ctl project delete far
+}
+
 @test "key revoke ends with 1 while nginx can't learn of it, though the key is refused already; the next command tells nginx" {
     local key master
     key=$(ctl key create shop ci stuck)
