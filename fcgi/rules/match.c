@@ -121,6 +121,12 @@ static uint32_t supply(const struct pool *pool)
     return count_free(pool, MATCH_WINDOW);
 }
 
+/* A request that names no units yields only to one that the stack fits in part. */
+static bool yields(const struct lease *lease, const struct lease *other, const struct stack *stack)
+{
+    return lease->units || manifest_distance(other->units, stack->content) < other->units->count;
+}
+
 /* Which request of the window is chosen when there are fewer stacks than requests. */
 static size_t choose_request(const struct pool *pool, struct lease *const window[], size_t count,
                              struct choice *choice)
@@ -142,8 +148,7 @@ static size_t choose_request(const struct pool *pool, struct lease *const window
         if (!other.stack)
             break;
         cost = price_relative(pool, window[i], other.stack);
-        if (cost < least &&
-            manifest_distance(window[i]->units, other.stack->content) < window[i]->units->count) {
+        if (cost < least && yields(window[chosen], window[i], other.stack)) {
             chosen = i;
             *choice = other;
             least = cost;

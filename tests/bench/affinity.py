@@ -6,8 +6,9 @@ on the same jobs.
 Reference: a job holds its stack for 10 minutes of tests, plus 1 minute and half a minute per changed
 unit when anything differs; all stacks exist beforehand; the first tenth of the jobs warms up and is
 not counted. The clock is virtual: requests and releases come in the history's order, without its
-times. What a stack runs is kept here, from the grants alone. The original's rule runs through the
-service too: the same jobs without `units`. Both are compared, grant by grant, with a small model.
+times. What a stack runs is kept here, from the grants alone. Each rule of the service is compared,
+grant by grant, with a small model. The original's rule is played by that model: it is nearly that of
+jobs without `units`, but of several stacks that a branch used it takes the first, not the latest.
 
 LOAD: `real` times, or compressed so that the original's rule would keep that share of the pool busy.
 --refresh: idle stacks that the service chooses are brought to the head of main (1 minute and half a minute
@@ -293,6 +294,7 @@ class Runs:
     def run(self, label, by_units, refresh=None, in_turn=False, told=None):
         """`told`: the seconds of units, of which the jobs tell the service."""
         planned = model.Pool(self.history, self.stacks, by_units, 1 if in_turn else model.WINDOW, told)
+        planned.latest_of_branch = True
         expected = self.play(model.InTurn(planned, self.stacks) if in_turn else planned, refresh)
         result, took = expected, 0
         if self.instance:
@@ -303,13 +305,13 @@ class Runs:
             result = self.play(model.InTurn(pool, self.stacks) if in_turn else pool, refresh)
             took = time.monotonic() - began
             pool.close()
-        self.original = self.original or result
         self.show(label, result, expected, took)
         return result
 
-    def nearest(self, label, told=None):
-        """What the service doesn't do, for comparison: no looking ahead."""
-        result = self.play(model.Pool(self.history, self.stacks, True, model.WINDOW, told, nearest=True))
+    def imagine(self, label, by_units, told=None):
+        """What the service doesn't do, for comparison: the original's rule, or no looking ahead."""
+        result = self.play(model.Pool(self.history, self.stacks, by_units, model.WINDOW, told, nearest=True))
+        self.original = self.original or result
         self.show(label, result, None, 0)
 
     def show(self, label, result, expected, seconds):
@@ -391,11 +393,12 @@ def main():
     print("%-34s %8s %7s %10s %10s%s" % ("rule", "per job", "ratio", "unchanged", "wait s",
                                          "  per job  as the model  seconds" if instance else ""), flush=True)
     runs = Runs(history, times, options.stacks, instance, seconds)
-    runs.run("original's", False)
-    runs.nearest("nearest stack by units")
+    runs.imagine("original's", False)
+    runs.run("without units", False)
+    runs.imagine("nearest stack by units", True)
     ours = runs.run("by units", True)
     if seconds:
-        runs.nearest("nearest stack by seconds", seconds)
+        runs.imagine("nearest stack by seconds", True, seconds)
         runs.run("by seconds", True, told=seconds)
     for refresh in options.refresh:
         runs.run("by units, refresh: " + refresh, True, refresh=refresh)

@@ -49,6 +49,7 @@ class Pool:
         self.nearest = nearest
         self.times = DeployTimes()
         self.by_units = by_units
+        self.latest_of_branch = False  # of several that the branch used, the latest, not the first
         self.window = window if by_units else 1
         self.runs = [trace.initial] * stacks
         self.branch = ["main"] * stacks
@@ -123,7 +124,9 @@ class Pool:
         branch, needs = self.trace.branches[job], self.trace.needs[job]
         if not self.by_units:
             same = [stack for stack in self.idle if self.branch[stack] == branch]
-            return min(same) if same else self.idle[0], 0
+            if not same:
+                return self.idle[0], 0
+            return same[-1] if self.latest_of_branch else min(same), 0
         if self.nearest:
             costs = [self.activity.distance(needs, self.runs[at]) for at in self.idle]
             return self.idle[costs.index(min(costs))], min(costs)

@@ -477,7 +477,7 @@ class Model:
 
     def choose(self, line, available):
         """Who gets a stack when there are too few. One without units fits nothing in particular,
-        so it overtakes nobody; others overtake it only with a stack that fits in part at least."""
+        so it overtakes nobody; others overtake it only with a stack that fits in part."""
         def cost(request):
             if request.units is None:
                 return float("inf")
@@ -495,7 +495,7 @@ class Model:
             if line[i - 1].passed_over >= PASSES:
                 break
             if (line[i].units is not None and cost(line[i]) < cost(line[chosen]) and
-                    fits_in_part(line[i])):
+                    (line[chosen].units is not None or fits_in_part(line[i]))):
                 chosen = i
         return chosen
 

@@ -214,7 +214,8 @@ static bool expect_next(const struct pool *pool, struct expected *expected)
         if (line[i - 1]->passed_over >= 5)
             break; /* neither the one behind nor anyone later may pass it */
         if (line[i]->units && other && other_cost < cost &&
-            differing(line[i]->units, will_run(other)) < line[i]->units->count) {
+            (expected->lease->units ||
+             differing(line[i]->units, will_run(other)) < line[i]->units->count)) {
             *expected = (struct expected){.lease = line[i], .stack = other, .passed = i};
             cost = other_cost;
         }
