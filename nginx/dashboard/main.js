@@ -31,7 +31,7 @@ const action = new ActionDialog((message) => {
 });
 const stack = new StackDialog((verb, target) => target && action.open(verb, target, api));
 const views = {
-  pool: new PoolView((stackName) => stack.open(stackName, state)),
+  pool: new PoolView((stackName) => stack.open(stackName, state), () => poll.soon()),
   day: new DayView(),
   capacity: { view: new CapacityView(), show({ capacity }) { this.view.show(capacity); } },
 };
@@ -50,16 +50,33 @@ async function ask() {
 }
 
 async function askWith(asked) {
-  const status = await asked.get('status');
+  const status = await asked.get('status', query());
   ahead = Date.parse(status.now) - Date.now();
   const isFirst = state === null;
   state ??= { api, history: new History(), strips: new Map(), capacity: null };
   state.status = status;
+  state.away = await stackAway(asked, status);
   state.now = now();
   await askRest(asked, isFirst);
   if (isFirst) enter();
   else show();
   fresh();
+}
+
+/* Of a large pool only what is shown: the last 24 hours show all of it. */
+function query() {
+  return shown === 'day' ? {} : views.pool.query();
+}
+
+function isWhole({ stacks, queue, counts }) {
+  return stacks.length === counts.stacks && queue.length === counts.waiting;
+}
+
+/* The stack of the open dialog, if the page that was asked for doesn't have it. */
+async function stackAway(asked, status) {
+  const stackName = stack.name;
+  if (stackName === null || isWhole(status) || status.stacks.some((one) => one.stackName === stackName)) return null;
+  return (await asked.get('status', { stackName, fields: 'stacks' })).stacks[0] ?? null;
 }
 
 /* The rest changes slower: history when something ended, capacity now and then. */
@@ -121,9 +138,10 @@ function now() {
 function show() {
   const project = state.status.project.name;
   setText(byId('project'), project);
-  document.title = `${state.status.queue.length ? `(${state.status.queue.length}) ` : ''}${project} – stack-orchestrator`;
+  const { waiting } = state.status.counts;
+  document.title = `${waiting ? `(${waiting}) ` : ''}${project} – stack-orchestrator`;
   showPause(state.status);
-  views[shown].show(state);
+  if (shown !== 'day' || isWhole(state.status)) views[shown].show(state);
   stack.show(state);
   tick();
 }
@@ -157,7 +175,9 @@ function choose() {
     byId(other).hidden = other !== shown;
     setAttribute(document.querySelector(`nav a[href="#${other}"]`), 'aria-current', other === shown && 'page');
   }
-  if (state) show();
+  if (!state) return;
+  show();
+  if (shown === 'day' && !isWhole(state.status)) poll.now();
 }
 
 /* For a screen reader: what happened, not what goes on. */
@@ -180,7 +200,7 @@ function enter() {
   const { status } = state;
   setText(byId('key-name'), status.key ? `${status.key.name} (${status.key.role})` : '');
   choose();
-  announce(`${plural(status.stacks.length, 'stack')}, ${status.queue.length} waiting.`, false);
+  announce(`${plural(status.counts.stacks, 'stack')}, ${status.counts.waiting} waiting.`, false);
 }
 
 function leave(message = '') {

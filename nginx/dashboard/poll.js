@@ -5,9 +5,11 @@ const INTERVAL = 5000;
 /* At most this part of the time is spent on asking. */
 const SHARE = 1 / 20;
 const LONGEST = 60000;
+const SOON = 250;
 
 export class Poll {
   #timer = 0;
+  #typing = 0;
   #errors = 0;
   #stopped = true;
   #due = 0;
@@ -42,6 +44,12 @@ export class Poll {
       return this.#current;
     });
     return this.#queued;
+  }
+
+  /* The same once nothing more was wished for a moment: somebody types. */
+  soon() {
+    clearTimeout(this.#typing);
+    this.#typing = setTimeout(() => this.now(), SOON);
   }
 
   #wake() {

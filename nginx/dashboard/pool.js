@@ -5,23 +5,45 @@ import { count, percent, plural, running } from './format.js';
 import { QueueRows } from './queue.js';
 import { StackRows } from './stacks.js';
 
+/* A pool with more stacks or waiting requests is asked for in part, and searched by the service. */
+const LARGE = 100;
 /* Rows that are drawn before somebody asks for all. */
-const FIRST = { stacks: 100, queue: 50 };
+const FIRST = { stacks: LARGE, queue: 50 };
 /* More rows than fit on any screen. */
 const MANY = 40;
 const ASIDE = ['held', 'quarantined', 'draining'];
+const STATES = ['leased', 'available', ...ASIDE];
 
 export class PoolView {
   #state = null;
   #all = { stacks: false, queue: false };
 
-  /* open(stackName): somebody wants to know more of a stack. */
-  constructor(open) {
+  /* open(stackName): somebody wants to know more of a stack. ask(): what query() says has changed. */
+  constructor(open, ask) {
+    this.ask = ask;
     this.stacks = new StackRows(open);
     this.queue = new QueueRows();
     for (const name of ['stacks', 'queue']) byId(`${name}-all`).addEventListener('click', () => this.#showAll(name));
-    byId('find').addEventListener('input', () => this.show(this.#state));
-    byId('find-state').addEventListener('change', () => this.show(this.#state));
+    byId('find').addEventListener('input', () => this.#search());
+    byId('find-state').addEventListener('change', () => this.#search());
+  }
+
+  /* What to ask /status for. */
+  query() {
+    if (this.#all.stacks || this.#all.queue) return {};
+    if (!this.#isLarge()) return { limit: LARGE };
+    return { limit: LARGE, find: byId('find').value.trim() || null, state: byId('find-state').value || null };
+  }
+
+  #isLarge() {
+    const counts = this.#state?.status.counts;
+    return Boolean(counts) && (counts.stacks > LARGE || counts.waiting > LARGE);
+  }
+
+  /* What is here is searched at once; the service has more of a large pool. */
+  #search() {
+    this.show(this.#state);
+    if (this.#isLarge() && this.query().limit) this.ask();
   }
 
   show(state) {
@@ -35,11 +57,14 @@ export class PoolView {
     const queue = status.queue.filter((request) => says(text, textsOf(request)));
 
     this.#figures(status);
-    this.stacks.show(this.#frame('stacks', stacks, status.stacks.length), state);
-    this.queue.show(this.#frame('queue', queue, status.queue.length), now);
-    setText(byId('stacks-none'), status.stacks.length === 0
+    const { counts } = status;
+    // Those that match and are not here.
+    const more = { stacks: counts.foundStacks - status.stacks.length, queue: counts.foundWaiting - status.queue.length };
+    this.stacks.show(this.#frame('stacks', stacks, more.stacks, counts.stacks), state);
+    this.queue.show(this.#frame('queue', queue, more.queue, counts.waiting), now);
+    setText(byId('stacks-none'), counts.stacks === 0
       ? `No stack yet. The first requestStack creates ${status.project.prefix}1.` : 'No stack matches.');
-    setText(byId('queue-none'), status.queue.length === 0 ? 'Nobody waits.' : 'No waiting request matches.');
+    setText(byId('queue-none'), counts.waiting === 0 ? 'Nobody waits.' : 'No waiting request matches.');
   }
 
   /* The times that run, between two answers. */
@@ -51,41 +76,40 @@ export class PoolView {
   #showAll(name) {
     this.#all[name] = true;
     this.show(this.#state);
+    if (this.#isLarge()) this.ask();
     byId(`${name}-title`).focus();
   }
 
-  /* What stands around a table; returns the rows to draw. */
-  #frame(name, found, total) {
-    const rows = this.#all[name] ? found : found.slice(0, FIRST[name]);
-    byId(`${name}-all`).hidden = rows.length === found.length;
-    setText(byId(`${name}-all`), `Show all ${count(found.length)}`);
-    byId(`${name}-none`).hidden = found.length > 0;
-    byId(`${name}-table`).hidden = found.length === 0;
+  /* What stands around a table; returns the rows to draw. `more` match, too, but aren't here. */
+  #frame(name, here, more, total) {
+    const rows = this.#all[name] ? here : here.slice(0, FIRST[name]);
+    const found = here.length + more;
+    byId(`${name}-all`).hidden = rows.length === found;
+    setText(byId(`${name}-all`), `Show all ${count(found)}`);
+    byId(`${name}-none`).hidden = found > 0;
+    byId(`${name}-table`).hidden = found === 0;
     byId(`${name}-table`).classList.toggle('many', rows.length > MANY);
-    setAttribute(byId(`${name}-table`), 'aria-rowcount', found.length + 1);
-    setText(byId(`${name}-count`), found.length === total ? count(total) : `${count(found.length)} of ${count(total)}`);
+    setAttribute(byId(`${name}-table`), 'aria-rowcount', found + 1);
+    setText(byId(`${name}-count`), found === total ? count(total) : `${count(found)} of ${count(total)}`);
     return rows;
   }
 
-  #figures({ stacks, queue, last24Hours }) {
-    const counts = { leased: 0, available: 0, held: 0, quarantined: 0, draining: 0 };
-    for (const stack of stacks) counts[stack.state]++;
+  #figures({ counts, last24Hours }) {
     const aside = ASIDE.filter((state) => counts[state]);
     setText(byId('now-free'), count(counts.available));
-    setText(byId('now-of'), `of ${plural(stacks.length, 'stack')}`);
+    setText(byId('now-of'), `of ${plural(counts.stacks, 'stack')}`);
     setText(byId('now-leased'), count(counts.leased));
-    setText(byId('now-busy'), stacks.length ? `${percent(counts.leased / stacks.length)} of the pool` : 'no stack yet');
-    setText(byId('now-waiting'), count(queue.length));
-    setText(byId('now-longest'), queue.length
-      ? `longest ${running(Math.max(...queue.map((request) => request.waitedSeconds)))}` : 'nobody');
+    setText(byId('now-busy'), counts.stacks ? `${percent(counts.leased / counts.stacks)} of the pool` : 'no stack yet');
+    setText(byId('now-waiting'), count(counts.waiting));
+    setText(byId('now-longest'), counts.waiting ? `longest ${running(counts.longestWaitSeconds)}` : 'nobody');
     setText(byId('now-aside'), count(aside.reduce((sum, state) => sum + counts[state], 0)));
     setText(byId('now-aside-of'), aside.map((state) => `${counts[state]} ${state}`).join(', ') || 'none');
     setText(byId('now-expired'), count(last24Hours.expired));
-    byId('tile-waiting').classList.toggle('alert', queue.length > 0);
+    byId('tile-waiting').classList.toggle('alert', counts.waiting > 0);
     byId('tile-expired').classList.toggle('alert', last24Hours.expired > 0);
-    for (const [state, number] of Object.entries(counts)) {
-      byId(`share-${state}`).style.flexGrow = number;
-      byId(`share-${state}`).hidden = number === 0;
+    for (const state of STATES) {
+      byId(`share-${state}`).style.flexGrow = counts[state];
+      byId(`share-${state}`).hidden = counts[state] === 0;
     }
   }
 }

@@ -85,8 +85,14 @@ export class StackDialog {
     }
   }
 
+  /* Of the open dialog; null: it is closed. */
+  get name() {
+    return this.#name;
+  }
+
   #find() {
-    return this.state.status.stacks.find((stack) => stack.stackName === this.#name);
+    const { status, away } = this.state;
+    return [...status.stacks, away].find((stack) => stack?.stackName === this.#name);
   }
 }
 

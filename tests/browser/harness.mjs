@@ -99,9 +99,14 @@ export async function choose(page, view) {
   await page.locator(`#${view}`).waitFor();
 }
 
+/* Of a request or its response. */
+export function isStatus(call) {
+  return new URL(call.url()).pathname.endsWith('/status');
+}
+
 /* Makes the page ask now instead of in some seconds, as it does when the network returns. */
 export async function refresh(page) {
-  const answer = page.waitForResponse((response) => response.url().endsWith('/status'));
+  const answer = page.waitForResponse((response) => isStatus(response));
   await page.evaluate(() => { window.dispatchEvent(new Event('online')); });
   await (await answer).finished();
 }

@@ -1,6 +1,6 @@
 /* updates: the page follows the service, gently. */
 
-import { check, choose, enter, equal, refresh, says, test } from './harness.mjs';
+import { check, choose, enter, equal, isStatus, refresh, says, test } from './harness.mjs';
 import { Project, until } from './service.mjs';
 
 const asked = (page, path) => page.asked.filter((url) => new URL(url).pathname === `/${path}`).length;
@@ -40,7 +40,7 @@ test('one call in five seconds, and nothing else while nothing ends', async () =
   await refresh(page);
   const before = [asked(page, 'status'), page.asked.length];
   for (let i = 1; i <= 6; i++) {
-    const answer = page.waitForResponse((response) => response.url().endsWith('/status'));
+    const answer = page.waitForResponse((response) => isStatus(response));
     await page.clock.runFor(5000);
     await (await answer).finished();
   }
