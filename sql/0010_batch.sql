@@ -7,7 +7,8 @@
 CREATE TABLE batch (
   project_id INT UNSIGNED NOT NULL COMMENT 'whose rows it changed',
   version    BIGINT UNSIGNED NOT NULL COMMENT 'what it raised project.version to',
-  parts      INT UNSIGNED NOT NULL COMMENT 'what else it changed: 1 notes and 2 failures of its stacks, 4 activity, 8 deploy times, 16 what history has',
+  parts      INT UNSIGNED NOT NULL COMMENT 'what else it changed: 1 notes and 2 failures of its stacks, 4 activity, 8 deploy times, 16 settings',
+  mean_hold_s DOUBLE NOT NULL COMMENT 'how long the latest leases lasted, a mean in which the later count more, seconds; 0: none yet',
   stacks     TEXT NULL COMMENT 'numbers of the stacks that it changed, with commas',
   leases     TEXT NULL COMMENT 'of the leases that it changed or ended',
   manifests  TEXT NULL COMMENT 'of the manifests that it made; those that nothing refers to any more went with it',

@@ -12,18 +12,19 @@ struct numbers {
     size_t size;
 };
 
-/* Beside the rows of stacks, leases, manifests and the project. They are kept in the database. */
+/* Beside the rows of stacks, leases and manifests. They are kept in the database. */
 enum change_part {
     PART_NOTES = 1,    /* of the stacks that changed */
     PART_FAILURES = 2, /* likewise */
     PART_ACTIVITY = 4,
     PART_DEPLOY_TIMES = 8,
-    PART_HISTORY = 16,
+    PART_SETTINGS = 16,
 };
 
 struct changes {
     uint64_t batches; /* that are counted in */
     unsigned parts;
+    double mean_hold_s; /* afterwards; see struct pool */
     struct numbers stacks;
     struct numbers leases;    /* those that ended, too */
     struct numbers manifests; /* new ones; those without a use are gone */

@@ -26,12 +26,9 @@ static void find_leases(const struct pool *pool, struct changes *changes)
 {
     for (const struct lease *at = pool->dirty_leases; at; at = at->next_dirty)
         numbers_add(&changes->leases, at->number);
-    for (const struct lease *at = pool->ended_leases; at; at = at->next_dirty) {
+    for (const struct lease *at = pool->ended_leases; at; at = at->next_dirty)
         if (at->stored)
             numbers_add(&changes->leases, at->number);
-        if (at->granted_at)
-            changes->parts |= PART_HISTORY;
-    }
 }
 
 void pool_find_changes(const struct pool *pool, struct changes *changes)
@@ -41,6 +38,9 @@ void pool_find_changes(const struct pool *pool, struct changes *changes)
     for (size_t i = 0; i < pool->touched_count; i++)
         if (pool->touched[i]->uses > 0 && !pool->touched[i]->stored)
             numbers_add(&changes->manifests, pool->touched[i]->number);
+    changes->mean_hold_s = pool->mean_hold_s;
+    if (pool->settings_dirty)
+        changes->parts |= PART_SETTINGS;
     if (pool->activity->changed)
         changes->parts |= PART_ACTIVITY;
     if (pool->deploy_times.changed)
@@ -145,6 +145,7 @@ void pool_end_changes(struct pool *pool, const struct changes *changes)
         if (stack->state == STACK_DELETED)
             pool_due_at(pool, pool->now); /* for those who wait for this one */
     }
+    pool->mean_hold_s = changes->mean_hold_s;
     drop_unused(pool);
     activity_free(pool->remembered);
     pool->remembered = NULL;

@@ -89,7 +89,9 @@ static void take_begin(void *context, const struct database_row *row)
     locked->id = (uint32_t)database_row_uint(row, 0, 0);
     locked->version = database_row_uint(row, 1, 0);
     snprintf(locked->name, sizeof locked->name, "%s", row->values[2]);
-    begin->now.said = database_row_int(row, 3, 0);
+    locked->next_lease_number = database_row_uint(row, 3, 0);
+    locked->next_event_number = database_row_uint(row, 4, 0);
+    begin->now.said = database_row_int(row, 5, 0);
     begin->now.answered = times_monotonic_us();
 }
 
@@ -129,9 +131,10 @@ enum database_status store_begin(struct store *store, const char *const names[],
     begin->changes = mem_zalloc((count + 1) * sizeof *begin->changes);
     /* SKIP LOCKED: a project locked by another instance doesn't hold up the rest. SYSDATE: the time
      * the row was read; UTC_TIMESTAMP would give the time the statement began. */
-    buf_puts(sql, "START TRANSACTION;"
-                  "SELECT project_id, version, name, " SQL_MICROSECONDS
-                  "SYSDATE(6)) FROM project WHERE name IN ");
+    buf_puts(sql,
+             "START TRANSACTION;"
+             "SELECT project_id, version, name, next_lease_no, next_event_no, " SQL_MICROSECONDS
+             "SYSDATE(6)) FROM project WHERE name IN ");
     store_add_names(sql, names, count);
     buf_puts(sql, " ORDER BY project_id FOR UPDATE SKIP LOCKED");
     store_changes_select(sql, pools, count);

@@ -50,6 +50,8 @@ const char *store_refusal(const struct store *store);
 struct store_row {
     uint32_t id;
     uint64_t version;
+    uint64_t next_lease_number; /* of locked rows only, like the next */
+    uint64_t next_event_number;
     char name[64 + 1];
 };
 
@@ -67,12 +69,18 @@ DATABASE_MUST_CHECK enum database_status store_begin(struct store *store, const 
                                                      struct store_begin *begin);
 void store_begin_free(struct store_begin *begin);
 
-/* Makes a pool of an earlier version what store_load() would make of it. `*followed`: whether that
- * could be done; else, and if the status is another than DATABASE_OK, the pool is of no more use.
- */
-DATABASE_MUST_CHECK enum database_status store_follow(struct store *store, struct pool *pool,
-                                                      const struct store_row *row,
-                                                      struct changes *changes, bool *followed);
+/* A pool of an earlier version, its row, and what changed since. */
+struct store_following {
+    struct pool *pool;
+    const struct store_row *row;
+    struct changes *changes;
+    bool done; /* it could be told what changed */
+};
+
+/* Makes each of the pools what store_load() would make of it, in one round trip. Those that aren't
+ * `done` are of no more use; nor is any if the status is another than DATABASE_OK. */
+DATABASE_MUST_CHECK enum database_status store_follow(struct store *store,
+                                                      struct store_following list[], size_t count);
 
 /* Fills a new pool with all that its project has, settings too. */
 DATABASE_MUST_CHECK enum database_status store_load(struct store *store, struct pool *pool);

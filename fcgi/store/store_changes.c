@@ -26,8 +26,8 @@ static void add_row(struct buf *sql, const struct pool *pool, const char **separ
 
     pool_find_changes(pool, &changes);
     if (changes_count(&changes) <= STORE_CHANGES_MAX) {
-        buf_printf(sql, "%s(%u,%llu,%u", *separator, pool->id, (unsigned long long)pool->version,
-                   changes.parts);
+        buf_printf(sql, "%s(%u,%llu,%u,%.17g", *separator, pool->id,
+                   (unsigned long long)pool->version, changes.parts, changes.mean_hold_s);
         add_numbers(sql, &changes.stacks);
         add_numbers(sql, &changes.leases);
         add_numbers(sql, &changes.manifests);
@@ -40,7 +40,7 @@ static void add_row(struct buf *sql, const struct pool *pool, const char **separ
 void store_changes_write(struct buf *sql, struct pool *const pools[], size_t count)
 {
     static const char start[] =
-        "INSERT INTO batch (project_id,version,parts,stacks,leases,manifests) VALUES ";
+        "INSERT INTO batch (project_id,version,parts,mean_hold_s,stacks,leases,manifests) VALUES ";
     const char *separator = start;
 
     for (size_t i = 0; i < count; i++)
@@ -56,7 +56,7 @@ void store_changes_write(struct buf *sql, struct pool *const pools[], size_t cou
 void store_changes_select(struct buf *sql, struct pool *const pools[], size_t count)
 {
     const char *separator =
-        ";SELECT project_id, parts, stacks, leases, manifests FROM batch WHERE ";
+        ";SELECT project_id, parts, mean_hold_s, stacks, leases, manifests FROM batch WHERE ";
 
     for (size_t i = 0; i < count; i++) {
         if (!pools[i])
@@ -65,6 +65,8 @@ void store_changes_select(struct buf *sql, struct pool *const pools[], size_t co
                    (unsigned long long)pools[i]->version);
         separator = " OR ";
     }
+    if (*separator == ' ')
+        buf_puts(sql, " ORDER BY project_id, version");
 }
 
 uint32_t store_changes_project(const struct database_row *row)
@@ -85,7 +87,8 @@ void store_changes_take(struct changes *changes, const struct database_row *row)
 {
     changes->batches++;
     changes->parts |= (unsigned)database_row_uint(row, 1, 0);
-    take_numbers(&changes->stacks, row->values[2]);
-    take_numbers(&changes->leases, row->values[3]);
-    take_numbers(&changes->manifests, row->values[4]);
+    changes->mean_hold_s = strtod(row->values[2], NULL);
+    take_numbers(&changes->stacks, row->values[3]);
+    take_numbers(&changes->leases, row->values[4]);
+    take_numbers(&changes->manifests, row->values[5]);
 }

@@ -4,231 +4,14 @@
  */
 #include "store/store_private.h"
 
-#include "base/log.h"
-#include "base/map.h"
 #include "base/mem.h"
-#include "base/times.h"
 #include "database/sql.h"
-#include "rules/key.h"
 #include "store/store_activity.h"
 #include "store/store_changes.h"
-#include "store/store_manifest.h"
+#include "store/store_rows.h"
 #include "store/table.h"
 
-#include <string.h>
-
-enum load_set {
-    SET_SETTINGS,
-    SET_MANIFESTS,
-    SET_STACKS,
-    SET_NOTES,
-    SET_FAILURES,
-    SET_LEASES,
-    SET_DEPLOY_TIMES,
-    SET_ACTIVITY,
-    SET_BRANCHES,
-    SET_KEY_ENDS,
-    SET_HOLD,
-    SET_COUNT
-};
-
-/* How a pool is filled; or, with `changes`, brought up to date. */
-struct loading {
-    struct pool *pool;
-    struct changes *changes;
-    enum load_set sets[SET_COUNT]; /* the results, in their order */
-    size_t set_count;
-    struct map manifests; /* by number */
-    struct map fresh;     /* those of them that the pool doesn't have yet */
-    struct map replaced;  /* leases that were taken out, by number */
-    size_t stack_count;   /* that were read */
-    bool is_missing;      /* a manifest that is referred to */
-    bool broken;
-};
-
-static void load_settings(struct pool *pool, const struct database_row *row)
-{
-    mem_replace(&pool->prefix, row->values[0]);
-    mem_replace(&pool->initial_commit, row->values[1]);
-    pool->max_stacks = (uint32_t)database_row_uint(row, 2, 0);
-    pool->lease_s = (uint32_t)database_row_uint(row, 3, 0);
-    pool->max_lease_s = (uint32_t)database_row_uint(row, 4, 0);
-    pool->wait_s = (uint32_t)database_row_uint(row, 5, 0);
-    pool->next_lease_number = database_row_uint(row, 6, 0);
-    pool->quarantine_after = (uint32_t)database_row_uint(row, 7, 0);
-    pool->settle_s = (uint32_t)database_row_uint(row, 8, 0);
-    pool->max_held = database_row_int(row, 9, -1);
-    mem_replace(&pool->main_branch, row->values[10]);
-    pool->first_fence = database_row_uint(row, 11, 0);
-    pool->pause.since = database_row_int(row, 12, 0);
-    mem_replace(&pool->pause.by, row->values[13]);
-    mem_replace(&pool->pause.reason, row->values[14]);
-    pool->next_event_number = database_row_uint(row, 15, 1);
-}
-
-static struct column_references references_of(struct loading *loading)
-{
-    return (struct column_references){loading->pool, &loading->manifests, &loading->is_missing};
-}
-
-static void load_stack(struct loading *loading, const struct database_row *row)
-{
-    struct column_references references = references_of(loading);
-    uint32_t number = (uint32_t)database_row_uint(row, 0, 0);
-    struct stack *stack = NULL;
-
-    if (loading->changes)
-        stack = pool_reopen_stack(loading->pool, number, loading->changes->parts);
-    if (!stack)
-        stack = mem_zalloc(sizeof *stack);
-    loading->stack_count++;
-    table_read(&table_stack, row, &references, stack);
-    pool_add_stack(loading->pool, stack);
-}
-
-static void load_note(struct loading *loading, const struct database_row *row)
-{
-    struct column_references references = references_of(loading);
-    uint64_t number = database_row_uint(row, 0, 0);
-    struct stack *stack =
-        number < loading->pool->stacks_size ? loading->pool->stacks[number] : NULL;
-
-    if (stack && !stack->note_number) {
-        table_read(&table_stack_note, row, &references, stack);
-    } else {
-        log_error("database: stack %s has %s", row->values[0],
-                  stack ? "two notes" : "a note, but no row");
-        loading->broken = true;
-    }
-}
-
-static void load_failure(struct loading *loading, const struct database_row *row)
-{
-    uint64_t number = database_row_uint(row, 0, 0);
-    struct stack *stack =
-        number < loading->pool->stacks_size ? loading->pool->stacks[number] : NULL;
-    struct failure *failure;
-
-    if (!stack) {
-        log_error("database: stack %s has a failure, but no row", row->values[0]);
-        loading->broken = true;
-        return;
-    }
-    failure = mem_zalloc(sizeof *failure);
-    *failure = (struct failure){.lease_number = database_row_uint(row, 1, 0),
-                                .branch = mem_strdup(row->values[2]),
-                                .job_name = mem_strdup(row->values[3]),
-                                .job_url = mem_strdup(row->values[4]),
-                                .at = database_row_int(row, 5, 0),
-                                .stored = true};
-    health_add(&stack->health, failure);
-}
-
-/* What was found out about the same units is still true. */
-static void take_over(struct loading *loading, struct lease *lease)
-{
-    struct lease *old = map_get(&loading->replaced, lease->number);
-
-    if (!old || old->units != lease->units)
-        return;
-    lease->reach = old->reach;
-    old->reach = NULL;
-}
-
-static void load_lease(struct loading *loading, const struct database_row *row)
-{
-    struct column_references references = references_of(loading);
-    struct lease *lease = mem_zalloc(sizeof *lease);
-
-    table_read(&table_lease, row, &references, lease);
-    take_over(loading, lease);
-    lease->renewed_at = lease->granted_at;
-    lease->wait_until = lease->call_no; /* one column for both: they differ by a few microseconds */
-    if (lease->state == LEASE_ACTIVE && !lease->stack) {
-        log_error("database: lease %llu has no stack", (unsigned long long)lease->number);
-        loading->broken = true;
-        lease->units = lease->stack_content = NULL; /* not counted yet */
-        lease_free(lease);
-        return;
-    }
-    pool_add_lease(loading->pool, lease);
-}
-
-static void load_manifest(struct loading *loading, const struct database_row *row)
-{
-    struct manifest *manifest =
-        store_manifest_read(row->values[1], row->lengths[1], database_row_uint(row, 0, 0));
-
-    if (!manifest) {
-        log_error("database: the units of manifest %s are broken", row->values[0]);
-        loading->broken = true;
-        return;
-    }
-    if (map_get(&loading->manifests, manifest->number)) {
-        log_error("database: manifest %s is there twice", row->values[0]);
-        loading->broken = true;
-        manifest_unref(manifest);
-        return;
-    }
-    map_put(&loading->manifests, manifest->number, manifest);
-    map_put(&loading->fresh, manifest->number, manifest);
-}
-
-/* An older program deletes manifests that only the activity refers to. */
-static void look_for_manifest(struct loading *loading, const struct database_row *row,
-                              unsigned column)
-{
-    uint64_t number = database_row_uint(row, column, 0);
-
-    if (number && !map_get(&loading->manifests, number))
-        loading->is_missing = true;
-}
-
-static void load_row(void *context, const struct database_row *row)
-{
-    struct loading *loading = context;
-
-    switch (loading->sets[row->set]) {
-    case SET_SETTINGS:
-        load_settings(loading->pool, row);
-        break;
-    case SET_MANIFESTS:
-        load_manifest(loading, row);
-        break;
-    case SET_STACKS:
-        load_stack(loading, row);
-        break;
-    case SET_NOTES:
-        load_note(loading, row);
-        break;
-    case SET_FAILURES:
-        load_failure(loading, row);
-        break;
-    case SET_LEASES:
-        load_lease(loading, row);
-        break;
-    case SET_DEPLOY_TIMES:
-        store_activity_add_time(loading->pool, row);
-        break;
-    case SET_ACTIVITY:
-        look_for_manifest(loading, row, 0);
-        store_activity_add(loading->pool, row, &loading->manifests);
-        break;
-    case SET_BRANCHES:
-        look_for_manifest(loading, row, 1);
-        store_activity_add_branch(loading->pool, row, &loading->manifests);
-        break;
-    case SET_KEY_ENDS:
-        key_add_end(&loading->pool->key_ends, row->values[0],
-                    (uint32_t)database_row_uint(row, 1, 0), database_row_int(row, 2, 0));
-        break;
-    case SET_HOLD:
-        loading->pool->mean_hold_s = (double)database_row_int(row, 0, 0) / (double)TIMES_SECOND;
-        break;
-    case SET_COUNT:
-        break;
-    }
-}
+#include <stdlib.h>
 
 /* What is read */
 
@@ -323,7 +106,8 @@ static void add_load_sql(struct loading *loading, struct buf *sql)
 {
     const struct changes *changes = loading->changes;
 
-    select_settings(loading, sql);
+    if (is_wanted(loading, PART_SETTINGS))
+        select_settings(loading, sql);
     if (!changes || changes->manifests.count > 0)
         select_manifests(loading, sql);
     if (!changes || changes->stacks.count > 0)
@@ -333,31 +117,61 @@ static void add_load_sql(struct loading *loading, struct buf *sql)
         expect(loading, SET_LEASES);
     }
     select_activity(loading, sql);
-    if (!changes) /* a program never changes them */
-        select_key_ends(loading, sql);
-    if (is_wanted(loading, PART_HISTORY))
+    if (!changes) {
+        select_key_ends(loading, sql); /* a program never changes them */
         select_hold(loading, sql);
+    }
 }
 
-static enum database_status load(struct store *store, struct loading *loading)
+/* The loadings of one text; rows come in their order. */
+struct reading {
+    struct loading *all;
+    size_t at;
+};
+
+static void take_row(void *context, const struct database_row *row)
 {
-    struct buf *sql = store_start_sql(store);
-    enum database_status status;
+    struct reading *reading = context;
+    struct loading *loading = &reading->all[reading->at];
+
+    while (row->set >= loading->first_set + loading->set_count)
+        loading = &reading->all[++reading->at];
+    store_rows_take(loading, loading->sets[row->set - loading->first_set], row);
+}
+
+static void add_manifests(struct loading *loading)
+{
     struct manifest *manifest;
 
-    add_load_sql(loading, sql);
-    status = database_run(store->database, sql, load_row, loading);
     for (size_t at = 0; (manifest = map_next(&loading->fresh, &at));)
         pool_add_manifest(loading->pool, manifest);
     map_free(&loading->fresh);
     map_free(&loading->manifests);
+}
+
+static enum database_status load(struct store *store, struct loading all[], size_t count)
+{
+    struct buf *sql = store_start_sql(store);
+    struct reading reading = {.all = all};
+    enum database_status status = DATABASE_OK;
+    size_t sets = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        all[i].first_set = sets;
+        add_load_sql(&all[i], sql);
+        sets += all[i].set_count;
+    }
+    if (sets > 0) /* else nothing changed but the counters */
+        status = database_run(store->database, sql, take_row, &reading);
+    for (size_t i = 0; i < count; i++)
+        add_manifests(&all[i]);
     return status;
 }
 
 enum database_status store_load(struct store *store, struct pool *pool)
 {
     struct loading loading = {.pool = pool};
-    enum database_status status = load(store, &loading);
+    enum database_status status = load(store, &loading, 1);
 
     pool_end_load(pool);
     return status == DATABASE_OK && loading.broken ? DATABASE_ERROR : status;
@@ -397,34 +211,52 @@ static void free_replaced(struct loading *loading)
 }
 
 /* Whether each version since then said what it changed. */
-static bool can_follow(const struct pool *pool, const struct store_row *row,
-                       struct changes *changes)
+static bool can_follow(const struct store_following *following)
 {
+    struct changes *changes = following->changes;
+    uint64_t now = following->row->version;
+    uint64_t then = following->pool->version;
+
     numbers_sort(&changes->stacks);
     numbers_sort(&changes->leases);
     numbers_sort(&changes->manifests);
-    return row->version > pool->version && changes->batches == row->version - pool->version &&
+    return now > then && changes->batches == now - then &&
            changes_count(changes) <= STORE_CHANGES_MAX;
 }
 
-enum database_status store_follow(struct store *store, struct pool *pool,
-                                  const struct store_row *row, struct changes *changes,
-                                  bool *followed)
+static void end_following(struct store_following *following, struct loading *loading)
 {
-    struct loading loading = {.pool = pool, .changes = changes};
-    enum database_status status;
+    free_replaced(loading);
+    if (loading->broken || loading->is_missing ||
+        loading->stack_count != following->changes->stacks.count)
+        return;
+    pool_end_changes(following->pool, following->changes);
+    following->pool->version = following->row->version;
+    following->pool->next_lease_number = following->row->next_lease_number;
+    following->pool->next_event_number = following->row->next_event_number;
+    following->done = true;
+}
 
-    *followed = false;
-    if (!can_follow(pool, row, changes))
-        return DATABASE_OK;
-    open_up(&loading);
-    status = load(store, &loading);
-    free_replaced(&loading);
-    if (status != DATABASE_OK || loading.broken || loading.is_missing ||
-        loading.stack_count != changes->stacks.count)
-        return status;
-    pool_end_changes(pool, changes);
-    pool->version = row->version;
-    *followed = true;
-    return DATABASE_OK;
+enum database_status store_follow(struct store *store, struct store_following list[], size_t count)
+{
+    struct loading *all = mem_zalloc((count + 1) * sizeof *all);
+    struct store_following **followed = mem_alloc((count + 1) * sizeof(struct store_following *));
+    enum database_status status = DATABASE_OK;
+    size_t begun = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        list[i].done = false;
+        if (!can_follow(&list[i]))
+            continue;
+        all[begun] = (struct loading){.pool = list[i].pool, .changes = list[i].changes};
+        open_up(&all[begun]);
+        followed[begun++] = &list[i];
+    }
+    if (begun > 0)
+        status = load(store, all, begun);
+    for (size_t i = 0; i < begun; i++)
+        end_following(followed[i], &all[i]);
+    free(followed);
+    free(all);
+    return status;
 }

@@ -9,13 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The project's row, if it could be locked. */
-static bool find_row(const struct store_begin *begin, const char *name, size_t *at)
+/* Which row is the project's; `count`: it could not be locked. */
+static size_t find_row(const struct store_begin *begin, const char *name)
 {
-    for (*at = 0; *at < begin->count; (*at)++)
-        if (strcmp(begin->rows[*at].name, name) == 0)
-            return true;
-    return false;
+    size_t at = 0;
+
+    while (at < begin->count && strcmp(begin->rows[at].name, name) != 0)
+        at++;
+    return at;
 }
 
 /* A parked client whose request is no longer what it was: another instance or the administrator's
@@ -102,25 +103,6 @@ static void forget_project(struct office *office, struct desk *desk)
     desk->activity = NULL;
 }
 
-/* Reads what others changed, if that can be told; else forgets the pool. */
-static enum database_status follow(struct office *office, struct desk *desk,
-                                   const struct store_row *row, struct changes *changes)
-{
-    const struct numbers *leases = &changes->leases;
-    bool followed;
-    enum database_status status = store_follow(office->store, desk->pool, row, changes, &followed);
-
-    if (status == DATABASE_OK && !followed)
-        desk_forget(desk);
-    if (!followed)
-        return status;
-    desk->is_doubtful = false;
-    status = look_for_new_instances(office, desk->pool, leases);
-    if (status == DATABASE_OK)
-        status = reconcile_changes(office, desk, leases);
-    return status;
-}
-
 static enum database_status load(struct office *office, struct desk *desk,
                                  const struct store_row *row, int64_t now)
 {
@@ -137,23 +119,67 @@ static enum database_status load(struct office *office, struct desk *desk,
     return status;
 }
 
-/* Makes the remembered pool what the database has, under the row lock. */
-static enum database_status refresh_pool(struct office *office, struct desk *desk,
-                                         const struct store_row *row, struct changes *changes,
-                                         int64_t now)
+/* The pool has been made what the database has. */
+static enum database_status look_around(struct office *office, struct desk *desk,
+                                        const struct numbers *leases)
 {
-    enum database_status status = DATABASE_OK;
+    enum database_status status = look_for_new_instances(office, desk->pool, leases);
 
-    if (desk->pool && desk->pool->id != row->id)
-        forget_project(office, desk);
-    if (desk->pool)
-        desk->pool->now = now;
-    if (desk->pool && desk->pool->version != row->version)
-        status = follow(office, desk, row, changes);
-    else if (desk->pool)
+    if (status == DATABASE_OK)
+        status = reconcile_changes(office, desk, leases);
+    return status;
+}
+
+/* Reads what others changed in the pools that are remembered. Those of which it can't be told are
+ * forgotten. */
+static enum database_status follow(struct batch *batch, struct store_begin *begin)
+{
+    struct store_following *list = mem_zalloc((batch->count + 1) * sizeof *list);
+    struct desk **desks = mem_alloc((batch->count + 1) * sizeof(struct desk *));
+    enum database_status status;
+    size_t count = 0;
+
+    for (size_t i = 0; i < batch->count; i++) {
+        struct desk *desk = batch->desks[i];
+        size_t at = find_row(begin, desk->name);
+        const struct store_row *row = &begin->rows[at];
+        if (!desk->pool || desk->pool->version == row->version)
+            continue;
+        list[count] = (struct store_following){desk->pool, row, &begin->changes[at], false};
+        desks[count++] = desk;
+    }
+    status = store_follow(batch->office->store, list, count);
+    for (size_t i = 0; i < count && status == DATABASE_OK; i++) {
+        if (list[i].done)
+            status = look_around(batch->office, desks[i], &list[i].changes->leases);
+        else
+            desk_forget(desks[i]);
+    }
+    free(desks);
+    free(list);
+    return status;
+}
+
+/* Makes each pool what the database has, under the row locks. */
+static enum database_status refresh_pools(struct batch *batch, struct store_begin *begin,
+                                          int64_t now)
+{
+    enum database_status status;
+
+    for (size_t i = 0; i < batch->count; i++) {
+        struct desk *desk = batch->desks[i];
+        if (desk->pool && desk->pool->id != begin->rows[find_row(begin, desk->name)].id)
+            forget_project(batch->office, desk);
+        if (desk->pool)
+            desk->pool->now = now;
         desk->is_doubtful = false;
-    if (status == DATABASE_OK && !desk->pool)
-        status = load(office, desk, row, now);
+    }
+    status = follow(batch, begin);
+    for (size_t i = 0; i < batch->count && status == DATABASE_OK; i++) {
+        struct desk *desk = batch->desks[i];
+        if (!desk->pool)
+            status = load(batch->office, desk, &begin->rows[find_row(begin, desk->name)], now);
+    }
     return status;
 }
 
@@ -242,15 +268,11 @@ static enum database_status lock_rows(struct batch *batch)
     database_clock_take(&batch->office->clock, &begin.now);
     if (begin.now.said)
         now = tell_time(batch->office, begin.now.said);
-    for (size_t i = batch->count; i-- > 0 && status == DATABASE_OK;) {
-        size_t at;
-
-        if (find_row(&begin, batch->desks[i]->name, &at))
-            status = refresh_pool(batch->office, batch->desks[i], &begin.rows[at],
-                                  &begin.changes[at], now);
-        else
+    for (size_t i = batch->count; i-- > 0 && status == DATABASE_OK;)
+        if (find_row(&begin, batch->desks[i]->name) == begin.count)
             dismiss(batch, i, begin.busy_count > 0);
-    }
+    if (status == DATABASE_OK)
+        status = refresh_pools(batch, &begin, now);
     store_begin_free(&begin);
     return status;
 }

@@ -187,14 +187,10 @@ void store_begin_free(struct store_begin *begin)
     *begin = (struct store_begin){0};
 }
 
-enum database_status store_follow(struct store *store, struct pool *pool,
-                                  const struct store_row *row, struct changes *changes,
-                                  bool *followed)
+enum database_status store_follow(struct store *store, struct store_following list[], size_t count)
 {
-    (void)pool;
-    (void)row;
-    (void)changes;
-    *followed = false;
+    for (size_t i = 0; i < count; i++)
+        list[i].done = false;
     return store->is_connected ? DATABASE_OK : DATABASE_LOST;
 }
 

@@ -194,8 +194,8 @@ static void prepare(struct host *host, struct store_begin *begin)
     struct scene *scene = &host->scene;
     const struct store_row *row = &begin->rows[0];
     int64_t now = begin->now.said + world.ahead;
+    struct store_following following;
     struct pool *whole;
-    bool followed;
 
     if (!scene->pool) {
         scene->pool = load_whole(host, row, now);
@@ -204,8 +204,9 @@ static void prepare(struct host *host, struct store_begin *begin)
     scene->pool->now = now;
     if (scene->pool->version == row->version)
         return;
-    assert_ok(store_follow(host->store, scene->pool, row, &begin->changes[0], &followed));
-    if (!followed) {
+    following = (struct store_following){scene->pool, row, &begin->changes[0], false};
+    assert_ok(store_follow(host->store, &following, 1));
+    if (!following.done) {
         forget(host);
         scene->pool = load_whole(host, row, now);
         world.loaded++;
@@ -234,8 +235,10 @@ static void run_commands(struct scene *scene)
         pool_pause(scene->pool, "key", "why");
     else if (scene->pool->pause.since && maybe(50))
         pool_resume(scene->pool);
-    if (maybe(3))
+    if (maybe(3)) {
         pool_set_main_branch(scene->pool, maybe(50) ? "fix" : NULL);
+        scene->pool->settings_dirty = true;
+    }
     if (maybe(10))
         deploy_times_note(&scene->pool->deploy_times, maybe(50) ? "a" : "e", 1 + below(9000),
                           scene->pool->now);
