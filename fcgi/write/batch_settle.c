@@ -54,6 +54,7 @@ void batch_settle(struct batch *batch)
         take_back_undelivered(batch->office);
         pool_settle(desk->pool);
         desk->deadline_ms = to_ms(batch->office, desk->pool->deadline);
+        desk->used_ms = times_monotonic_ms();
         desk->in_batch = false;
         desks_note(&batch->office->desks, desk);
     }

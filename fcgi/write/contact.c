@@ -10,6 +10,8 @@
 
 #define LOADS_A_WATCH 16 /* projects that are looked at for the first time, per watch */
 
+#define UNUSED_MS 3600000 /* after which a pool is let go */
+
 enum contact_status contact_connect(struct office *office)
 {
     struct database_time reconnected = {0};
@@ -62,8 +64,7 @@ static void compare_versions(struct office *office, const struct store_watch *wa
         struct desk *desk = desks_get(&office->desks, row->name);
 
         desk->watched = office->watches;
-        if (desk->pool ? desk->pool->version != row->version || desk->pool->id != row->id
-                       : loads++ < LOADS_A_WATCH)
+        if (!desk_knows(desk, row->id, row->version) && (desk->pool || loads++ < LOADS_A_WATCH))
             doubt(office, desk);
     }
 }
@@ -97,6 +98,7 @@ enum contact_status contact_watch(struct office *office, bool *together)
         office->seen_ms = times_monotonic_ms();
         find_deleted(office);
     }
+    desks_let_go(&office->desks, times_monotonic_ms() - UNUSED_MS);
     if (status == DATABASE_OK)
         status = contact_find_others(office);
     *together = office->clerk.other_count > 0 && parking_count(office->delivery.parking) > 0;

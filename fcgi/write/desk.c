@@ -85,11 +85,39 @@ void desk_forget(struct desk *desk)
     pool_free(desk->pool);
     desk->pool = NULL;
     desk->is_doubtful = false;
+    desk->left_id = 0;
+}
+
+void desks_let_go(struct desks *desks, int64_t since_ms)
+{
+    struct desk *desk;
+
+    for (size_t at = 0; (desk = desks_next(desks, &at)) != NULL;) {
+        struct pool *pool = desk->pool;
+        uint32_t id = pool ? pool->id : 0;
+        uint64_t version = pool ? pool->version : 0;
+
+        if (!pool || desk->used_ms > since_ms || desk->lot.count > 0 || desk->is_doubtful)
+            continue;
+        desk_forget(desk);
+        activity_free(desk->activity);
+        desk->activity = NULL;
+        desk->left_id = id;
+        desk->left_version = version;
+    }
+}
+
+bool desk_knows(const struct desk *desk, uint32_t id, uint64_t version)
+{
+    if (desk->pool)
+        return desk->pool->id == id && desk->pool->version == version;
+    return desk->left_id == id && desk->left_version == version;
 }
 
 void desk_open(struct desk *desk, uint32_t id)
 {
     desk->pool = pool_new(id, desk->name);
+    desk->left_id = 0;
     desk->pool->remembered = desk->activity;
     desk->activity = NULL;
 }

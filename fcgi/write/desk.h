@@ -25,6 +25,9 @@ struct desk {
     int64_t deadline_ms;          /* monotonic */
     bool in_batch;                /* the one at work */
     uint64_t watched;             /* number of the latest watch that listed it */
+    int64_t used_ms;              /* when its latest batch ended, monotonic */
+    uint32_t left_id;             /* of the pool that was let go; 0: none was */
+    uint64_t left_version;
 };
 
 struct desks {
@@ -44,6 +47,12 @@ void desks_note(struct desks *desks, const struct desk *desk);
 /* Collects those that are due, for desks_next_due(). */
 void desks_find_due(struct desks *desks, int64_t now_ms);
 struct desk *desks_next_due(struct desks *desks);
+
+/* Lets go of the pools that no batch needed since then: they are loaded again when something is
+ * due, or somebody calls, or changes them. */
+void desks_let_go(struct desks *desks, int64_t since_ms);
+/* Whether the project is still as it was when the pool was last needed. */
+bool desk_knows(const struct desk *desk, uint32_t id, uint64_t version);
 
 void desk_forget(struct desk *desk);            /* its pool, but not what was active */
 void desk_open(struct desk *desk, uint32_t id); /* a pool to be loaded */
