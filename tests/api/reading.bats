@@ -108,7 +108,7 @@ sleeps()
 }
 
 @test "GET /status in pages, by name, state and text; counts tell of all" {
-    local found=0 after='' pages=0
+    local found=0 after='' calls=0
 
     new_project --max-stacks 30 --initial-commit zero
     post /addStacks '{"count":25}'
@@ -125,9 +125,9 @@ sleeps()
         expect 200 ".stacks | map(.stackName) == [range($found + 1; [$found + 11, 26] | min) | \"test-\\(.)\"]" '.counts.foundStacks == 25'
         found=$((found + $(value '.stacks | length')))
         after=$(value .next)
-        pages=$((pages + 1))
+        calls=$((calls + 1))
     done
-    ((found == 25 && pages == 3))
+    ((found == 25 && calls == 3))
     for query in state=held find=LOOK%20AT%20%251 stackName=test-9 'state=aside&find=test-9&limit=1' "state=held&find=$PROJECT-ADMIN"; do
         get "/status?$query"
         expect 200 '[.stacks[].stackName] == ["test-9"]' '.counts.foundStacks == 1 and .counts.stacks == 25' '.next == null'
@@ -147,7 +147,7 @@ sleeps()
     expect 200 'keys == ["key","now","project","queue"]'
     get '/status?fields=last24Hours,deployTimes'
     expect 200 'keys == ["deployTimes","key","last24Hours","now","project"]'
-    for query in limit=0 limit=1001 limit=x state=deleted state=broken state= fields=all fields= fields=stacks, find=%ff find=%00 stackName=%c3 nothing=1; do
+    for query in limit=0 limit=1001 limit=x state=deleted state=broken state= fields=all fields= 'fields=stacks,' find=%ff find=%00 stackName=%c3 nothing=1; do
         expect_each GET 400 ".error | .code == \"invalidField\" and .field == \"${query%%=*}\"" "/status?$query"
     done
 }
