@@ -75,5 +75,6 @@ jq_words='
     def health: [if (.failedDeploys // 0) > 0 then "\(.failedDeploys) failed" else empty end, if .unsettled then "unsettled" else empty end]
         | join(", ") | if . == "" then "-" else . end;
     def paused: .project.pause | if . then ", paused by \(.by | clean)" + (if .reason then ": \(.reason | clean)" else "" end) else "" end;
-    def counts: [.stacks[].state] | group_by(.) | map("\(length) \(.[0])") | join(", ");
+    def counts: .counts | [to_entries[] | select((.key | rank) < 5 and .value > 0) | "\(.value) \(.key)"] | join(", ");
+    def more($all; $shown): if $all > $shown then "and \($all - $shown) more" else empty end;
 '

@@ -15,27 +15,44 @@ top_picture()
         def cell($n): clean | .[:$n] | . + " " * ($n - length);
         def line($style): "\($style)\t\(.[:$width])";
         .now as $now | .last24Hours as $day
-        | ([.stacks[] | select(.lease)] | length) as $lent
+        | .counts.stacks as $all
+        | (.counts.leased + .counts.draining) as $lent
         # Lent stacks first, then broken ones, then free ones: a small screen shows what matters.
         | ([14, ([30, $width - 86] | min)] | max) as $branch
         | (.stacks | sort_by(.state | rank)) as $stacks
         | ([$height - 7, 2] | max) as $room
-        | ([(.queue | length), ([$room / 3 | floor, $room - ($stacks | length)] | max)] | min) as $queued
+        | ([(.queue | length), ([$room / 3 | floor, $room - $all] | max)] | min) as $queued
         | ([($stacks | length), $room - $queued] | min) as $shown
-        | ("\(.project.name)   \($lent) of \($stacks | length) stacks lent, at most \(.project.maxStacks)   \(.queue | length) waiting\(paused)   \($now[11:19]) UTC" | line("bold")),
+        | ("\(.project.name)   \($lent) of \($all) stacks lent, at most \(.project.maxStacks)   \(.counts.waiting) waiting\(paused)   \($now[11:19]) UTC" | line("bold")),
           ("24 h: \($day.granted) granted, \($day.expired) expired   wait p50 \($day.waitSeconds.p50 | span), p95 \($day.waitSeconds.p95 | span)   hold p50 \($day.holdSeconds.p50 | span)" | line("plain")),
           ("" | line("plain")),
           ("\("STACK" | cell(12)) \("STATE" | cell(11)) \("BRANCH" | cell($branch)) \("WHO" | cell(10)) \("SINCE" | cell(9)) \("ENDS IN" | cell(9)) DEPLOYS" | line("dim")),
           ($stacks[:$shown][] | . as $stack
             | "\(.stackName | cell(12)) \(.state | cell(11)) \(.lease.branch // .branch | cell($branch)) \(holder | cell(10)) \((.lease.grantedAt // .modified) | since($now) | cell(9)) \(ends($now) | cell(9)) \(health | if . == "-" then "" else . end)"
             | line($stack.state)),
-          (if $shown < ($stacks | length) then "and \(($stacks | length) - $shown) more" | line("dim") else empty end),
+          (more($all; $shown) | line("dim")),
           (if $queued > 0 then
             ("" | line("plain")),
             ("\("PLACE" | cell(5)) \("BRANCH" | cell(25)) \("WHO" | cell(16)) \("WAITED" | cell(12)) EXPECTED" | line("dim")),
             (.queue[:$queued][] | "\(.position | cell(5)) \(.branch | cell(25)) \({lease: .} | person | cell(16)) \(.waitedSeconds | span | cell(12)) \(.estimatedWaitSeconds | span)" | line("plain")),
-            (if $queued < (.queue | length) then "and \((.queue | length) - $queued) more" | line("dim") else empty end)
+            (more(.counts.waiting; $queued) | line("dim"))
           else empty end)' <<<"$answer" | head -n "$1"
+}
+
+# The status of the project in `answer`, with the $1 stacks that matter most: a large pool isn't asked for whole.
+top_ask()
+{
+    local most=$(($1 < 1 ? 1 : $1 > 1000 ? 1000 : $1)) status stacks state
+
+    ask GET "/status?limit=$most" "$project" && [[ $answer_status == 200 ]] || return 1
+    [[ $(jq .next <<<"$answer") != null ]] || return 0
+    status=$answer stacks='[]'
+    for state in leased aside available; do
+        ask GET "/status?fields=stacks&limit=$most&state=$state" "$project" && [[ $answer_status == 200 ]] || return 1
+        stacks=$(jq -cs '.[0] + .[1].stacks' <<<"$stacks$answer")
+        (($(jq length <<<"$stacks") < most)) || break
+    done
+    answer=$(jq -cs '.[0].stacks = .[1] | .[0]' <<<"$status$stacks")
 }
 
 # The terminal's code for each style; nothing if it has none.
@@ -57,7 +74,7 @@ top_draw()
 
     lines=$(tput lines 2>/dev/null || echo 24)
     columns=$(tput cols 2>/dev/null || echo 80)
-    if ask GET /status "$project" && [[ $answer_status == 200 ]]; then
+    if top_ask "$lines"; then
         printf '%s' "${styles[home]}"
         while IFS=$'\t' read -r style text; do
             printf '%s%s%s%s\n' "${styles[$style]:-}" "$text" "${styles[normal]}" "${styles[rest]}"
@@ -89,10 +106,11 @@ top_command()
     done
     if [[ -n $once || -n $json ]]; then
         pick_project
-        must_ask GET /status "$project"
         if [[ -n $json ]]; then
+            must_ask GET /status "$project"
             jq -c 'del(.key)' <<<"$answer"
         else
+            top_ask "${LINES:-24}" || must_ask GET /status "$project"
             top_picture "${LINES:-24}" "${COLUMNS:-80}" | cut -f 2-
         fi
         return

@@ -58,7 +58,7 @@ test('everything can be done with the keyboard', async () => {
     await page.keyboard.press('Tab');
     order.push(await focused(page));
   }
-  equal(order, ['Skip to content', 'forget', 'Now', 'Last 24 hours', 'How many stacks?', 'find', 'find-state', 'shop-1', 'shop-2', 'shop-3'], 'the order of focus');
+  equal(order, ['Skip to content', 'forget', 'Now', 'Last 24 hours', 'How many stacks?', 'pause-begin', 'find', 'find-state', 'shop-1', 'shop-2'], 'the order of focus');
   const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
   check(outline !== 'none', 'what has the focus does not look so');
 

@@ -121,6 +121,24 @@ state_of()
     ctl capacity | grep -q Assumptions
 }
 
+@test "of a large pool status shows the first, and top those that matter; lists and JSON have all" {
+    local name
+
+    ctl project create large --max-stacks 500 --same-prefix
+    ctl stack add 300 --project large
+    ctl stack hold test-290 --project large --reason 'look here'
+    name=$(ctl status --project large | tee "$BATS_TEST_TMPDIR/status" | grep -c '^test-')
+    [ "$name" -eq 100 ]
+    grep -q '^PROJECT large: 300 of at most 500 stacks (299 available, 1 held), 0 waiting' "$BATS_TEST_TMPDIR/status"
+    grep -q '^and 200 more: orchestratorctl stack list' "$BATS_TEST_TMPDIR/status"
+    [ "$(ctl stack list --project large | grep -c '^test-')" -eq 300 ]
+    [ "$(ctl status --project large --json | jq '.projects[0].stacks | length')" -eq 300 ]
+    LINES=24 COLUMNS=100 run ctl top --once --project large
+    [ "${#lines[@]}" -le 24 ]
+    [[ $output == *'0 of 300 stacks lent'* && $output == *'test-290 '*' held '* && $output == *'and 283 more'* ]]
+    ctl project delete large --force
+}
+
 @test "top fits the terminal, however much there is to show" {
     local stack branch
     branch=$(printf 'feature/%0100d' 7)
