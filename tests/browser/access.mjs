@@ -54,11 +54,11 @@ test('everything can be done with the keyboard', async () => {
 
   // Skip link, header, views, search, stacks: the order on the screen.
   const order = [];
-  for (let i = 0; i < 10; i++) {
+  for (let i = 0; i < 11; i++) {
     await page.keyboard.press('Tab');
     order.push(await focused(page));
   }
-  equal(order, ['Skip to content', 'forget', 'Now', 'Last 24 hours', 'How many stacks?', 'pause-begin', 'find', 'find-state', 'shop-1', 'shop-2'], 'the order of focus');
+  equal(order, ['Skip to content', 'forget', 'Now', 'Last 24 hours', 'How many stacks?', 'pause-begin', 'find', 'find-state', 'shop-1', 'shop-2', 'shop-3'], 'the order of focus');
   const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
   check(outline !== 'none', 'what has the focus does not look so');
 
@@ -76,7 +76,7 @@ test('everything can be done with the keyboard', async () => {
   await page.keyboard.press('Escape');
   equal(await focused(page), 'shop-2', 'the focus');
 
-  for (let i = 0; i < 6; i++) await page.keyboard.press('Shift+Tab');
+  for (let i = 0; i < 7; i++) await page.keyboard.press('Shift+Tab');
   await until(async () => await focused(page) === 'Now');
   await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
