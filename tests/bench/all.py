@@ -28,6 +28,7 @@ PARTS = {
     "parked": "Requests that wait",
     "cold": "One curl per call",
     "choices": "What a choice costs",
+    "hosts": "Hosts",
     "rest": "The program at rest",
 }
 FIGURES = os.path.join(loads.TOOLS, "../../bench")
