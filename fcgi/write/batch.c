@@ -144,7 +144,7 @@ enum contact_status batch_run(struct office *office)
     count = gather(&batch);
     status = try_until_known(&batch);
     if (status == DATABASE_OK && batch.count == 0)
-        wait_a_little(0); /* another instance is at all of them */
+        poll(NULL, 0, 1); /* another instance is at all of them, but not for long */
     if (status == DATABASE_OK) {
         metrics_count_batch(count, times_monotonic_us() - started_us);
         batch_settle(&batch);
