@@ -313,7 +313,7 @@ static void respond_status(const struct api *api, const struct call *call,
                            struct response *response)
 {
     struct fields fields = {.inside = ""};
-    struct reader_view view;
+    struct reader_view view = {.limit = 0};
     struct json_writer *json;
 
     if (!api_query_view(call->query, &view, &fields)) {

@@ -23,7 +23,7 @@ enum kind { PLAIN, WITH_UNITS, SCAN, KINDS };
 struct world {
     struct pool *pool;
     size_t unit_count;
-    uint64_t chance; /* the same in each run */
+    uint64_t chance;        /* the same in each run */
     unsigned *fingerprints; /* what the next job needs */
     int64_t times_ns[KINDS][ROUNDS];
     size_t counts[KINDS];
