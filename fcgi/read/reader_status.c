@@ -309,6 +309,8 @@ static void visit(void *context, const struct database_row *row)
     struct status_page *status = context;
     struct page *page = &status->page;
 
+    if (row->set >= SET_COUNT)
+        return;
     open_arrays(status, (int)row->set);
     switch ((enum status_set)row->set) {
     case SET_PROJECT:

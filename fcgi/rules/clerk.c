@@ -160,7 +160,7 @@ static void clear_reservations(struct pool *pool)
 static void supersede_for_granted(struct pool *pool)
 {
     for (const struct lease *at = pool->dirty_leases; at; at = at->next_dirty)
-        if (at->just_granted && at->asker && at->asker->as.request.supersede)
+        if (at->just_granted && !at->request_id && at->asker && at->asker->as.request.supersede)
             clerk_request_supersede_older(pool, at);
 }
 

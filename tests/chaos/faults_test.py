@@ -597,6 +597,7 @@ def no_files(rig, team):
     lease = team.lease("one")
     rig.limit_files(2)
     waiters = [team.borrow("waiter-%d" % n, waitSeconds=120) for n in range(30)]
+    await_condition(30, lambda: rig.links["program"].order("count") >= 30, "30 connections")
     release = team.begin("/releaseStack", {"stackName": lease["stackName"],
                                            "leaseId": lease["leaseId"]})
     # They all reach the program's socket, though it can't let them in.

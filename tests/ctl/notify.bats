@@ -38,7 +38,8 @@ configure()
 
 start_notify()
 {
-    "$ROOT/scripts/notify" "$dir" "$state" 3>&- 2>"$dir/log" &
+    # Its temporary files are the test's, which kills it.
+    TMPDIR=$BATS_TEST_TMPDIR "$ROOT/scripts/notify" "$dir" "$state" 3>&- 2>"$dir/log" &
     notify=$!
 }
 
