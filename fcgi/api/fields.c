@@ -295,6 +295,8 @@ void fields_find_unknown(struct fields *fields)
 
 void fields_refuse_unknown(struct fields *fields)
 {
+    if (!fields_are_good(fields))
+        return; /* the first fault counts */
     fields_find_unknown(fields);
     if (fields->unknown.count > 0)
         fields_fail(fields, fields->unknown.names[0], "is not a field of this call");

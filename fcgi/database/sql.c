@@ -55,3 +55,29 @@ void sql_time(struct buf *sql, int64_t time_us)
     times_sql(time_us, text);
     add_quoted(sql, text, strlen(text));
 }
+
+void sql_next_text(struct buf *sql, const char *text)
+{
+    buf_puts(sql, ",");
+    sql_text(sql, text);
+}
+
+void sql_next_time(struct buf *sql, int64_t time_us)
+{
+    buf_puts(sql, ",");
+    sql_time(sql, time_us);
+}
+
+void sql_next_number(struct buf *sql, uint64_t number)
+{
+    buf_puts(sql, ",");
+    buf_uint(sql, number);
+}
+
+void sql_next_optional(struct buf *sql, uint64_t number)
+{
+    if (number)
+        sql_next_number(sql, number);
+    else
+        buf_puts(sql, ",NULL");
+}

@@ -72,9 +72,13 @@ void activity_note_step(struct activity *activity, const struct deploy_times *ti
 
     for (size_t i = 0; step > 0 && i < activity->branch_count; i++) {
         struct active_branch *at = &activity->branches[i];
-        double before = (double)deploy_times_distance(times, at->reach->content, old);
-        double after = (double)deploy_times_distance(times, at->reach->content, units);
-        if (!at->is_merged && before - after >= MERGED_PART * step)
+        double before;
+        double after;
+        if (at->is_merged)
+            continue;
+        before = (double)deploy_times_distance(times, at->reach->content, old);
+        after = (double)deploy_times_distance(times, at->reach->content, units);
+        if (before - after >= MERGED_PART * step)
             at->is_merged = at->changed = true;
     }
     activity->changed = true;

@@ -7,10 +7,7 @@
 
 void numbers_add(struct numbers *numbers, uint64_t number)
 {
-    if (numbers->count == numbers->size) {
-        numbers->size = numbers->size ? numbers->size * 2 : 16;
-        numbers->at = mem_realloc(numbers->at, numbers->size * sizeof *numbers->at);
-    }
+    numbers->at = mem_grow(numbers->at, &numbers->size, numbers->count, sizeof *numbers->at);
     numbers->at[numbers->count++] = number;
 }
 

@@ -146,10 +146,14 @@ static uint32_t typical(const struct deploy_times *times, uint64_t sum_ms)
     return times->by_unit.count ? (uint32_t)(sum_ms / times->by_unit.count) : UNKNOWN_MS;
 }
 
+static const struct deploy_time *find(const struct deploy_times *times, const char *unit)
+{
+    return times->by_unit.count ? map_get_named(&times->by_unit, unit) : NULL;
+}
+
 uint32_t deploy_times_weight(const struct deploy_times *times, const char *unit)
 {
-    const struct deploy_time *row =
-        times->by_unit.count ? map_get_named(&times->by_unit, unit) : NULL;
+    const struct deploy_time *row = find(times, unit);
 
     return row ? row->weight_ms : typical(times, times->weight_sum_ms);
 }
@@ -163,8 +167,7 @@ static void sum_visit(void *context, enum manifest_difference kind, const char *
 {
     struct summing *summing = context;
     const struct deploy_times *times = summing->times;
-    const struct deploy_time *row =
-        times->by_unit.count ? map_get_named(&times->by_unit, name) : NULL;
+    const struct deploy_time *row = find(times, name);
 
     (void)kind;
     summing->sum.units++;

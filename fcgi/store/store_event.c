@@ -4,21 +4,6 @@
 #include "database/sql.h"
 #include "rules/event.h"
 
-static void add_text(struct buf *sql, const char *text)
-{
-    buf_puts(sql, ",");
-    sql_text(sql, text);
-}
-
-static void add_number(struct buf *sql, uint64_t number)
-{
-    buf_puts(sql, ",");
-    if (number)
-        buf_uint(sql, number);
-    else
-        buf_puts(sql, "NULL");
-}
-
 static const char *word_of(const struct event *event)
 {
     if (event->action)
@@ -34,16 +19,16 @@ static void add_event(struct buf *sql, const struct pool *pool, const struct eve
     buf_printf(sql, "(%u,%llu,", pool->id, (unsigned long long)event->number);
     sql_time(sql, pool->now);
     buf_printf(sql, ",'%s'", event_kind_name(event->kind));
-    add_number(sql, lease ? lease->number : 0);
-    add_number(sql, event->stack_number);
-    add_text(sql, lease ? lease->key_name : action ? action->key_name : event->owner);
-    add_text(sql, lease ? lease->branch : NULL);
-    add_text(sql, lease ? lease->job_url : NULL);
-    add_text(sql, lease ? lease->job_name : NULL);
-    add_text(sql, word_of(event));
-    add_text(sql, event->kind == EVENT_ENDED ? words_outcome(event->outcome) : NULL);
-    add_text(sql, action ? action->detail : NULL);
-    add_text(sql, action ? action->reason : event->reason);
+    sql_next_optional(sql, lease ? lease->number : 0);
+    sql_next_optional(sql, event->stack_number);
+    sql_next_text(sql, lease ? lease->key_name : action ? action->key_name : event->owner);
+    sql_next_text(sql, lease ? lease->branch : NULL);
+    sql_next_text(sql, lease ? lease->job_url : NULL);
+    sql_next_text(sql, lease ? lease->job_name : NULL);
+    sql_next_text(sql, word_of(event));
+    sql_next_text(sql, event->kind == EVENT_ENDED ? words_outcome(event->outcome) : NULL);
+    sql_next_text(sql, action ? action->detail : NULL);
+    sql_next_text(sql, action ? action->reason : event->reason);
     buf_puts(sql, ")");
 }
 

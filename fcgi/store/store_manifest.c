@@ -27,8 +27,7 @@ void store_manifest_write(struct buf *sql, const struct pool *pool, const struct
     if (manifest->uses > 0 && !manifest->stored) {
         buf_printf(sql, "INSERT INTO manifest (project_id, manifest_no, units) VALUES (%u",
                    pool->id);
-        buf_puts(sql, ",");
-        buf_uint(sql, manifest->number);
+        sql_next_number(sql, manifest->number);
         buf_puts(sql, ",");
         add_units(sql, manifest);
         buf_puts(sql, ");");

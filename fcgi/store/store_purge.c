@@ -15,6 +15,7 @@
 #include "database/database.h"
 #include "database/sql.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define ROWS   500 /* of a transaction: it takes milliseconds */
@@ -125,6 +126,24 @@ static void found_free(struct found *found)
     buf_free(&found->texts);
 }
 
+/* Deletes the rows that the statement at hand finds by `column`, those for which `guard` holds. */
+static enum database_status delete_found(struct store_purge *purge, const char *table,
+                                         const char *column, const char *guard, bool *more)
+{
+    struct found found = {0};
+    enum database_status status = database_run(purge->database, &purge->sql, take_found, &found);
+
+    if (status == DATABASE_OK && found.count > 0) {
+        struct buf *sql = start_sql(purge);
+        add_delete(sql, table);
+        buf_printf(sql, "%s IN (%s) AND %s", column, found.numbers.data, guard);
+        status = database_run(purge->database, sql, NULL, NULL);
+    }
+    *more = found.count == ROWS;
+    found_free(&found);
+    return status;
+}
+
 static void add_delete_keys(struct buf *sql, uint32_t project, const struct found *found)
 {
     add_delete(sql, "request_key");
@@ -169,9 +188,7 @@ static enum database_status purge_history(struct store_purge *purge, uint32_t pr
 
 static enum database_status purge_actions(struct store_purge *purge, uint32_t project, bool *more)
 {
-    struct found found = {0};
     struct buf *sql = start_sql(purge);
-    enum database_status status;
 
     buf_printf(sql,
                "SELECT action_id FROM action FORCE INDEX (action_of_project)"
@@ -179,16 +196,7 @@ static enum database_status purge_actions(struct store_purge *purge, uint32_t pr
                project);
     sql_time(sql, purge->too_old);
     buf_printf(sql, " ORDER BY at LIMIT %d", ROWS);
-    status = database_run(purge->database, sql, take_found, &found);
-    if (status == DATABASE_OK && found.count > 0) {
-        sql = start_sql(purge);
-        add_delete(sql, "action");
-        buf_printf(sql, "action_id IN (%s)", found.numbers.data);
-        status = database_run(purge->database, sql, NULL, NULL);
-    }
-    *more = found.count == ROWS;
-    found_free(&found);
-    return status;
+    return delete_found(purge, "action", "action_id", "TRUE", more);
 }
 
 static int event_days(const struct store_purge *purge)
@@ -205,25 +213,16 @@ static void add_old_event(struct buf *sql, const struct store_purge *purge, cons
 
 static enum database_status purge_events(struct store_purge *purge, uint32_t project, bool *more)
 {
-    struct found found = {0};
     struct buf *sql = start_sql(purge);
-    enum database_status status;
+    char of_project[sizeof "project_id = 4294967295"];
 
+    snprintf(of_project, sizeof of_project, "project_id = %u", project);
     buf_printf(sql,
                "SELECT e.event_no FROM (SELECT event_no, at FROM event WHERE project_id = %u"
                " ORDER BY event_no LIMIT %d) AS e JOIN project p ON p.project_id = %u WHERE ",
                project, ROWS, project);
     add_old_event(sql, purge, "p.next_event_no");
-    status = database_run(purge->database, sql, take_found, &found);
-    if (status == DATABASE_OK && found.count > 0) {
-        sql = start_sql(purge);
-        add_delete(sql, "event");
-        buf_printf(sql, "project_id = %u AND event_no IN (%s)", project, found.numbers.data);
-        status = database_run(purge->database, sql, NULL, NULL);
-    }
-    *more = found.count == ROWS;
-    found_free(&found);
-    return status;
+    return delete_found(purge, "event", "event_no", of_project, more);
 }
 
 /* Projects */
@@ -378,24 +377,13 @@ static enum database_status purge_keys(struct store_purge *purge, bool *more)
     return status;
 }
 
-static enum database_status purge_instances(struct store_purge *purge)
+static enum database_status purge_instances(struct store_purge *purge, bool *more)
 {
-    struct found found = {0};
+    static const char silent[] = "heartbeat < UTC_TIMESTAMP(6) - INTERVAL 1 HOUR";
     struct buf *sql = start_sql(purge);
-    enum database_status status;
 
-    buf_puts(sql, "SELECT instance_id FROM instance"
-                  " WHERE heartbeat < UTC_TIMESTAMP(6) - INTERVAL 1 HOUR");
-    status = database_run(purge->database, sql, take_found, &found);
-    if (status == DATABASE_OK && found.count > 0) {
-        sql = start_sql(purge);
-        add_delete(sql, "instance");
-        buf_printf(sql, "instance_id IN (%s) AND heartbeat < UTC_TIMESTAMP(6) - INTERVAL 1 HOUR",
-                   found.numbers.data);
-        status = database_run(purge->database, sql, NULL, NULL);
-    }
-    found_free(&found);
-    return status;
+    buf_printf(sql, "SELECT instance_id FROM instance WHERE %s LIMIT %d", silent, ROWS);
+    return delete_found(purge, "instance", "instance_id", silent, more);
 }
 
 /* A round */
@@ -403,13 +391,15 @@ static enum database_status purge_instances(struct store_purge *purge)
 static enum database_status purge_all(struct store_purge *purge, bool *more)
 {
     enum database_status status = find_suspects(purge);
+    bool has_more = false;
 
     for (size_t i = 0; i < purge->count && status == DATABASE_OK; i++)
         status = purge_project(purge, &purge->suspects[i], more);
     if (status == DATABASE_OK)
         status = purge_keys(purge, more);
     if (status == DATABASE_OK)
-        status = purge_instances(purge);
+        status = purge_instances(purge, &has_more);
+    *more |= has_more;
     return status;
 }
 

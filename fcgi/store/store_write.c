@@ -12,36 +12,6 @@
 #define TEXT_MAX (1024 * 1024)
 #define ROWS_MAX 100
 
-/* Values of a row */
-
-static void add_uint(struct buf *sql, uint64_t value)
-{
-    buf_puts(sql, ",");
-    buf_uint(sql, value);
-}
-
-static void add_optional(struct buf *sql, uint64_t value)
-{
-    if (value)
-        add_uint(sql, value);
-    else
-        buf_puts(sql, ",NULL");
-}
-
-static void add_text(struct buf *sql, const char *text)
-{
-    buf_puts(sql, ",");
-    sql_text(sql, text);
-}
-
-static void add_time(struct buf *sql, int64_t time_us)
-{
-    buf_puts(sql, ",");
-    sql_time(sql, time_us);
-}
-
-/* Tables */
-
 /* The batch as it is written. */
 struct writing {
     struct database *database;
@@ -139,10 +109,10 @@ static void add_failure(struct buf *sql, const struct pool *pool, const struct s
 {
     buf_printf(sql, "%s(%u,%u,%llu", *separator, pool->id, stack->number,
                (unsigned long long)failure->lease_number);
-    add_text(sql, failure->branch);
-    add_text(sql, failure->job_name);
-    add_text(sql, failure->job_url);
-    add_time(sql, failure->at);
+    sql_next_text(sql, failure->branch);
+    sql_next_text(sql, failure->job_name);
+    sql_next_text(sql, failure->job_url);
+    sql_next_time(sql, failure->at);
     buf_puts(sql, ")");
     *separator = ",";
 }
@@ -233,9 +203,9 @@ static void add_key(struct buf *sql, const struct pool *pool, const struct lease
     if (lease->stored || !lease->request_id)
         return;
     buf_printf(sql, "%s(%u", *separator, pool->id);
-    add_text(sql, lease->request_id);
-    add_uint(sql, lease->number);
-    add_time(sql, pool->now);
+    sql_next_text(sql, lease->request_id);
+    sql_next_number(sql, lease->number);
+    sql_next_time(sql, pool->now);
     buf_puts(sql, ")");
     *separator = ",";
 }
@@ -267,12 +237,12 @@ static void write_actions(struct buf *sql, const struct pool *pool)
         return;
     for (const struct action *at = pool->actions; at; at = at->next) {
         buf_printf(sql, "%s(%u", separator, pool->id);
-        add_time(sql, pool->now);
-        add_text(sql, at->key_name);
+        sql_next_time(sql, pool->now);
+        sql_next_text(sql, at->key_name);
         buf_printf(sql, ",'%s'", command_verb_name(at->verb));
-        add_optional(sql, at->stack_number);
-        add_text(sql, at->detail);
-        add_text(sql, at->reason);
+        sql_next_optional(sql, at->stack_number);
+        sql_next_text(sql, at->detail);
+        sql_next_text(sql, at->reason);
         buf_puts(sql, ")");
         separator = ",";
     }
