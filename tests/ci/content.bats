@@ -14,19 +14,17 @@ setup()
     new_project 1
 }
 
-# What the stack has of this commit is known: each run deploys all that is not.
-deployed() { grep -o '^DEPLOY .*' <<<"$output" | paste -sd ' ' -; }
-deploys_one_by_one=(--deploy-unit 'echo "DEPLOY {}"')
+# What a stack has of a commit is known: each run deploys only the rest.
 
 @test "one unit failed: the next push deploys that one only" {
     run "$ci_stack" run "${units[@]}" --jobs 3 --deploy-unit '[ {} != services/users ]' --migrate true --test true
     [ "$status" = 1 ]
     [ "$(last_outcome)" = deployFailed ]
-    run "$ci_stack" run "${units[@]}" "${deploys_one_by_one[@]}" --migrate 'echo MIGRATE' --test true
+    run "$ci_stack" run "${units[@]}" "${one_by_one[@]}" --migrate 'echo MIGRATE' --test true
     [ "$status" = 0 ]
     [ "$(deployed)" = "DEPLOY services/users" ]
     contains MIGRATE # it was not reached
-    run "$ci_stack" run "${units[@]}" "${deploys_one_by_one[@]}" --migrate 'echo MIGRATE' --test true
+    run "$ci_stack" run "${units[@]}" "${one_by_one[@]}" --migrate 'echo MIGRATE' --test true
     lacks DEPLOY
     lacks MIGRATE
 }
@@ -108,7 +106,7 @@ deploys_one_by_one=(--deploy-unit 'echo "DEPLOY {}"')
     local mark
     for mark in false true; do
         "$ci_stack" request "${units[@]}"
-        "$ci_stack" deploy --no-mark "${deploys_one_by_one[@]}"
+        "$ci_stack" deploy --no-mark "${one_by_one[@]}"
         if "$mark"; then "$ci_stack" mark; fi
         "$ci_stack" release
         run "$ci_stack" run "${units[@]}" --deploy 'exit 1' # which units it would deploy
@@ -117,46 +115,46 @@ deploys_one_by_one=(--deploy-unit 'echo "DEPLOY {}"')
 }
 
 @test "a unit that the commit no longer has: told each time while it is left in the cloud, then removed once" {
-    "$ci_stack" run "${units[@]}" "${deploys_one_by_one[@]}"
+    "$ci_stack" run "${units[@]}" "${one_by_one[@]}"
     git rm -qr services/mail
     commit_all 'no mail'
     for _ in 1 2; do
-        run "$ci_stack" run "${units[@]}" "${deploys_one_by_one[@]}" --report-json report.log
+        run "$ci_stack" run "${units[@]}" "${one_by_one[@]}" --report-json report.log
         [ "$status" = 0 ]
         contains "left in the cloud"
         contains "services/mail"
         jq -e '.leftUnits == ["services/mail"] and .marked' report.log
     done
     change services/users
-    run "$ci_stack" run "${units[@]}" "${deploys_one_by_one[@]}" --remove-unit 'echo "REMOVE {} $STACK_UNIT"'
+    run "$ci_stack" run "${units[@]}" "${one_by_one[@]}" --remove-unit 'echo "REMOVE {} $STACK_UNIT"'
     [ "$status" = 0 ]
     contains "REMOVE services/mail services/mail"
     [[ $output == *REMOVE*"DEPLOY services/users"* ]] # removed first
-    run "$ci_stack" run "${units[@]}" "${deploys_one_by_one[@]}" --remove-unit 'echo REMOVE'
+    run "$ci_stack" run "${units[@]}" "${one_by_one[@]}" --remove-unit 'echo REMOVE'
     lacks REMOVE
     lacks DEPLOY
     [ "$(api GET /listStacks | jq -r '.stacks[0].lastDeployedCommit')" = "$(git rev-parse HEAD)" ]
 }
 
 @test "a unit that was left in the cloud still runs there: a branch that has it deploys nothing" {
-    "$ci_stack" run "${units[@]}" "${deploys_one_by_one[@]}"
+    "$ci_stack" run "${units[@]}" "${one_by_one[@]}"
     git rm -qr services/mail
     commit_all 'no mail'
-    "$ci_stack" run "${units[@]}" "${deploys_one_by_one[@]}"
+    "$ci_stack" run "${units[@]}" "${one_by_one[@]}"
     git checkout -q HEAD~1
-    run "$ci_stack" run "${units[@]}" "${deploys_one_by_one[@]}"
+    run "$ci_stack" run "${units[@]}" "${one_by_one[@]}"
     contains "nothing changed"
     lacks DEPLOY
 }
 
 @test "a removal that failed is tried again by the next push, and nothing else is" {
-    "$ci_stack" run "${units[@]}" "${deploys_one_by_one[@]}"
+    "$ci_stack" run "${units[@]}" "${one_by_one[@]}"
     git rm -qr services/mail
     commit_all 'no mail'
-    run "$ci_stack" run "${units[@]}" "${deploys_one_by_one[@]}" --remove-unit 'exit 5'
+    run "$ci_stack" run "${units[@]}" "${one_by_one[@]}" --remove-unit 'exit 5'
     [ "$status" = 5 ]
     contains "remove failed with status 5"
-    run "$ci_stack" run "${units[@]}" "${deploys_one_by_one[@]}" --remove-unit 'echo "REMOVE {}"'
+    run "$ci_stack" run "${units[@]}" "${one_by_one[@]}" --remove-unit 'echo "REMOVE {}"'
     [ "$status" = 0 ]
     contains "REMOVE services/mail"
     lacks DEPLOY

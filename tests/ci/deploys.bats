@@ -14,9 +14,6 @@ setup()
     new_project 1
 }
 
-deployed() { grep -o '^DEPLOY .*' <<<"$output" | paste -sd ' ' -; }
-one_by_one=(--deploy-unit 'echo "DEPLOY {}"')
-
 @test "units of one glob are deployed side by side, those of the next one after them, and none after a failure" {
     both_began() { [ -e mail.log ] && [ -e orders.log ]; }
     export -f await eventually both_began

@@ -85,6 +85,8 @@ change() # UNIT
 }
 
 units=(--units 'services/*' --migrate-units migrations)
+one_by_one=(--deploy-unit 'echo "DEPLOY {}"')
+deployed() { grep -o '^DEPLOY .*' <<<"$output" | paste -sd ' ' -; }
 
 # ci-stack in the background, as a CI runner starts it: no signal ignored, a process group of its own.
 start_job() # ARGUMENT...
