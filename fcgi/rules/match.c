@@ -225,13 +225,15 @@ static bool find_wanting(const struct pool *pool, const struct lease *first, str
 bool match_next(const struct pool *pool, struct match *match)
 {
     struct lease *window[MATCH_WINDOW];
-    size_t count = head_of_line(pool, window);
-    uint32_t stacks = supply(pool);
+    size_t count;
+    uint32_t stacks;
     struct choice choice;
 
     *match = (struct match){0};
     if (pool->pause.since)
         return false;
+    count = head_of_line(pool, window);
+    stacks = supply(pool);
     if (find_resumed(pool, match) || find_wanting(pool, count ? window[0] : NULL, match))
         return true;
     if (count == 0 || stacks == 0)
@@ -288,9 +290,10 @@ static struct stack *furthest(const struct pool *pool, const char *branch, struc
     uint64_t most = 0;
 
     for (struct stack *at = pool->idle_first; at; at = at->idle_next) {
-        uint64_t distance = reach_distance(reach, &pool->deploy_times, at->number, at->content);
+        uint64_t distance;
         if (only_unknown && at->content)
             continue;
+        distance = reach_distance(reach, &pool->deploy_times, at->number, at->content);
         if (distance > most && suits(pool, at, branch, rank) && !was_granted_lately(pool, at)) {
             found = at;
             most = distance;
